@@ -1,0 +1,1 @@
+//! The admin address: health, metrics, schema, explain.

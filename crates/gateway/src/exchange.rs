@@ -1,0 +1,1 @@
+//! What one exchange (one request and its response) knows on its way.

@@ -1,0 +1,1 @@
+//! HTTP between the wire and the exchange: targets, paths, hosts, connections of clients.

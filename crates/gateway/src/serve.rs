@@ -1,0 +1,1 @@
+//! The road: one exchange from its first byte to its log line.

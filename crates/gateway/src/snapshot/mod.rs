@@ -1,0 +1,1 @@
+//! What runs: a configuration compiled, swapped in one step.

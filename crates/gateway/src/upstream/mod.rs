@@ -1,0 +1,1 @@
+//! Connections to endpoints: connecting, pooling, speaking HTTP/1.1.

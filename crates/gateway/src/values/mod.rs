@@ -1,0 +1,1 @@
+//! Leaf types of the configuration language: durations, sizes, rates, networks, secrets, templates, names.

@@ -1,0 +1,1 @@
+//! A strict HTTP/1.1 codec without I/O.

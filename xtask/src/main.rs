@@ -1,0 +1,2 @@
+//! The commands of the project. See `cargo xtask help`.
+fn main() {}
