@@ -196,6 +196,7 @@ const AFTER_SLASH: u8 = 8;
 /// What each byte means to a path.
 static CLASSES: [u8; 256] = classes();
 
+#[expect(clippy::indexing_slicing, reason = "runs while compiling, where a wrong index is a compile error")]
 const fn classes() -> [u8; 256] {
     let mut table = [0; 256];
     let mut byte = 0;
