@@ -1,1 +1,120 @@
 //! A shop of small real services behind the gateway, to try things on.
+//!
+//! Takes a port and a way to start the gateway; gives a running shop, its services on ports of their own, some
+//! traffic, and a list of commands to try. Beside the command line, and it uses no stage of the road: the
+//! gateway is started by whoever calls, from the very text a user could write. Must never run in production.
+
+mod instance;
+mod services;
+mod shop;
+mod traffic;
+mod welcome;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub use instance::Instance;
+
+use shop::Shop;
+
+/// The name under which the shop's configuration is known.
+pub const NAME: &str = "examples/shop/gateway.yaml";
+
+/// The shop's configuration, as it stands in the examples.
+pub const CONFIGURATION: &str = include_str!("../../../../examples/shop/gateway.yaml");
+
+/// What the user asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DemoOptions {
+    /// The port of 127.0.0.1 on which the gateway listens; 0 is any free one.
+    pub port: u16,
+    /// The port of 127.0.0.1 for its admin address; 0 is any free one.
+    pub admin_port: u16,
+    /// Whether the built-in client sends its gentle traffic.
+    pub traffic: bool,
+}
+
+impl Default for DemoOptions {
+    fn default() -> Self {
+        DemoOptions { port: 8080, admin_port: 9900, traffic: true }
+    }
+}
+
+/// A gateway that was started for the demo.
+pub struct Running {
+    /// Where clients arrive.
+    pub gateway: SocketAddr,
+    /// Where it is looked at.
+    pub admin: SocketAddr,
+    /// Waits until the gateway has ended, by Ctrl-C for instance.
+    pub wait: Box<dyn FnOnce() -> Result<(), String>>,
+}
+
+/// Why the demo did not run.
+#[derive(Debug)]
+pub enum DemoError {
+    /// A service of the shop could not be started: its name and why.
+    Service(&'static str, io::Error),
+    /// The gateway could not be started, or ended badly: its own words.
+    Gateway(String),
+    /// The greeting could not be printed.
+    Output(io::Error),
+}
+
+impl fmt::Display for DemoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DemoError::Service(name, error) => write!(f, "the demo's service {name} did not start: {error}"),
+            DemoError::Gateway(words) => f.write_str(words),
+            DemoError::Output(error) => write!(f, "cannot print: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for DemoError {}
+
+/// Runs the demo until the gateway ends. `start` gets the configuration's name, its text and the variables
+/// that it names; `output` gets the greeting.
+///
+/// # Errors
+/// When a service cannot listen, when the gateway does not start or ends badly, when `output` fails.
+pub fn run(
+    options: &DemoOptions,
+    output: &mut dyn Write,
+    start: impl FnOnce(&str, &str, &BTreeMap<String, String>) -> Result<Running, String>,
+) -> Result<(), DemoError> {
+    let instances = open_shop()?;
+    let running = start(NAME, CONFIGURATION, &variables(options, &instances)).map_err(DemoError::Gateway)?;
+    welcome::print(output, &running, &instances, options.traffic).map_err(DemoError::Output)?;
+    let traffic = options.traffic.then(|| traffic::start(running.gateway));
+    let ended = (running.wait)().map_err(DemoError::Gateway);
+    drop(traffic);
+    ended
+}
+
+/// Starts every service of the shop on its usual port, or on a free one where that is taken.
+///
+/// # Errors
+/// When a service can listen nowhere.
+pub fn open_shop() -> Result<Vec<Instance>, DemoError> {
+    let shop = Arc::new(Shop::open());
+    services::all(&shop)
+        .into_iter()
+        .map(|service| {
+            let name = service.name;
+            Instance::start(service).map_err(|error| DemoError::Service(name, error))
+        })
+        .collect()
+}
+
+/// The variables that the configuration names: where things listen.
+fn variables(options: &DemoOptions, instances: &[Instance]) -> BTreeMap<String, String> {
+    let mut variables: BTreeMap<String, String> =
+        instances.iter().map(|instance| (instance.variable(), instance.url())).collect();
+    variables.insert("LISTEN".to_owned(), format!("127.0.0.1:{}", options.port));
+    variables.insert("ADMIN".to_owned(), format!("127.0.0.1:{}", options.admin_port));
+    variables
+}

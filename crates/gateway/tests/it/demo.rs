@@ -1,0 +1,94 @@
+//! The shop of the demo: every service answers as its teams promise, and the greeting fits what runs.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use testkit::client::{self, Raw, Response, WebSocket};
+use tidegate::demo::{self, DemoOptions, Instance, Running};
+
+/// Finds the instances of one shop by name.
+struct Street(Vec<Instance>);
+
+impl Street {
+    fn open() -> Street {
+        Street(demo::open_shop().unwrap())
+    }
+
+    fn of(&self, name: &str) -> SocketAddr {
+        self.0.iter().find(|instance| instance.name() == name).unwrap().address()
+    }
+
+    fn get(&self, name: &str, path: &str) -> Response {
+        client::get(self.of(name), path)
+    }
+}
+
+#[test]
+fn the_two_versions_of_users_name_the_same_person_differently() {
+    let street = Street::open();
+    assert_eq!(street.get("users-v1", "/v1/users/1").json()["user_name"], "ada");
+    for name in ["users-a", "users-b"] {
+        let answer = street.get(name, "/v2/users/1");
+        assert_eq!(
+            (answer.json()["username"].as_str(), answer.header("x-instance")),
+            (Some("ada"), Some(name))
+        );
+    }
+    assert_eq!(street.get("users-a", "/v2/users/").json().as_array().unwrap().len(), 10);
+    assert_eq!(street.get("users-a", "/v2/users/99").status, 404);
+}
+
+#[test]
+fn products_and_orders_are_filtered() {
+    let street = Street::open();
+    assert_eq!(street.get("products", "/products/").json().as_array().unwrap().len(), 20);
+    assert_eq!(street.get("products", "/products/?q=LANTERN").json()[0]["name"], "Storm lantern");
+    assert_eq!(street.get("orders-a", "/orders/").json().as_array().unwrap().len(), 30);
+    let of_user = street.get("orders-b", "/orders/?user=3&limit=2").json();
+    assert_eq!((of_user.as_array().unwrap().len(), &of_user[0]["user"]), (2, &3.into()));
+}
+
+#[test]
+fn a_payment_is_made_and_one_in_twenty_is_refused() {
+    let street = Street::open();
+    let json = [("Content-Type", "application/json")];
+    let pay = || {
+        client::request(street.of("payments"), "POST", "/payments/", &json, br#"{"user":1,"amount_cents":1}"#)
+    };
+    let first = pay();
+    assert_eq!((first.status, first.header("location")), (201, Some("/payments/1")));
+    let refused = (0..20).filter(|_| pay().status == 503).count();
+    assert_eq!(refused, 1);
+}
+
+#[test]
+fn events_come_as_a_stream_and_the_socket_echoes() {
+    let street = Street::open();
+    let mut events = Raw::connect(street.of("orders-a"));
+    let head = events.get("/events/orders").read_head();
+    assert_eq!(head.header("content-type"), Some("text/event-stream"));
+    assert!(events.read_chunk().unwrap().starts_with("event: order\n"));
+    let mut socket = WebSocket::connect(street.of("orders-b"), "/ws");
+    socket.expect_echo("ahoy");
+    socket.close();
+}
+
+#[test]
+fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
+    let options = DemoOptions { port: 0, admin_port: 0, traffic: false };
+    let mut output = Vec::new();
+    let mut told = BTreeMap::new();
+    demo::run(&options, &mut output, |name, text, variables| {
+        assert_eq!((name, text), (demo::NAME, demo::CONFIGURATION));
+        told = variables.clone();
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        Ok(Running { gateway: address, admin: address, wait: Box::new(|| Ok(())) })
+    })
+    .unwrap();
+    for variable in demo::CONFIGURATION.split("${").skip(1).filter_map(|rest| rest.split(":-").next()) {
+        assert!(told.contains_key(variable), "{variable} is named and not told: {told:?}");
+    }
+    let text = String::from_utf8(output).unwrap();
+    assert_eq!(text.matches("\n  curl ").count(), 8, "{text}");
+    assert!(told.values().filter(|value| value.starts_with("http")).all(|url| text.contains(url)), "{text}");
+}

@@ -1,0 +1,13 @@
+//! Tests of the gateway from outside: the real binary, the text of a configuration, bytes on both sides.
+//!
+//! The folders mirror those of the source, stage by stage.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    reason = "a failure here is a failure of the test"
+)]
+
+mod demo;
