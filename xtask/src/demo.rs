@@ -14,7 +14,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let gateway = workspace::release_gateway()?;
+    let gateway = workspace::gateway(None)?;
     let arguments = options.arguments.iter().filter(|argument| *argument != "--");
     let status = Command::new(&gateway).arg("demo").args(arguments).status();
     match status {

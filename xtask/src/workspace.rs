@@ -26,8 +26,11 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
-/// Builds the gateway in release and gives the path of the binary.
-pub(crate) fn release_gateway() -> Result<PathBuf, Failure> {
+/// The gateway that was named, or else the one built from here in release.
+pub(crate) fn gateway(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    if let Some(named) = named {
+        return named.canonicalize().map_err(|e| format!("{}: {e}", named.display()));
+    }
     let built = cargo(&["build", "--release", "--package", "tidegate"]).status();
     let built = built.map_err(|e| format!("cargo does not start: {e}"))?;
     if !built.success() {

@@ -81,11 +81,13 @@ pub(super) struct Ground {
     /// A folder for configurations and logs.
     pub(super) folder: PathBuf,
     pub(super) origin: SocketAddr,
+    /// The binary of our own contender.
+    gateway: PathBuf,
 }
 
 impl Ground {
     /// Starts the origin on the core of this program.
-    pub(super) fn prepare(folder: &Path) -> Result<(Ground, Running), Failure> {
+    pub(super) fn prepare(folder: &Path, gateway: PathBuf) -> Result<(Ground, Running), Failure> {
         fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         write(&folder.join("body-100k"), &"0123456789abcdef".repeat(100 * 1024 / 16))?;
         let origin = free_address()?;
@@ -98,7 +100,7 @@ impl Ground {
         let line = [nginx.into_os_string(), "-c".into(), file.into_os_string()];
         let mut running = Running::start("origin", None, &line, &folder.join("origin.out"))?;
         wait_for_answer(&mut running, origin)?;
-        Ok((Ground { folder: folder.to_path_buf(), origin }, running))
+        Ok((Ground { folder: folder.to_path_buf(), origin, gateway }, running))
     }
 
     /// Starts a contender on the core of the proxies and waits until it answers from the origin.
@@ -169,8 +171,7 @@ impl Ground {
                 let ready = self.ready_file(name);
                 // A file left by an earlier start would name a port that nobody serves.
                 let _ = fs::remove_file(&ready);
-                let gateway = workspace::target().join("release/tidegate");
-                vec![gateway.into(), "run".into(), file, "--ready-file".into(), ready.into()]
+                vec![self.gateway.clone().into(), "run".into(), file, "--ready-file".into(), ready.into()]
             }
         })
     }

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 use super::contender::{self, Contender, Kind, PROXY_CORE};
 use crate::{Failure, programs, workspace};
@@ -43,7 +44,7 @@ pub(super) fn raise_limit_of_files() {
 }
 
 /// What stands above the tables.
-pub(super) fn described(contenders: &[Contender]) -> BTreeMap<String, String> {
+pub(super) fn described(contenders: &[Contender], gateway: &Path) -> BTreeMap<String, String> {
     let mut ground = BTreeMap::from([
         ("machine".to_owned(), machine()),
         (
@@ -57,7 +58,7 @@ pub(super) fn described(contenders: &[Contender]) -> BTreeMap<String, String> {
             Kind::Nginx => ("nginx", programs::version_of("nginx", &["-v"])),
             Kind::Haproxy => ("HAProxy", programs::version_of("haproxy", &["-v"])),
             Kind::Envoy => ("Envoy", envoy_version()),
-            Kind::Tidegate => ("Tidegate", tidegate_version()),
+            Kind::Tidegate => ("Tidegate", tidegate_version(gateway)),
         };
         ground.insert(name.to_owned(), version);
     }
@@ -71,8 +72,7 @@ fn envoy_version() -> String {
     text.rsplit("version: ").next().unwrap_or("unknown").trim().to_owned()
 }
 
-fn tidegate_version() -> String {
-    let gateway = workspace::target().join("release/tidegate");
+fn tidegate_version(gateway: &Path) -> String {
     let version = programs::version_of(&gateway.display().to_string(), &["version"]);
     let root = workspace::root().display().to_string();
     let commit = programs::version_of("git", &["-C", &root, "describe", "--always", "--dirty"]);

@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// Only contenders whose name has one of these parts: nginx,haproxy
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Measure this binary instead of building one
+    #[arg(long)]
+    gateway: Option<PathBuf>,
 }
 
 /// How often and how long, and whom.
@@ -48,13 +51,14 @@ struct Plan {
     runs: usize,
     seconds: f64,
     only: Vec<String>,
+    /// Whether every contender is measured, and ours as it stands here.
+    whole: bool,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let plan = match options.quick {
-        true => Plan { runs: 1, seconds: 1.0, only: options.only.clone() },
-        false => Plan { runs: options.runs.max(1), seconds: options.seconds, only: options.only.clone() },
-    };
+    let (runs, seconds) = if options.quick { (1, 1.0) } else { (options.runs.max(1), options.seconds) };
+    let whole = options.only.is_empty() && options.gateway.is_none();
+    let plan = Plan { runs, seconds, only: options.only.clone(), whole };
     let jobs: Vec<&Job> = match options.jobs.as_slice() {
         [] => JOBS.iter().collect(),
         names => names.iter().map(|name| Job::find(name)).collect::<Result<_, _>>()?,
@@ -63,17 +67,18 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         eprintln!("missing `{}`: {}", missing.program, missing.without);
     }
     let contenders: Vec<Contender> = jobs.iter().flat_map(|job| job.contenders(&plan.only)).collect();
-    if contenders.iter().any(|contender| contender.kind == Kind::Tidegate) {
-        workspace::release_gateway()?;
-    }
+    let gateway = match contenders.iter().any(|contender| contender.kind == Kind::Tidegate) {
+        true => workspace::gateway(options.gateway.as_deref())?,
+        false => PathBuf::new(),
+    };
     let (page, chart, raw) = places(&plan);
     let mut results = Results::read(&raw);
     results.day = ground::day();
-    results.ground.extend(ground::described(&contenders));
+    results.ground.extend(ground::described(&contenders, &gateway));
     ground::pin()?;
     ground::raise_limit_of_files();
     let work = workspace::target().join(format!("bench/work-{}", std::process::id()));
-    let (ground, origin) = Ground::prepare(&work)?;
+    let (ground, origin) = Ground::prepare(&work, gateway)?;
     for job in jobs.iter().filter(|job| !job.contenders(&plan.only).is_empty()) {
         results.jobs.insert(job.name.to_owned(), job.run(&ground, &plan)?);
         // After each job, so that a broken one costs no more than itself.
@@ -89,7 +94,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 
 /// Files of the page, the chart and the raw figures.
 fn places(plan: &Plan) -> (PathBuf, PathBuf, PathBuf) {
-    let worth_publishing = plan.runs >= ROUNDS_TO_PUBLISH && plan.only.is_empty();
+    let worth_publishing = plan.runs >= ROUNDS_TO_PUBLISH && plan.whole;
     let folder = if worth_publishing {
         workspace::root().join("bench/results")
     } else {

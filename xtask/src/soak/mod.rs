@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// WebSockets that stay open and echo a text each second
     #[arg(long, default_value_t = 50)]
     websockets: u32,
+    /// Try this binary instead of building one
+    #[arg(long)]
+    gateway: Option<PathBuf>,
 }
 
 /// What is counted while it runs.
@@ -82,7 +85,7 @@ struct Reloads {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let binary = workspace::release_gateway()?;
+    let binary = workspace::gateway(options.gateway.as_deref())?;
     let folder = workspace::target().join(format!("soak-{}", std::process::id()));
     fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let gateway = start(&binary, &folder)?;
