@@ -9,6 +9,9 @@
 )]
 
 mod body;
+mod connection;
+mod encode;
+mod fields;
 mod request;
 mod response;
 mod wire;
