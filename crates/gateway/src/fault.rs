@@ -1,1 +1,221 @@
-//! Every way an exchange fails, and the only place where a fault becomes a response.
+//! Every way an exchange fails: status, blame, and whether the request may be sent again.
+//!
+//! One line of the table in [`Fault::facts`] for each fault. Making a response of it is in `fault/response.rs`, the
+//! only place that does.
+
+pub mod response;
+
+use std::borrow::Cow;
+
+use http1::{BodyError, HeadError, Method};
+
+use crate::http::target::TargetError;
+
+/// Who is to blame for a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The client sent what may not be sent, or went away.
+    Client,
+    /// The service could not be reached or answered wrongly.
+    Service,
+    /// This gateway.
+    Gateway,
+}
+
+/// Why an exchange failed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// The head of the request breaks a rule of HTTP/1.1.
+    Head(HeadError),
+    /// The target's path or host breaks a rule.
+    Target(TargetError),
+    /// The body of the request breaks a rule of HTTP/1.1.
+    Body(BodyError),
+    /// The head did not arrive in time.
+    HeadTimeout,
+    /// The body stalled, or came slower than the least rate.
+    BodyTimeout,
+    /// The body is larger than the route takes.
+    BodyTooLarge(u64),
+    /// The client went away.
+    ClientGone,
+    /// The client does not take the answer.
+    ClientStalled,
+    /// A method that a gateway does not forward (CONNECT, TRACE).
+    MethodRefused(Method),
+    /// No route matches.
+    NoRoute,
+    /// A route matches but for its method; these would do.
+    MethodNotAllowed(String),
+    /// With and without `;parameters` the path leads to different routes.
+    AmbiguousPath,
+    /// The service has no endpoint: its name does not resolve, or all are gone.
+    NoEndpoint,
+    /// The endpoint refused the connection, or cannot be reached.
+    ConnectRefused,
+    /// The endpoint did not accept a connection in time.
+    ConnectTimeout,
+    /// The connection ended before an answer.
+    NoAnswer,
+    /// The head of the answer did not come in time.
+    AnswerTimeout,
+    /// The answer's head breaks a rule of HTTP/1.1.
+    AnswerHead(HeadError),
+    /// The answer's body breaks a rule of HTTP/1.1.
+    AnswerBody(BodyError),
+    /// The answer ended, or stalled, before it was whole.
+    AnswerCut,
+    /// The answer stalled.
+    AnswerStalled,
+    /// The answer switches protocols though nobody asked for that, or sends interim answers without end.
+    AnswerUnasked,
+    /// The whole exchange took longer than the route allows.
+    Timeout,
+    /// The gateway has more connections than it takes.
+    Overloaded,
+    /// A part of the gateway panicked on this exchange.
+    Panic,
+}
+
+/// What is known of a fault: the columns of the table.
+pub struct Facts {
+    /// Status for the client.
+    pub status: u16,
+    /// Stable word for logs, metrics and the problem type.
+    pub code: &'static str,
+    /// Who is to blame.
+    pub blame: Blame,
+    /// Error type of RFC 9209 section 2.3 for `Proxy-Status`; empty where the client alone is to blame.
+    pub proxy_error: &'static str,
+    /// One sentence for the client. Names nothing inside.
+    pub detail: Cow<'static, str>,
+}
+
+impl Fault {
+    /// The table of all faults.
+    pub fn facts(&self) -> Facts {
+        use Blame::{Client, Gateway, Service};
+        let line = |status, code, blame, proxy_error, detail: &'static str| Facts {
+            status,
+            code,
+            blame,
+            proxy_error,
+            detail: Cow::Borrowed(detail),
+        };
+        match self {
+            Fault::Head(error) => {
+                line(error.status(), error.code(), Client, "http_request_error", error.reason())
+            }
+            Fault::Target(error) => line(400, error.code(), Client, "http_request_error", error.reason()),
+            Fault::Body(error) => line(400, error.code(), Client, "http_request_error", error.reason()),
+            Fault::HeadTimeout => line(408, "head_timeout", Client, "", "the request did not arrive in time"),
+            Fault::BodyTimeout => {
+                line(408, "body_timeout", Client, "", "the request body arrived too slowly")
+            }
+            Fault::BodyTooLarge(limit) => Facts {
+                detail: Cow::Owned(format!("the request body is larger than {limit} bytes")),
+                ..line(413, "body_too_large", Client, "http_request_denied", "")
+            },
+            Fault::ClientGone => line(499, "client_gone", Client, "", "the client went away"),
+            Fault::ClientStalled => line(499, "client_stalled", Client, "", "the client stopped reading"),
+            Fault::MethodRefused(_) => line(
+                405,
+                "method_refused",
+                Client,
+                "http_request_denied",
+                "this gateway does not take this method",
+            ),
+            Fault::NoRoute => {
+                line(404, "no_route", Client, "http_request_denied", "no route matches this host and path")
+            }
+            Fault::MethodNotAllowed(_) => line(
+                405,
+                "method_not_allowed",
+                Client,
+                "http_request_denied",
+                "the path exists, but not with this method; see the Allow header",
+            ),
+            Fault::AmbiguousPath => line(
+                400,
+                "ambiguous_path",
+                Client,
+                "http_request_denied",
+                "with and without its ;parameters the path means different things",
+            ),
+            Fault::NoEndpoint => {
+                line(503, "no_endpoint", Service, "destination_unavailable", "the service is not available")
+            }
+            Fault::ConnectRefused => {
+                line(502, "connect_refused", Service, "connection_refused", "the service cannot be reached")
+            }
+            Fault::ConnectTimeout => line(
+                504,
+                "connect_timeout",
+                Service,
+                "connection_timeout",
+                "the service did not accept in time",
+            ),
+            Fault::NoAnswer => line(
+                502,
+                "no_answer",
+                Service,
+                "connection_terminated",
+                "the service ended without an answer",
+            ),
+            Fault::AnswerTimeout => line(
+                504,
+                "answer_timeout",
+                Service,
+                "http_response_timeout",
+                "the service did not answer in time",
+            ),
+            Fault::AnswerHead(error) => Facts {
+                detail: Cow::Borrowed("the service's answer breaks the rules of HTTP"),
+                ..line(502, error.code(), Service, "http_protocol_error", "")
+            },
+            Fault::AnswerBody(error) => Facts {
+                detail: Cow::Borrowed("the service's answer breaks the rules of HTTP"),
+                ..line(502, error.code(), Service, "http_protocol_error", "")
+            },
+            Fault::AnswerCut => {
+                line(502, "answer_cut", Service, "http_response_incomplete", "the service's answer was cut")
+            }
+            Fault::AnswerStalled => line(
+                504,
+                "answer_stalled",
+                Service,
+                "connection_read_timeout",
+                "the service's answer stalled",
+            ),
+            Fault::AnswerUnasked => line(
+                502,
+                "answer_unasked",
+                Service,
+                "http_protocol_error",
+                "the service answered what nobody asked",
+            ),
+            Fault::Timeout => {
+                line(504, "timeout", Service, "http_response_timeout", "the request took too long")
+            }
+            Fault::Overloaded => line(
+                503,
+                "overloaded",
+                Gateway,
+                "connection_limit_reached",
+                "the gateway takes no more connections at the moment",
+            ),
+            Fault::Panic => line(
+                500,
+                "internal_error",
+                Gateway,
+                "proxy_internal_error",
+                "the gateway failed on this request",
+            ),
+        }
+    }
+
+    /// Whether nothing of the request can have been acted upon, so that any request may be sent elsewhere.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout)
+    }
+}

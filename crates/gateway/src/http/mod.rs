@@ -1,1 +1,12 @@
 //! HTTP between the wire and the exchange: targets, paths, hosts, connections of clients.
+
+pub mod buffer;
+pub mod client;
+pub mod host;
+pub mod incoming;
+pub mod path;
+pub mod responder;
+pub mod socket;
+pub mod target;
+pub mod timer;
+pub mod trust;

@@ -1,1 +1,3 @@
 //! What is told about exchanges: access log, metrics, traces.
+
+pub mod histogram;

@@ -1,1 +1,15 @@
 //! Which route a request takes.
+//!
+//! [`pattern`] says what a route asks, [`table`] finds the most specific one that takes a request, [`trace`] tells why it
+//! was that one. All routes are known before the first request; nothing here changes afterwards.
+
+pub mod condition;
+pub mod full_regex;
+mod hash;
+pub mod method;
+mod node;
+pub mod params;
+pub mod pattern;
+mod place;
+pub mod table;
+pub mod trace;

@@ -1,1 +1,10 @@
 //! Connections to endpoints: connecting, pooling, speaking HTTP/1.1.
+//!
+//! `service` is what all workers share, `local` what one worker owns, `forward` the way of one exchange through them.
+
+pub mod connection;
+pub mod forward;
+pub mod local;
+pub mod request;
+pub mod service;
+pub mod tunnel;

@@ -1,1 +1,0 @@
-//! What one exchange (one request and its response) knows on its way.

@@ -1,0 +1,150 @@
+//! What one exchange (one request and its response) knows on its way.
+//!
+//! Made once for each client connection and used again, so that the steady state allocates nothing. Every stage
+//! reads and writes it; what was decided stands in [`Record`], from which logs, metrics, traces and `explain` are
+//! told. Knows nothing of sockets.
+
+pub mod answer;
+pub mod captures;
+pub mod identity;
+pub mod record;
+pub mod source;
+
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::pin::Pin;
+use std::time::Duration;
+
+use http1::{RequestHead, ResponseHead};
+
+pub use answer::{Answer, Body};
+pub use captures::Captures;
+pub use identity::{RequestId, Trace};
+pub use record::Record;
+
+/// One request and its response.
+pub struct Exchange {
+    /// The request as received; policies shape it into what the service gets.
+    pub request: RequestHead,
+    /// The response as the service gave it; policies shape it into what the client gets.
+    pub response: ResponseHead,
+    /// The one canonical path: routing, policies, cache keys and the service see these bytes.
+    pub path: Vec<u8>,
+    /// The query as it came, without the question mark; empty when there was none.
+    pub query: Vec<u8>,
+    /// Whether the target had a question mark.
+    pub has_query: bool,
+    /// The canonical host, without port; empty for an HTTP/1.0 request that named none.
+    pub host: Vec<u8>,
+    /// What the route's pattern captured.
+    pub captures: Captures,
+    /// Who is at the other end.
+    pub client: Client,
+    /// How the request is to be sent on.
+    pub plan: Plan,
+    /// The identifier of this exchange, in logs and answers.
+    pub id: RequestId,
+    /// The W3C trace context this exchange takes part in.
+    pub trace: Trace,
+    /// The decisions and times of this exchange.
+    pub record: Record,
+    /// True in `explain`: policies decide and change nothing that outlives the exchange.
+    pub rehearsal: bool,
+}
+
+/// The client's side of an exchange.
+#[derive(Clone, Copy)]
+pub struct Client {
+    /// The other end of the connection.
+    pub peer: SocketAddr,
+    /// The address the connection came in on.
+    pub local: SocketAddr,
+    /// The client's address: the peer's, or what trusted proxies said.
+    pub ip: IpAddr,
+    /// Whether the peer is a trusted proxy.
+    pub trusted: bool,
+    /// Whether the client speaks TLS, to us or to a trusted proxy.
+    pub https: bool,
+}
+
+/// How the request is to be sent on: what policies changed.
+#[derive(Default)]
+pub struct Plan {
+    /// Path for the service where it is not [`Exchange::path`].
+    pub path: Option<Vec<u8>>,
+    /// Query for the service where it is not [`Exchange::query`].
+    pub query: Option<Vec<u8>>,
+    /// Host for the service where it is not what the service's settings say.
+    pub host: Option<Vec<u8>>,
+    /// Time for the whole exchange until the answer's head is there.
+    pub timeout: Option<Duration>,
+    /// Most bytes of the request's body.
+    pub body_limit: Option<u64>,
+}
+
+/// What a policy says of a request.
+pub enum Verdict<'a> {
+    /// Go on.
+    Go,
+    /// Go no further: this is the answer.
+    Answer(Box<Answer>),
+    /// Ask again when this future has ended. Most policies never wait.
+    Wait(Pin<Box<dyn Future<Output = Verdict<'a>> + 'a>>),
+}
+
+impl Verdict<'_> {
+    /// The verdict that ends an exchange with an answer.
+    pub fn answer<'a>(answer: Answer) -> Verdict<'a> {
+        Verdict::Answer(Box::new(answer))
+    }
+}
+
+impl Default for Exchange {
+    fn default() -> Self {
+        let nowhere = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+        Exchange {
+            request: RequestHead::default(),
+            response: ResponseHead::default(),
+            path: Vec::new(),
+            query: Vec::new(),
+            has_query: false,
+            host: Vec::new(),
+            captures: Captures::default(),
+            client: Client { peer: nowhere, local: nowhere, ip: nowhere.ip(), trusted: false, https: false },
+            plan: Plan::default(),
+            id: RequestId::default(),
+            trace: Trace::default(),
+            record: Record::default(),
+            rehearsal: false,
+        }
+    }
+}
+
+impl Exchange {
+    /// Forgets everything of the exchange before, keeping the allocations.
+    pub fn clear(&mut self) {
+        self.request.clear();
+        self.response.clear();
+        self.path.clear();
+        self.query.clear();
+        self.has_query = false;
+        self.host.clear();
+        self.captures.clear();
+        self.plan = Plan::default();
+        self.record = Record::default();
+    }
+
+    /// The path the service gets.
+    pub fn upstream_path(&self) -> &[u8] {
+        self.plan.path.as_deref().unwrap_or(&self.path)
+    }
+
+    /// The query the service gets, and whether a question mark stands before it.
+    pub fn upstream_query(&self) -> Option<&[u8]> {
+        match &self.plan.query {
+            Some(query) if query.is_empty() => None,
+            Some(query) => Some(query),
+            None => self.has_query.then_some(&self.query),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The decision record: what was decided about one exchange, when, and by whom.
+//!
+//! Written by the stages on the way, read by access log, metrics, traces and `explain`, which therefore cannot
+//! disagree. Plain numbers and short lists; nothing here allocates unless something unusual happens.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use http1::Method;
+
+use crate::fault::Fault;
+
+/// What happened to one exchange.
+pub struct Record {
+    /// When the first byte of the request had been read, on the monotonic clock.
+    pub started: Instant,
+    /// The same moment on the wall clock.
+    pub started_at: SystemTime,
+    /// The method as received (policies may change the head's).
+    pub method: Method,
+    /// Which route took the request, by its place in the snapshot.
+    pub route: Option<u32>,
+    /// The service that was asked, by its place in the snapshot.
+    pub service: Option<u32>,
+    /// The endpoint that was asked last.
+    pub endpoint: Option<SocketAddr>,
+    /// The target as sent to the service.
+    pub target: Vec<u8>,
+    /// How often an endpoint was asked.
+    pub tries: u32,
+    /// Whether the last try went over a connection that had been used before.
+    pub reused: bool,
+    /// When the request was handed to the service, from `started`.
+    pub sent: Option<Duration>,
+    /// When the head of the service's answer was there, from `started`.
+    pub answered: Option<Duration>,
+    /// When the exchange was over, from `started`.
+    pub finished: Duration,
+    /// Status the client got; 0 when it got none.
+    pub status: u16,
+    /// Bytes of the request's body.
+    pub bytes_in: u64,
+    /// Bytes of the answer's body as sent.
+    pub bytes_out: u64,
+    /// The word for why the gateway answered itself; empty when the service's answer was passed on.
+    pub reason: &'static str,
+    /// The policy that answered, if one did.
+    pub refused_by: Option<&'static str>,
+    /// How many of the route's policies have seen the request.
+    pub policies_run: usize,
+    /// Policies that would have refused but only watch (`mode: shadow`), with their reasons.
+    pub shadowed: Vec<(&'static str, &'static str)>,
+    /// The fault that ended the exchange, if one did.
+    pub fault: Option<Fault>,
+    /// Whether the service keeps its connection open after this answer.
+    pub connection_stays: bool,
+    /// Whether the connection was switched to another protocol (101).
+    pub upgraded: bool,
+}
+
+impl Default for Record {
+    fn default() -> Self {
+        Record {
+            started: Instant::now(),
+            started_at: SystemTime::now(),
+            method: Method::Get,
+            route: None,
+            service: None,
+            endpoint: None,
+            target: Vec::new(),
+            tries: 0,
+            reused: false,
+            sent: None,
+            answered: None,
+            finished: Duration::ZERO,
+            status: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            reason: "",
+            refused_by: None,
+            policies_run: 0,
+            shadowed: Vec::new(),
+            fault: None,
+            connection_stays: false,
+            upgraded: false,
+        }
+    }
+}
+
+impl Record {
+    /// Time since the exchange started.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+}

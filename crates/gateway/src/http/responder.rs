@@ -1,0 +1,151 @@
+//! The client's side of HTTP/1.1, sending: heads, bodies and trailers of answers.
+//!
+//! Collects a head and what follows it at once into one write; sends at the latest when the exchange waits for
+//! more. Decides nothing: framing comes with the head.
+
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http1::{CHUNK_END, Fields, Framing, Method, ResponseHead, Version};
+
+use super::buffer::{give_out, take_out};
+use super::socket::Socket;
+
+/// Pieces up to this size are copied behind what waits already, larger ones are written from where they stand.
+const COPIED: usize = 8 * 1024;
+
+/// How the body that is being sent ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// There is no body (HEAD, 204, 304).
+    NoBody,
+    /// After so many bytes, or with the connection.
+    Counted,
+    /// With the last chunk.
+    LastChunk,
+}
+
+/// The sending half.
+pub struct Responder {
+    socket: Rc<Socket>,
+    out: Vec<u8>,
+    stall: Duration,
+    version: Version,
+    method: Method,
+    ending: Ending,
+    /// Whether the connection may take another request after this answer.
+    pub keep_alive: bool,
+    /// Whether the final head was put out; after that a fault can only cut the answer.
+    pub head_sent: bool,
+    /// Body bytes put out so far.
+    pub sent: u64,
+}
+
+impl Responder {
+    /// A responder for a new connection.
+    pub fn new(socket: Rc<Socket>) -> Responder {
+        Responder {
+            socket,
+            out: Vec::new(),
+            stall: Duration::from_secs(30),
+            version: Version::Http11,
+            method: Method::Get,
+            ending: Ending::NoBody,
+            keep_alive: true,
+            head_sent: false,
+            sent: 0,
+        }
+    }
+
+    /// The next answer is for a request of this method and version; `keep_alive` as the client and the
+    /// connection's limits allow.
+    pub fn begin(&mut self, method: Method, version: Version, keep_alive: bool, stall: Duration) {
+        (self.method, self.version, self.keep_alive, self.stall) = (method, version, keep_alive, stall);
+        (self.ending, self.head_sent, self.sent) = (Ending::NoBody, false, 0);
+        if self.out.capacity() == 0 {
+            self.out = take_out();
+        }
+    }
+
+    /// Puts out an interim head (1xx); an HTTP/1.0 client gets none (RFC 9110 section 15.2).
+    pub async fn interim(&mut self, head: &ResponseHead) -> io::Result<()> {
+        if self.version == Version::Http10 || self.head_sent {
+            return Ok(());
+        }
+        http1::encode_response(&mut self.out, head, self.version, true);
+        self.flush().await
+    }
+
+    /// Puts the head behind what waits to be sent. A body of unknown length is chunked for HTTP/1.1 and lasts
+    /// until the close for HTTP/1.0.
+    pub fn head(&mut self, head: &mut ResponseHead) {
+        if matches!(head.framing, Framing::Chunked | Framing::UntilClose) {
+            head.framing =
+                if self.version == Version::Http11 { Framing::Chunked } else { Framing::UntilClose };
+        }
+        self.keep_alive &= head.framing != Framing::UntilClose;
+        self.ending = match head.framing {
+            _ if self.method == Method::Head => Ending::NoBody,
+            Framing::None => Ending::NoBody,
+            Framing::Chunked => Ending::LastChunk,
+            Framing::Length(_) | Framing::UntilClose => Ending::Counted,
+        };
+        http1::encode_response(&mut self.out, head, self.version, self.keep_alive);
+        self.head_sent = true;
+    }
+
+    /// Puts out a piece of the body.
+    pub async fn data(&mut self, data: &[u8]) -> io::Result<()> {
+        if self.ending == Ending::NoBody || data.is_empty() {
+            return Ok(());
+        }
+        self.sent = self.sent.saturating_add(data.len() as u64);
+        let chunked = self.ending == Ending::LastChunk;
+        if chunked {
+            http1::encode_chunk_line(&mut self.out, data.len());
+        }
+        let end = if chunked { CHUNK_END } else { b"" };
+        if data.len() <= COPIED {
+            self.out.extend_from_slice(data);
+            self.out.extend_from_slice(end);
+            if self.out.len() > COPIED.saturating_mul(2) { self.flush().await } else { Ok(()) }
+        } else {
+            let written = self.socket.write_all([&self.out, data, end], self.stall).await;
+            self.out.clear();
+            written
+        }
+    }
+
+    /// Ends the body; an HTTP/1.1 client gets the trailers of a chunked one.
+    pub fn end(&mut self, trailers: &Fields) {
+        if self.ending == Ending::LastChunk {
+            http1::encode_last_chunk(&mut self.out, trailers);
+        }
+        self.ending = Ending::NoBody;
+    }
+
+    /// Sends what waits.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let written = self.socket.write_all([&self.out], self.stall).await;
+        self.out.clear();
+        written
+    }
+
+    /// Gives the allocation back while the connection rests.
+    pub fn release(&mut self) {
+        if self.out.is_empty() {
+            give_out(std::mem::take(&mut self.out));
+        }
+    }
+
+    /// Lets the connection end in a reset, because what was sent of the answer must not pass for all of it.
+    pub fn cut(&mut self) {
+        self.out.clear();
+        self.keep_alive = false;
+        self.socket.reset_on_close();
+    }
+}

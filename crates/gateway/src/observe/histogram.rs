@@ -1,0 +1,77 @@
+//! A histogram of durations with the fixed buckets of the metrics page. Written by one worker, read by anybody.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Upper bounds in microseconds: OpenTelemetry's advice for HTTP (0.005 to 10 s), with finer steps below for what a
+/// gateway adds.
+pub const BOUNDS_MICROS: [u64; 17] = [
+    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 75_000, 100_000, 250_000, 500_000, 750_000, 1_000_000,
+    2_500_000, 5_000_000, 7_500_000, 10_000_000,
+];
+
+/// Counts by bucket, and the sum.
+#[derive(Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BOUNDS_MICROS.len() + 1],
+    sum_micros: AtomicU64,
+}
+
+/// One reading of a histogram, or the sum of several.
+#[derive(Clone, Default, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Counts by bucket, not cumulative; the last is above all bounds.
+    pub buckets: [u64; BOUNDS_MICROS.len() + 1],
+    /// Sum of all durations in microseconds.
+    pub sum_micros: u64,
+}
+
+/// Adds where there is one writer: a load and a store cost a tenth of an atomic addition.
+pub fn add(counter: &AtomicU64, count: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+}
+
+impl Histogram {
+    /// Counts one duration. Only the worker that owns the shard may call this.
+    pub fn record(&self, duration: Duration) {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let place = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
+        if let Some(bucket) = self.buckets.get(place) {
+            add(bucket, 1);
+        }
+        add(&self.sum_micros, micros);
+    }
+
+    /// Adds what was counted to a reading.
+    pub fn read(&self, reading: &mut Reading) {
+        for (sum, bucket) in reading.buckets.iter_mut().zip(&self.buckets) {
+            *sum = sum.wrapping_add(bucket.load(Ordering::Relaxed));
+        }
+        reading.sum_micros = reading.sum_micros.wrapping_add(self.sum_micros.load(Ordering::Relaxed));
+    }
+}
+
+impl Reading {
+    /// How many durations were counted.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().fold(0, |sum, bucket| sum.wrapping_add(*bucket))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_counts_in_the_first_bucket_that_holds_it() {
+        let histogram = Histogram::default();
+        for micros in [0, 500, 501, 10_000_000, 10_000_001] {
+            histogram.record(Duration::from_micros(micros));
+        }
+        let mut reading = Reading::default();
+        histogram.read(&mut reading);
+        assert_eq!((reading.buckets[0], reading.buckets[1]), (2, 1));
+        assert_eq!((reading.buckets[16], reading.buckets[17]), (1, 1));
+        assert_eq!((reading.count(), reading.sum_micros), (5, 20_001_002));
+    }
+}

@@ -1,0 +1,91 @@
+//! One connection to an endpoint: connecting, sending a head, receiving the heads of answers.
+//!
+//! HTTP/1.1 only. A connection carries one exchange at a time and rests in the pool between them.
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http1::{HeadLimits, Method, ResponseHead, ResponseParser};
+use tokio::net::TcpStream;
+
+use crate::fault::Fault;
+use crate::http::incoming::Incoming;
+use crate::http::socket::Socket;
+use crate::http::timer::Timers;
+
+/// A connection to an endpoint.
+pub struct Connection {
+    /// What it receives.
+    pub incoming: Incoming,
+    parser: ResponseParser,
+    /// Whether it carried an exchange before.
+    pub reused: bool,
+    /// Whether a byte of an answer has come for this exchange.
+    pub heard: bool,
+}
+
+impl Connection {
+    /// Connects within the time.
+    pub async fn open(
+        address: SocketAddr,
+        within: Duration,
+        timers: &Rc<Timers>,
+    ) -> Result<Connection, Fault> {
+        let stream = match tokio::time::timeout(within, TcpStream::connect(address)).await {
+            Ok(connected) => connected.map_err(|error| connect_fault(&error))?,
+            Err(_) => return Err(Fault::ConnectTimeout),
+        };
+        let socket = Rc::new(Socket::new(stream, timers));
+        Ok(Connection {
+            incoming: Incoming::new(socket),
+            parser: ResponseParser::new(),
+            reused: false,
+            heard: false,
+        })
+    }
+
+    /// Receives the next head of an answer, interim or final. The caller has armed the read timer.
+    pub async fn head(
+        &mut self,
+        method: Method,
+        limits: &HeadLimits,
+        head: &mut ResponseHead,
+    ) -> Result<(), Fault> {
+        self.parser.reset();
+        loop {
+            if !self.incoming.input.is_empty() {
+                let parsed = self.parser.parse(self.incoming.input.filled(), limits, method, head);
+                if let Some(length) = parsed.map_err(Fault::AnswerHead)? {
+                    self.incoming.input.consume(length);
+                    return Ok(());
+                }
+            }
+            let most = limits.head.saturating_add(limits.start_line);
+            match self.incoming.socket.fill(&mut self.incoming.input, most).await {
+                Ok(0) => return Err(Fault::NoAnswer),
+                Ok(_) => self.heard = true,
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Err(Fault::AnswerTimeout),
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    return Err(Fault::AnswerHead(http1::HeadError::HeadTooLong));
+                }
+                Err(_) => return Err(Fault::NoAnswer),
+            }
+        }
+    }
+
+    /// Gives back what a resting connection does not need.
+    pub fn rest(&mut self) {
+        self.incoming.socket.read_timer.disarm();
+        self.incoming.input.release();
+        (self.reused, self.heard) = (true, false);
+    }
+}
+
+fn connect_fault(error: &io::Error) -> Fault {
+    match error.kind() {
+        ErrorKind::TimedOut => Fault::ConnectTimeout,
+        _ => Fault::ConnectRefused,
+    }
+}

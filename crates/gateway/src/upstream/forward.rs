@@ -1,0 +1,389 @@
+//! Sends the request to the service and its answer to the client, both streaming, with backpressure.
+//!
+//! Takes an exchange that policies let pass; ends when the answer is out, the client is gone or a fault is known.
+//! Both directions run in one task: what the client sends goes up while the answer comes down. A request goes to
+//! another endpoint when the connection failed, and once more over a fresh connection when a rested one turned out
+//! dead and nothing can have happened; never otherwise.
+
+use std::cell::Cell;
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http1::{CHUNK_END, Fields, Framing, HeadLimits, ResponseHead, Upgrade, names};
+
+use super::connection::Connection;
+use super::local::{Group, InFlight, LocalEndpoint, LocalService};
+use super::request::{self, Forwarding};
+use super::service::Service;
+use super::tunnel;
+use crate::exchange::Exchange;
+use crate::fault::Fault;
+use crate::http::buffer::{give_out, take_out};
+use crate::http::client::{ClientConnection, ClientLimits, ClientReader};
+use crate::http::incoming::{Broken, Piece};
+use crate::http::responder::Responder;
+use crate::http::socket::Socket;
+use crate::http::timer::Timers;
+use crate::observe::histogram::add;
+use crate::values::random::Random;
+
+/// Interim answers (1xx) that are passed on for one request.
+const MOST_INTERIM: u32 = 16;
+/// Endpoints that are asked for a connection.
+const MOST_CONNECTS: usize = 3;
+/// Pieces of a body up to this size are collected before they are sent.
+const COPIED: usize = 8 * 1024;
+
+/// What forwarding needs besides the exchange.
+pub struct Forward<'a> {
+    /// The service to ask.
+    pub service: &'a Service,
+    /// The worker's view of it.
+    pub local: &'a LocalService,
+    /// The worker's random numbers.
+    pub random: &'a Random,
+    /// The worker's deadlines.
+    pub timers: &'a Rc<Timers>,
+    /// Which forwarding fields the service gets.
+    pub forwarding: Forwarding,
+    /// What is done to the head of the answer before the client gets it.
+    pub shape: &'a dyn Fn(&mut Exchange),
+}
+
+/// How far the upload is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Upload {
+    Running,
+    Complete,
+    /// The endpoint takes no more; what it answers still counts.
+    Refused,
+}
+
+/// A connection and whose it is.
+struct Aimed {
+    connection: Connection,
+    endpoint: Rc<LocalEndpoint>,
+    _in_flight: InFlight,
+}
+
+/// A try that failed, and whether it may be made again.
+struct Failed {
+    fault: Fault,
+    untouched: bool,
+}
+
+impl Forward<'_> {
+    /// Asks the service. On success the answer has gone out whole.
+    pub async fn run(&self, exchange: &mut Exchange, client: &mut ClientConnection) -> Result<(), Fault> {
+        request::prepare(exchange, self.service, self.forwarding);
+        let group = self.local.group(self.service);
+        exchange.record.service = Some(self.service.index);
+        let mut tried = Vec::new();
+        let mut fresh = false;
+        loop {
+            let aimed = self.open(&group, exchange, &mut tried, fresh).await?;
+            let (reused, endpoint) = (aimed.connection.reused, aimed.endpoint.clone());
+            match self.attempt(aimed, exchange, client).await {
+                Ok(()) => return Ok(()),
+                Err(failed) => {
+                    if let Some(shard) = endpoint.shard() {
+                        add(&shard.faults, 1);
+                    }
+                    if fresh || !reused || !failed.untouched {
+                        return Err(failed.fault);
+                    }
+                    fresh = true;
+                }
+            }
+        }
+    }
+
+    /// A connection to an endpoint: a rested one, or a new one to the first that accepts.
+    async fn open(
+        &self,
+        group: &Group,
+        exchange: &mut Exchange,
+        tried: &mut Vec<usize>,
+        fresh: bool,
+    ) -> Result<Aimed, Fault> {
+        let mut fault = Fault::NoEndpoint;
+        while tried.len() < MOST_CONNECTS {
+            let Some((place, endpoint)) = group.choose(exchange, self.random, tried) else { break };
+            let settings = &endpoint.shared.settings;
+            request::aim(exchange, self.service, settings);
+            exchange.record.endpoint = Some(settings.address);
+            exchange.record.tries = exchange.record.tries.saturating_add(1);
+            // Where the request cannot be sent twice, asking the kernel as well narrows the race with an origin
+            // that is closing.
+            let careful = !exchange.request.method.is_idempotent() || !request::is_bodyless(exchange);
+            let rested = if fresh { None } else { endpoint.take_idle(careful) };
+            let connected = match rested {
+                Some(connection) => Ok(connection),
+                None => {
+                    if let Some(shard) = endpoint.shard() {
+                        add(&shard.connects, 1);
+                    }
+                    Connection::open(settings.address, self.service.connect_timeout, self.timers).await
+                }
+            };
+            match connected {
+                Ok(connection) => {
+                    exchange.record.reused = connection.reused;
+                    let in_flight = endpoint.enter();
+                    return Ok(Aimed { connection, endpoint, _in_flight: in_flight });
+                }
+                Err(failed) => {
+                    if let Some(shard) = endpoint.shard() {
+                        add(&shard.faults, 1);
+                    }
+                    tried.push(place);
+                    fault = failed;
+                }
+            }
+        }
+        Err(fault)
+    }
+
+    /// One try over one connection.
+    async fn attempt(
+        &self,
+        aimed: Aimed,
+        exchange: &mut Exchange,
+        client: &mut ClientConnection,
+    ) -> Result<(), Failed> {
+        let Aimed { mut connection, endpoint, _in_flight } = aimed;
+        let mut out = take_out();
+        http1::encode_request(&mut out, &exchange.request, true);
+        let sent = exchange.record.elapsed();
+        exchange.record.sent = Some(sent);
+        let repeatable = exchange.request.method.is_idempotent() && request::is_bodyless(exchange);
+        let (upload, answered) = (Cell::new(Upload::Running), Cell::new(false));
+        let socket = connection.incoming.socket.clone();
+        socket.read_timer.arm(self.service.answer_timeout);
+        if let Some(timeout) = exchange.plan.timeout {
+            client.total.arm(timeout.saturating_sub(sent));
+        }
+        let framing = exchange.request.framing;
+        let up = self.upload(&mut client.reader, &client.limits, &socket, out, framing, &upload);
+        let down = self.download(exchange, &mut client.responder, &mut connection, &upload, &answered);
+        let ended = race(up, down, &answered, &client.total).await;
+        client.total.disarm();
+        let outcome = match ended {
+            Ok(true) => {
+                tunnel::run(&mut client.reader.incoming, &mut connection.incoming, self.service.idle_timeout)
+                    .await
+            }
+            Ok(false) => Ok(()),
+            Err(fault) => Err(fault),
+        };
+        match outcome {
+            Ok(()) => {
+                self.rest(exchange, connection, &endpoint, upload.get());
+                Ok(())
+            }
+            Err(fault) => {
+                let untouched = repeatable && fault == Fault::NoAnswer && !connection.heard;
+                Err(Failed { fault, untouched })
+            }
+        }
+    }
+
+    /// Keeps the connection for the next exchange if nothing is left on it from this one.
+    fn rest(&self, exchange: &Exchange, connection: Connection, endpoint: &LocalEndpoint, upload: Upload) {
+        let (Some(sent), Some(answered)) = (exchange.record.sent, exchange.record.answered) else { return };
+        endpoint.learn(answered.saturating_sub(sent));
+        let clean = upload == Upload::Complete
+            && !exchange.record.upgraded
+            && exchange.record.connection_stays
+            && connection.incoming.is_done()
+            && connection.incoming.input.is_empty();
+        if clean {
+            let told = exchange.response.keep_alive_timeout.map(|seconds| seconds.saturating_sub(1));
+            let rest = told.map_or(self.service.pool_idle, |seconds| Duration::from_secs(u64::from(seconds)));
+            endpoint.put_idle(connection, rest, self.service.pool_size);
+        }
+    }
+
+    /// Sends the head and the body, then watches the client. Ends only with what is the client's fault.
+    async fn upload(
+        &self,
+        reader: &mut ClientReader,
+        limits: &ClientLimits,
+        socket: &Socket,
+        mut out: Vec<u8>,
+        framing: Framing,
+        state: &Cell<Upload>,
+    ) -> Fault {
+        let sent = send_body(reader, limits, socket, &mut out, framing, self.service.answer_timeout).await;
+        give_out(out);
+        match sent {
+            Ok(complete) => state.set(if complete { Upload::Complete } else { Upload::Refused }),
+            Err(fault) => return fault,
+        }
+        // After a refused upload the rest of the body stands in the stream: there is nothing to watch for.
+        if state.get() == Upload::Complete { reader.watch().await } else { pending().await }
+    }
+
+    /// Receives the answer and sends it to the client. True when the connection was switched to a tunnel.
+    async fn download(
+        &self,
+        exchange: &mut Exchange,
+        responder: &mut Responder,
+        connection: &mut Connection,
+        upload: &Cell<Upload>,
+        answered: &Cell<bool>,
+    ) -> Result<bool, Fault> {
+        self.final_head(exchange, responder, connection).await?;
+        answered.set(true);
+        exchange.record.answered = Some(exchange.record.elapsed());
+        let head = &mut exchange.response;
+        exchange.record.connection_stays = head.keep_alive && head.framing != Framing::UntilClose;
+        connection.incoming.begin(head.framing);
+        let switched = head.status == 101;
+        if switched && (exchange.request.upgrade != Upgrade::WebSocket || head.upgrade != Upgrade::WebSocket)
+        {
+            return Err(Fault::AnswerUnasked);
+        }
+        head.remove_hop_by_hop();
+        head.fields.push(names::VIA, b"1.1 tidegate");
+        (self.shape)(exchange);
+        exchange.record.upgraded = switched;
+        // A body that was not read to its end would be taken for the next request.
+        responder.keep_alive &= upload.get() == Upload::Complete && !switched;
+        responder.head(&mut exchange.response);
+        if !switched {
+            self.body(connection, responder).await?;
+        }
+        responder.flush().await.map_err(client_fault)?;
+        Ok(switched)
+    }
+
+    /// The head of the final answer; interim ones go to the client at once.
+    async fn final_head(
+        &self,
+        exchange: &mut Exchange,
+        responder: &mut Responder,
+        connection: &mut Connection,
+    ) -> Result<(), Fault> {
+        let limits = HeadLimits { head: self.service.max_head, ..HeadLimits::default() };
+        for _ in 0..=MOST_INTERIM {
+            connection.head(exchange.request.method, &limits, &mut exchange.response).await?;
+            if !exchange.response.is_interim() {
+                return Ok(());
+            }
+            let head: &mut ResponseHead = &mut exchange.response;
+            head.remove_hop_by_hop();
+            responder.interim(head).await.map_err(client_fault)?;
+        }
+        Err(Fault::AnswerUnasked)
+    }
+
+    async fn body(&self, connection: &mut Connection, responder: &mut Responder) -> Result<(), Fault> {
+        loop {
+            match connection.incoming.piece().map_err(Fault::AnswerBody)? {
+                Piece::Data(span) => {
+                    responder.data(connection.incoming.data(span)).await.map_err(client_fault)?;
+                }
+                Piece::Done => break,
+                Piece::Starved => {
+                    responder.flush().await.map_err(client_fault)?;
+                    connection.incoming.socket.read_timer.arm(self.service.idle_timeout);
+                    connection.incoming.fill().await.map_err(answer_fault)?;
+                }
+            }
+        }
+        responder.end(connection.incoming.trailers());
+        Ok(())
+    }
+}
+
+/// Sends what `out` holds and then the body. False when the endpoint takes no more.
+async fn send_body(
+    reader: &mut ClientReader,
+    limits: &ClientLimits,
+    socket: &Socket,
+    out: &mut Vec<u8>,
+    framing: Framing,
+    answer_timeout: Duration,
+) -> Result<bool, Fault> {
+    let chunked = framing == Framing::Chunked;
+    loop {
+        let piece = reader.piece()?;
+        let end: &[u8] = if chunked { CHUNK_END } else { b"" };
+        let mut sent = Ok(());
+        match piece {
+            Piece::Data(span) => {
+                let data = reader.incoming.data(span);
+                if chunked {
+                    http1::encode_chunk_line(out, data.len());
+                }
+                if data.len() <= COPIED && out.len() <= COPIED {
+                    out.extend_from_slice(data);
+                    out.extend_from_slice(end);
+                    continue;
+                }
+                sent = socket.write_all([out, data, end], limits.write_stall).await;
+                out.clear();
+            }
+            Piece::Done | Piece::Starved => {
+                if chunked && piece == Piece::Done {
+                    http1::encode_last_chunk(out, trailers(reader));
+                }
+                if !out.is_empty() {
+                    sent = socket.write_all([out], limits.write_stall).await;
+                    out.clear();
+                }
+            }
+        }
+        // The time for the answer counts from the last byte of the request.
+        socket.read_timer.arm(answer_timeout);
+        match (sent, piece) {
+            (Err(_), _) => return Ok(false),
+            (Ok(()), Piece::Done) => return Ok(true),
+            (Ok(()), Piece::Starved) => reader.receive(limits).await?,
+            (Ok(()), Piece::Data(_)) => {}
+        }
+    }
+}
+
+fn trailers(reader: &ClientReader) -> &Fields {
+    reader.incoming.trailers()
+}
+
+/// Runs both directions until the answer is out, the client is at fault, or the route's time is over before the
+/// head of the answer is there.
+async fn race<T>(
+    upload: impl Future<Output = Fault>,
+    download: impl Future<Output = Result<T, Fault>>,
+    answered: &Cell<bool>,
+    total: &crate::http::timer::Timer,
+) -> Result<T, Fault> {
+    let (mut upload, mut download) = (pin!(upload), pin!(download));
+    poll_fn(|cx| {
+        if let Poll::Ready(fault) = upload.as_mut().poll(cx) {
+            return Poll::Ready(Err(fault));
+        }
+        if let Poll::Ready(ended) = download.as_mut().poll(cx) {
+            return Poll::Ready(ended);
+        }
+        if !answered.get() && total.expired(cx) {
+            return Poll::Ready(Err(Fault::Timeout));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn client_fault(error: std::io::Error) -> Fault {
+    if error.kind() == std::io::ErrorKind::TimedOut { Fault::ClientStalled } else { Fault::ClientGone }
+}
+
+fn answer_fault(broken: Broken) -> Fault {
+    match broken {
+        Broken::Io(std::io::ErrorKind::TimedOut) => Fault::AnswerStalled,
+        Broken::Io(_) | Broken::Rule(_) => Fault::AnswerCut,
+    }
+}

@@ -1,0 +1,45 @@
+//! Every policy `src/policies/x.rs` has its test in the twin file `tests/it/policies/x.rs`.
+//! Takes the sources of the gateway; gives the policies without a twin, twins without a policy, and
+//! twins that hold no test.
+//! It must never count a file that only exists: a twin tests something.
+
+use super::source::{Offence, Source};
+
+const POLICIES: &str = "crates/gateway/src/policies/";
+const TWINS: &str = "crates/gateway/tests/it/policies/";
+
+pub(crate) fn missing(sources: &[Source]) -> Vec<Offence> {
+    let named = |folder: &'static str| {
+        sources.iter().filter_map(move |source| {
+            let name = source.path.strip_prefix(folder)?;
+            // A policy of several files is a folder; its twin is named by the folder.
+            let name = name.split('/').next()?.trim_end_matches(".rs");
+            (name != "mod").then_some((name, source))
+        })
+    };
+    let mut offences = Vec::new();
+    for (name, policy) in named(POLICIES) {
+        let tested = named(TWINS).any(|(twin, source)| twin == name && source.code.contains("#[test]"));
+        if !tested {
+            offences.push(policy.offence(1, format!("policy `{name}` has no test in {TWINS}{name}.rs")));
+        }
+    }
+    for (name, twin) in named(TWINS) {
+        if !named(POLICIES).any(|(policy, _)| policy == name) {
+            offences
+                .push(twin.offence(1, format!("the twin of no policy: {POLICIES}{name}.rs does not exist")));
+        }
+    }
+    offences
+}
+
+#[test]
+fn a_policy_alone_an_empty_twin_and_an_orphan_are_found() {
+    let policy = || Source::new(&format!("{POLICIES}cors.rs"), "");
+    let twin = |text: &str| Source::new(&format!("{TWINS}cors.rs"), text);
+    assert_eq!(missing(&[policy()]).len(), 1);
+    assert_eq!(missing(&[policy(), twin("// #[test]")]).len(), 1);
+    assert_eq!(missing(&[twin("#[test]\nfn f() {}")]).len(), 1);
+    assert_eq!(missing(&[policy(), twin("#[test]\nfn f() {}")]), []);
+    assert_eq!(missing(&[Source::new(&format!("{POLICIES}mod.rs"), "")]), []);
+}

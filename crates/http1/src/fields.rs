@@ -1,0 +1,223 @@
+//! The fields of a head: an arena of bytes and a list of ranges.
+//!
+//! Takes parsed lines and pushed fields, gives them back in order. Both vectors are kept when it is cleared, so
+//! that the steady state allocates nothing. It must never hold a name or value that is not one: what is pushed
+//! is cleaned, so an encoder can write it unseen.
+
+use core::fmt;
+
+use crate::name::Name;
+use crate::names::FieldId;
+use crate::octets;
+
+/// Field lines in the order they came.
+#[derive(Default, Clone)]
+pub struct Fields {
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+/// One field line, borrowed.
+#[derive(Copy, Clone, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// The name as it was written.
+    pub name: &'a [u8],
+    /// The value without white space at its ends.
+    pub value: &'a [u8],
+    /// The number of the name.
+    pub id: FieldId,
+}
+
+/// Where name and value of a line stand in the arena.
+#[derive(Copy, Clone)]
+pub(crate) struct Line {
+    pub(crate) name: u32,
+    pub(crate) value: u32,
+    pub(crate) value_len: u32,
+    pub(crate) name_len: u16,
+    pub(crate) id: FieldId,
+}
+
+impl Line {
+    fn name<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let start = self.name as usize;
+        bytes.get(start..start + usize::from(self.name_len)).unwrap_or_default()
+    }
+
+    fn value<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        let start = self.value as usize;
+        bytes.get(start..start + self.value_len as usize).unwrap_or_default()
+    }
+
+    fn field<'a>(&self, bytes: &'a [u8]) -> Field<'a> {
+        Field { name: self.name(bytes), value: self.value(bytes), id: self.id }
+    }
+
+    fn bears(&self, name: Name<'_>, bytes: &[u8]) -> bool {
+        self.id == name.id() && (self.id != FieldId::Other || name.names(self.id, self.name(bytes)))
+    }
+}
+
+impl Fields {
+    /// No fields, no memory.
+    pub fn new() -> Fields {
+        Fields::default()
+    }
+
+    /// Removes all fields and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.lines.clear();
+    }
+
+    /// How many field lines there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there is no field line.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The field lines in order.
+    pub fn iter(&self) -> impl Iterator<Item = Field<'_>> + Clone {
+        self.lines.iter().map(|line| line.field(&self.bytes))
+    }
+
+    /// The value of the first line of that name.
+    pub fn get(&self, name: Name<'_>) -> Option<&[u8]> {
+        self.lines.iter().find(|line| line.bears(name, &self.bytes)).map(|line| line.value(&self.bytes))
+    }
+
+    /// The values of all lines of that name in order.
+    pub fn get_all<'s>(&'s self, name: Name<'s>) -> impl Iterator<Item = &'s [u8]> {
+        self.lines
+            .iter()
+            .filter(move |line| line.bears(name, &self.bytes))
+            .map(|line| line.value(&self.bytes))
+    }
+
+    /// Whether a line of that name is there.
+    pub fn contains(&self, name: Name<'_>) -> bool {
+        self.lines.iter().any(|line| line.bears(name, &self.bytes))
+    }
+
+    /// Adds a line at the end. Bytes that a field value may not have (CR, LF, NUL and all other control bytes
+    /// but HTAB) become SP as RFC 9110 section 5.5 asks, and white space at the ends is removed.
+    pub fn push(&mut self, name: Name<'_>, value: &[u8]) {
+        self.push_parts(name, &[value]);
+    }
+
+    /// Adds a line whose value is the parts put together, as [`Fields::push`] does. A line that would take the
+    /// arena beyond 4 GiB is not added.
+    pub fn push_parts(&mut self, name: Name<'_>, parts: &[&[u8]]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(name.text());
+        let value_start = self.bytes.len();
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
+        let value = self.bytes.get_mut(value_start..).unwrap_or_default();
+        if !octets::is_value(value) {
+            for byte in value.iter_mut().filter(|byte| !octets::is_value_byte(**byte)) {
+                *byte = b' ';
+            }
+        }
+        let indent = value.len() - octets::trim_start(value).len();
+        let length = octets::trim(value).len();
+        let line = (|| {
+            Some(Line {
+                name: u32::try_from(start).ok()?,
+                value: u32::try_from(value_start + indent).ok()?,
+                value_len: u32::try_from(length).ok()?,
+                name_len: u16::try_from(name.text().len()).ok()?,
+                id: name.id(),
+            })
+        })();
+        match line {
+            Some(line) => self.lines.push(line),
+            None => self.bytes.truncate(start),
+        }
+    }
+
+    /// Removes all lines of that name and adds one at the end.
+    pub fn set(&mut self, name: Name<'_>, value: &[u8]) {
+        self.remove(name);
+        self.push(name, value);
+    }
+
+    /// Removes all lines of that name and says how many there were.
+    pub fn remove(&mut self, name: Name<'_>) -> usize {
+        let before = self.lines.len();
+        let bytes = &self.bytes;
+        self.lines.retain(|line| !line.bears(name, bytes));
+        before - self.lines.len()
+    }
+
+    /// Keeps only the lines for which `keep` says yes.
+    pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
+        let bytes = &self.bytes;
+        self.lines.retain(|line| keep(line.field(bytes)));
+    }
+
+    /// Notes a line that stands at these places of the head being parsed; `adopt` brings the bytes.
+    pub(crate) fn note(&mut self, line: Line) {
+        self.lines.push(line);
+    }
+
+    /// Takes the bytes of the head whose lines were noted, in one copy.
+    pub(crate) fn adopt(&mut self, head: &[u8]) {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(head);
+    }
+
+    /// How many bytes the arena holds: no less than what the fields need on the wire without their marks.
+    pub(crate) fn arena(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Removes every field a `Connection` line names (RFC 9110 section 7.6.1) and those for which `drop` says
+    /// yes.
+    pub(crate) fn remove_nominated(&mut self, drop: impl Fn(FieldId) -> bool) {
+        let Fields { bytes, lines } = self;
+        let nominations = lines.iter().filter(|line| line.id == FieldId::Connection);
+        let plain = |option: &[u8]| {
+            [&b"close"[..], b"keep-alive", b"upgrade", b""].iter().any(|own| option.eq_ignore_ascii_case(own))
+        };
+        let options = nominations.flat_map(|line| line.value(bytes).split(|&byte| byte == b','));
+        // Nearly every head nominates nothing of its own, so the list is only made where one does.
+        let named: Vec<Name<'_>> = options
+            .map(octets::trim)
+            .filter(|option| !plain(option))
+            .filter_map(|option| Name::new(option).ok())
+            .filter(|name| !drop(name.id()))
+            .collect();
+        lines.retain(|line| !drop(line.id) && !named.iter().any(|name| line.bears(*name, bytes)));
+    }
+}
+
+impl PartialEq for Fields {
+    /// Equal are the same names, in the same case, with the same values in the same order.
+    fn eq(&self, other: &Fields) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl fmt::Debug for Field<'_> {
+    /// Credentials are not shown: a head may end up in a log of faults.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use FieldId::{Authorization, Cookie, ProxyAuthorization, SetCookie};
+        let secret = matches!(self.id, Authorization | Cookie | ProxyAuthorization | SetCookie);
+        let value = if secret { "***".into() } else { String::from_utf8_lossy(self.value) };
+        write!(f, "{}: {value:?}", String::from_utf8_lossy(self.name))
+    }
+}

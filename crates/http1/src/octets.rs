@@ -1,0 +1,138 @@
+//! The classes of bytes of RFC 9110 section 5 and the small scans over them.
+//!
+//! Takes slices, gives answers; knows no message. A scan here must never take a byte for allowed that the
+//! grammar does not allow: the encoders rely on it to put nothing on the wire that ends a line early.
+
+/// The bytes of a token (RFC 9110 section 5.6.2).
+static TCHAR: [bool; 256] =
+    table(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+/// The bytes a request target may have: visible ASCII without `#`, which starts a fragment that is never sent,
+/// and without `\`, which some origins read as `/`.
+static TARGET: [bool; 256] =
+    table(b"!\"$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~");
+
+/// The bytes of a registered name this codec takes: those of DNS names, `_` and `~`. The sub-delims and
+/// percent-encoding of RFC 3986 are left out on purpose: a comma or `%2e` in a host is only ever an attack.
+static REG_NAME: [bool; 256] = table(b"-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "runs in the compiler, where an index out of bounds does not build"
+)]
+const fn table(members: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < members.len() {
+        table[members[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
+
+fn all_in(class: &[bool; 256], text: &[u8]) -> bool {
+    text.iter().all(|&byte| class.get(usize::from(byte)).copied().unwrap_or(false))
+}
+
+pub(crate) fn is_tchar(byte: u8) -> bool {
+    TCHAR.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+/// Whether the text is a token: not empty, only token bytes.
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && all_in(&TCHAR, text)
+}
+
+/// Whether all bytes may stand in a request target; an empty text passes.
+pub(crate) fn is_target(text: &[u8]) -> bool {
+    all_in(&TARGET, text)
+}
+
+pub(crate) fn is_target_byte(byte: u8) -> bool {
+    TARGET.get(usize::from(byte)).copied().unwrap_or(false)
+}
+
+/// Whether all bytes may stand in a registered name; an empty text passes.
+pub(crate) fn is_reg_name(text: &[u8]) -> bool {
+    all_in(&REG_NAME, text)
+}
+
+/// Whether the byte may stand in a field value (RFC 9110 section 5.5): HTAB, SP, visible ASCII, obs-text.
+pub(crate) fn is_value_byte(byte: u8) -> bool {
+    (byte >= 0x20 && byte != 0x7f) || byte == b'\t'
+}
+
+/// Whether all bytes may stand in a field value; eight at a time, because values are most of a head.
+pub(crate) fn is_value(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks::<8>();
+    let plain = |word: &[u8; 8]| !has_control(u64::from_le_bytes(*word));
+    if words.is_empty() {
+        return rest.iter().all(|&byte| is_value_byte(byte));
+    }
+    // The last word overlaps the one before it, so that no byte is left over for the slow way.
+    if words.iter().all(plain) && text.last_chunk::<8>().is_none_or(plain) {
+        return true;
+    }
+    text.iter().all(|&byte| is_value_byte(byte))
+}
+
+/// Whether one of eight bytes is below 0x20 (HTAB too) or DEL. Exact: no byte borrows from its neighbour.
+fn has_control(word: u64) -> bool {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * ONES;
+    let below_space = !(word | HIGH).wrapping_sub(0x20 * ONES);
+    let off_del = word ^ (0x7f * ONES);
+    let is_del = !(off_del & !HIGH).wrapping_add(0x7f * ONES) & !off_del;
+    ((below_space & !word) | is_del) & HIGH != 0
+}
+
+fn is_ows(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t'
+}
+
+/// Without the optional white space (SP, HTAB) at the start.
+pub(crate) fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = text
+        && is_ows(*first)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// Without the optional white space (SP, HTAB) at the end.
+pub(crate) fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., last] = text
+        && is_ows(*last)
+    {
+        text = rest;
+    }
+    text
+}
+
+/// Without optional white space at either end.
+pub(crate) fn trim(text: &[u8]) -> &[u8] {
+    trim_end(trim_start(text))
+}
+
+/// A decimal number in its only spelling: digits, no sign, no leading zero. `None` also if it exceeds 64 bits.
+pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
+    match text {
+        [] | [b'0', _, ..] => return None,
+        _ => {}
+    }
+    text.iter().try_fold(0_u64, |number, &byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte & 0x0f))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// A name byte as lenient origins see it: CGI and its heirs take every mark for the same one.
+pub(crate) fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+}
+
+/// Whether the name folds to `folded`, which must be written in its folded form.
+pub(crate) fn folds_to(name: &[u8], folded: &[u8]) -> bool {
+    name.len() == folded.len() && name.iter().zip(folded).all(|(&byte, &want)| fold(byte) == want)
+}

@@ -1,0 +1,14 @@
+//! The codec's tests: tables for each rule, properties, and the comparison with other parsers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::panic,
+    missing_docs
+)]
+
+mod body;
+mod request;
+mod response;
+mod wire;

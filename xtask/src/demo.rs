@@ -1,0 +1,25 @@
+//! `cargo xtask demo`: the shop behind the gateway, built in release.
+//! Takes arguments for `tidegate demo`; gives its exit.
+//! It must never stay in the way of Ctrl-C: the terminal sends it to the demo as well, and we only wait.
+
+use std::process::Command;
+
+use crate::{Failure, workspace};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Passed on to `tidegate demo`, for example `--no-traffic`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let gateway = workspace::release_gateway()?;
+    let arguments = options.arguments.iter().filter(|argument| *argument != "--");
+    let status = Command::new(&gateway).arg("demo").args(arguments).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the demo ended with {status}")),
+        Err(e) => Err(format!("{} does not start: {e}", gateway.display())),
+    }
+}

@@ -1,0 +1,63 @@
+//! The table of what a command needs from the machine besides Rust, and how it gets it.
+//! Takes a purpose; gives what is missing after trying to install it (as root, with apt).
+//! It must never install what the purpose does not use, nor pass over a missing part in silence.
+
+use std::process::Command;
+
+use crate::programs;
+
+/// What a program is needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Test,
+}
+
+/// One program of the machine.
+struct Need {
+    purpose: Purpose,
+    program: &'static str,
+    /// The Debian package that brings it; none where it comes another way.
+    package: Option<&'static str>,
+    /// What is lost without it, and how to get it where apt cannot.
+    without: &'static str,
+}
+
+const NEEDS: [Need; 1] = [Need {
+    purpose: Purpose::Test,
+    program: "cc",
+    package: Some("build-essential"),
+    without: "the allocator of the gateway is built by a C compiler: nothing links without it",
+}];
+
+/// A program that is not there and could not be installed.
+pub(crate) struct Missing {
+    pub(crate) program: &'static str,
+    /// What is lost without it.
+    pub(crate) without: &'static str,
+}
+
+/// Installs what is missing where that is possible; gives what is still missing.
+pub(crate) fn provide(purpose: Purpose) -> Vec<Missing> {
+    let absent =
+        || NEEDS.iter().filter(|need| need.purpose == purpose && programs::find(need.program).is_none());
+    let packages: Vec<&str> = absent().filter_map(|need| need.package).collect();
+    if !packages.is_empty() && rustix::process::geteuid().is_root() && programs::find("apt-get").is_some() {
+        eprintln!("installing {}", packages.join(", "));
+        apt(&["update", "-qq"]);
+        apt(&[&["install", "-y", "-qq", "--no-install-recommends"], packages.as_slice()].concat());
+    }
+    absent().map(|need| Missing { program: need.program, without: need.without }).collect()
+}
+
+/// A failure shows in what is still missing afterwards; apt itself has said why.
+fn apt(arguments: &[&str]) {
+    let status = Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments).status();
+    if let Err(e) = status {
+        eprintln!("apt-get does not start: {e}");
+    }
+}
+
+/// Whether this is a run of continuous integration, where a missing part is a failure.
+pub(crate) fn in_ci() -> bool {
+    std::env::var("CI").is_ok_and(|value| value == "true" || value == "1")
+}
