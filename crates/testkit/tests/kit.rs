@@ -78,7 +78,8 @@ fn what_no_gateway_may_send_is_flagged() {
         "GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nshort",
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\n",
     ];
     for case in cases {
         let origin = Origin::start();
@@ -86,6 +87,17 @@ fn what_no_gateway_may_send_is_flagged() {
         origin.wait_for_open_connections(0);
         assert_eq!(origin.oddities().len(), 1, "{case:?}: {:?}", origin.oddities());
     }
+}
+
+#[test]
+fn a_request_cut_short_is_recorded_as_such() {
+    let origin = Origin::start();
+    let mut client = Raw::connect(origin.addr());
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nshort").half_close();
+    client.expect_closed();
+    let request = origin.only_request();
+    assert_eq!((request.text().as_str(), request.whole), ("short", false));
+    origin.assert_clean();
 }
 
 #[test]

@@ -10,4 +10,22 @@
     reason = "a failure here is a failure of the test"
 )]
 
+mod setup;
+
+mod http {
+    mod framing;
+    mod limits;
+    mod paths;
+    mod trust;
+    mod upgrade;
+}
+mod upstream {
+    mod answers;
+    mod pool;
+}
+
 mod demo;
+mod drain;
+mod examples;
+mod reload;
+mod streaming;

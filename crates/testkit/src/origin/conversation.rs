@@ -85,6 +85,8 @@ impl Conversation {
         self.record();
         self.shared.set_busy(connection, false);
         match self.trouble.take() {
+            // A client that goes away in the middle takes its request along: the record says so.
+            Some(Trouble::Truncated(_) | Trouble::Reset) => Ok(After::Close),
             Some(trouble) => Err(trouble),
             None => Ok(after),
         }
@@ -110,6 +112,7 @@ impl Conversation {
             let text = String::from_utf8_lossy(self.wire.pending()).into_owned();
             self.shared.flag(self.request.connection, format!("bytes before the answer: {text:?}"));
         }
+        self.request.whole = true;
         self.record();
         Some(self.request.clone())
     }

@@ -24,6 +24,8 @@ pub struct Recorded {
     pub body: Vec<u8>,
     /// The trailer section.
     pub trailers: Headers,
+    /// Whether it came to its end; not when the peer went away, or when nobody read its body.
+    pub whole: bool,
     /// What a strict origin would object to.
     pub odd: Vec<String>,
 }

@@ -1,0 +1,144 @@
+//! A new configuration under load: swapped in one step, kept out when it is wrong, felt by nobody.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use testkit::client::{Raw, WebSocket};
+use testkit::event::{Gate, eventually};
+use testkit::gateway::Gateway;
+use testkit::origin::{Origin, Reply, WebSocketEcho};
+
+/// A configuration that answers `/version` with this text.
+fn version(origin: &Origin, text: &str) -> String {
+    format!(
+        r#"
+listen: 127.0.0.1:0
+admin: {{ listen: 127.0.0.1:0 }}
+workers: 1
+services: {{ app: "{app}" }}
+routes:
+  /*: {{ to: app }}
+  /version: {{ respond: {{ status: 200, body: "{text}" }} }}
+"#,
+        app = origin.url()
+    )
+}
+
+fn wait_for_version(gateway: &Gateway, text: &str) {
+    eventually("the new configuration", || (gateway.get("/version").text() == text).then_some(()));
+}
+
+#[test]
+fn a_signal_brings_the_new_configuration_and_keeps_every_connection() {
+    let origin = Origin::start();
+    let gateway = testkit::gateway!("{}", version(&origin, "one"));
+    let mut client = Raw::connect(gateway.addr());
+    assert_eq!(client.get("/version").read_response().text(), "one");
+    assert_eq!(client.get("/app").read_response().status, 200);
+    gateway.rewrite_config(&version(&origin, "two"));
+    gateway.reload();
+    wait_for_version(&gateway, "two");
+    assert_eq!(client.get("/version").read_response().text(), "two");
+    assert_eq!(client.get("/app").read_response().status, 200);
+    assert_eq!(origin.connections().len(), 1);
+}
+
+#[test]
+fn a_change_of_the_file_is_enough() {
+    let origin = Origin::start();
+    let gateway = testkit::gateway!("{}", version(&origin, "one"));
+    gateway.rewrite_config(&version(&origin, "two"));
+    wait_for_version(&gateway, "two");
+}
+
+/// A request sees one configuration from its beginning to its end.
+#[test]
+fn a_request_under_way_keeps_its_configuration() {
+    let gate = Gate::new();
+    let closed = gate.clone();
+    let origin = Origin::answering(move |_| Reply::ok("old").slow(&closed));
+    let gateway = testkit::gateway!("{}", version(&origin, "one"));
+    let mut client = Raw::connect(gateway.addr());
+    client.get("/app");
+    origin.wait_for_requests(1);
+    let other = Origin::answering(|_| Reply::ok("new"));
+    gateway.rewrite_config(&version(&other, "two"));
+    gateway.reload();
+    wait_for_version(&gateway, "two");
+    assert_eq!(gateway.get("/app").text(), "new");
+    gate.open();
+    assert_eq!(client.read_response().text(), "old");
+    origin.wait_for_open_connections(0);
+}
+
+#[test]
+fn a_wrong_file_changes_nothing_and_is_told_of() {
+    let origin = Origin::start();
+    let gateway = testkit::gateway!("{}", version(&origin, "one"));
+    gateway.rewrite_config(&version(&origin, "two").replace("to: app", "to: ap"));
+    gateway.reload();
+    gateway.wait_for_line(|line| line.contains("TG0"));
+    assert_eq!(gateway.get("/version").text(), "one");
+    assert_eq!(gateway.get("/app").status, 200);
+    let verbose = gateway.admin("/readyz?verbose");
+    assert!(verbose.status == 200 && verbose.text().contains("TG0"), "{}", verbose.text());
+    gateway.wait_metric("tidegate_config_reload_success", |value| value == 0.0);
+    gateway.rewrite_config(&version(&origin, "three"));
+    gateway.reload();
+    wait_for_version(&gateway, "three");
+    gateway.wait_metric("tidegate_config_reload_success", |value| value == 1.0);
+}
+
+#[test]
+fn listeners_come_and_go() {
+    let origin = Origin::start();
+    let listeners = |more: &str| {
+        version(&origin, "x")
+            .replace("listen: 127.0.0.1:0\nadmin", &format!("listeners:\n  main: 127.0.0.1:0\n{more}admin"))
+    };
+    let gateway = testkit::gateway!("{}", listeners("  side: 127.0.0.1:0\n"));
+    let (main, side) = (gateway.listener("main"), gateway.listener("side"));
+    assert_eq!(testkit::client::get(side, "/version").text(), "x");
+    gateway.rewrite_config(&listeners(""));
+    gateway.reload();
+    eventually("the side listener to go", || std::net::TcpStream::connect(side).is_err().then_some(()));
+    assert_eq!(testkit::client::get(main, "/version").text(), "x");
+}
+
+/// Reload after reload under steady load: no request fails, no tunnel drops.
+#[test]
+fn nobody_feels_a_reload() {
+    let origin = Origin::conversing(|request, conversation| match request.target.as_str() {
+        "/ws" => WebSocketEcho::converse(request, conversation),
+        _ => {
+            let whole = conversation.read_request().unwrap();
+            conversation.answer(&whole, Reply::ok("fine"))
+        }
+    });
+    let gateway = testkit::gateway!("{}", version(&origin, "0"));
+    let mut socket = WebSocket::connect(gateway.addr(), "/ws");
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let visitors: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = Raw::connect(gateway.addr());
+                    let mut visits = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        assert_eq!(client.get("/app").read_response().text(), "fine");
+                        visits += 1;
+                    }
+                    visits
+                })
+            })
+            .collect();
+        for nth in 1..=10 {
+            gateway.rewrite_config(&version(&origin, &nth.to_string()));
+            gateway.reload();
+            wait_for_version(&gateway, &nth.to_string());
+            socket.expect_echo("still here");
+        }
+        over.store(true, Ordering::Relaxed);
+        assert!(visitors.into_iter().all(|visitor| visitor.join().unwrap() > 0));
+    });
+}

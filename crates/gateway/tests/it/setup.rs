@@ -1,0 +1,51 @@
+//! What most tests begin with: a gateway in front of one origin, and the look of a refusal.
+
+use testkit::client::{Raw, Response};
+use testkit::gateway::Gateway;
+use testkit::origin::Origin;
+
+/// A gateway that passes everything to the origin, with one worker, so that pools are not split.
+pub(crate) fn in_front_of(origin: &Origin) -> Gateway {
+    testkit::gateway!(
+        r#"
+listen: 127.0.0.1:0
+admin: {{ listen: 127.0.0.1:0 }}
+workers: 1
+services:
+  app: {app}
+routes:
+  /*: {{ to: app }}
+"#,
+        app = origin.url()
+    )
+}
+
+/// Sends bytes that must be refused and checks all that a refusal is: the status, the word that the
+/// connection ends, its end, and that nobody behind has seen a whole request.
+#[track_caller]
+pub(crate) fn refuse(gateway: &Gateway, origin: &Origin, bytes: impl AsRef<[u8]>, status: u16) -> Response {
+    let shown: String = String::from_utf8_lossy(bytes.as_ref()).chars().take(300).collect();
+    let mut client = Raw::connect(gateway.addr());
+    client.send(bytes);
+    let answer = match client.try_read_response() {
+        Ok(answer) => answer,
+        Err(trouble) => panic!("{trouble} for {shown:?}"),
+    };
+    assert_eq!(answer.status, status, "{shown:?}: {}", answer.text());
+    assert!(answer.says_close(), "{shown:?}: {:?}", answer.headers);
+    client.expect_closed();
+    let seen: Vec<_> = origin.requests().into_iter().filter(|request| request.whole).collect();
+    assert!(seen.is_empty(), "{shown:?} reached the origin: {seen:?}");
+    origin.assert_clean();
+    answer
+}
+
+/// The head of a POST to `/` with one more field line and nothing after it.
+pub(crate) fn post_with(line: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: a\r\n{line}\r\n\r\n")
+}
+
+/// A chunked POST to `/` with this body as it is.
+pub(crate) fn chunked_post(body: &str) -> String {
+    post_with("Transfer-Encoding: chunked") + body
+}
