@@ -1,0 +1,127 @@
+//! Pages that list what the code knows: the tables of `docs/faults.md`, and the page of configuration codes.
+//! Takes the tables of the code; gives a failure where the page on the disk says something else.
+//! It must never be mended by hand in the page: `UPDATE_EXPECT=1` writes it anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use http1::{BodyError, HeadError, Method};
+use tidegate::fault::{Blame, Fault};
+use tidegate::http::host::HostError;
+use tidegate::http::path::PathError;
+use tidegate::http::target::TargetError;
+
+const MARK: &str = "<!-- The tables below";
+
+fn page(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name)
+}
+
+/// Compares a page with what it should be, or writes it when asked to.
+#[track_caller]
+fn expect_page(name: &str, wanted: &str) {
+    let path = page(name);
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(&path, wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == wanted, "docs/{name} is stale: UPDATE_EXPECT=1 cargo test -p tidegate --test documents");
+}
+
+/// Every fault that is not a breach of a rule of HTTP: those have tables of their own.
+fn faults() -> Vec<Fault> {
+    let all = vec![
+        Fault::HeadTimeout,
+        Fault::BodyTimeout,
+        Fault::BodyTooLarge(0),
+        Fault::ClientGone,
+        Fault::ClientStalled,
+        Fault::MethodRefused(Method::Trace),
+        Fault::NoRoute,
+        Fault::MethodNotAllowed(String::new()),
+        Fault::AmbiguousPath,
+        Fault::NoEndpoint,
+        Fault::ConnectRefused,
+        Fault::ConnectTimeout,
+        Fault::NoAnswer,
+        Fault::AnswerTimeout,
+        Fault::AnswerCut,
+        Fault::AnswerStalled,
+        Fault::AnswerUnasked,
+        Fault::Timeout,
+        Fault::Overloaded,
+        Fault::Panic,
+    ];
+    // A new fault does not compile here until it is in the list above.
+    for fault in &all {
+        match fault {
+            Fault::Head(_)
+            | Fault::Target(_)
+            | Fault::Body(_)
+            | Fault::AnswerHead(_)
+            | Fault::AnswerBody(_) => {}
+            Fault::HeadTimeout | Fault::BodyTimeout | Fault::BodyTooLarge(_) | Fault::ClientGone => {}
+            Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
+            Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
+            Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
+            Fault::AnswerUnasked | Fault::Timeout | Fault::Overloaded | Fault::Panic => {}
+        }
+    }
+    all
+}
+
+fn row(table: &mut String, fault: &Fault) {
+    let facts = fault.facts();
+    let blame = match facts.blame {
+        Blame::Client => "client",
+        Blame::Service => "service",
+        Blame::Gateway => "gateway",
+    };
+    // The only detail that holds a figure.
+    let detail = facts.detail.replace("larger than 0 bytes", "larger than the route takes");
+    writeln!(table, "| `{}` | {} | {blame} | {detail} |", facts.code, facts.status).unwrap();
+}
+
+fn table(head: &str, faults: impl IntoIterator<Item = Fault>) -> String {
+    let mut table = format!("\n## {head}\n\n| code | status | to blame | meaning |\n|---|---|---|---|\n");
+    faults.into_iter().for_each(|fault| row(&mut table, &fault));
+    table
+}
+
+#[test]
+fn the_page_of_faults_lists_every_fault() {
+    let text = std::fs::read_to_string(page("faults.md")).unwrap();
+    let (before, mark) = text.split_once(MARK).expect("the mark that the tables follow");
+    let (rest_of_mark, _) = mark.split_once('\n').unwrap();
+    let paths = [
+        PathError::NotAbsolute,
+        PathError::BadByte,
+        PathError::NonAscii,
+        PathError::Backslash,
+        PathError::BadEscape,
+        PathError::EncodedControl,
+        PathError::BadUtf8,
+        PathError::EncodedSlash,
+        PathError::AboveRoot,
+        PathError::DotWithParams,
+    ];
+    let hosts =
+        [HostError::Empty, HostError::BadName, HostError::TooLong, HostError::BadIpv6, HostError::BadPort];
+    let targets =
+        paths.map(TargetError::Path).into_iter().chain(hosts.map(TargetError::Host)).map(Fault::Target);
+    let wanted = [
+        format!("{before}{MARK}{rest_of_mark}\n"),
+        table("On the way", faults()),
+        table("Paths and hosts", targets),
+        table("Heads of requests", HeadError::ALL.iter().copied().map(Fault::Head)),
+        table("Bodies of requests", BodyError::ALL.iter().copied().map(Fault::Body)),
+        "\nThe same breaches in a service's answer have the same codes, with status 502.\n".to_owned(),
+    ];
+    expect_page("faults.md", &wanted.concat());
+}
+
+#[test]
+fn the_page_of_configuration_codes_is_the_manual() {
+    expect_page("errors.md", &tidegate::config::codes::manual());
+}
