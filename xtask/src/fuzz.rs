@@ -29,7 +29,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     for target in targets {
         eprintln!("fuzzing {target} for {} s", options.seconds);
         let mut command = std::process::Command::new("cargo");
-        command.args(["+nightly", "fuzz", "run", &target, "--", &limit]).current_dir(workspace::root());
+        // What is found goes into the first folder; the second is where it starts from.
+        let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
+        std::fs::create_dir_all(workspace::root().join(&corpus)).map_err(|e| format!("{corpus}: {e}"))?;
+        command.args(["+nightly", "fuzz", "run", &target, &corpus, &seeds, "--", &limit]);
+        command.current_dir(workspace::root());
         let status = command.status().map_err(|e| format!("cargo does not start: {e}"))?;
         if !status.success() {
             return Err(format!("target {target} failed: the input lies in fuzz/artifacts/{target}"));
