@@ -33,7 +33,7 @@ other core. Rounds go in turn over the proxies. Figures are medians, in brackets
 ratios are medians of the ratios inside each round. CPU is what the kernel says the proxy's process ran
 (`/proc/PID/task/*/schedstat`), divided by the requests answered. Fixed rate: 4,000 requests/s over 32 connections,
 the clock of a request that must wait starts when it was due. Others on the core is the time in which it ran anything
-but the proxy: above a few per cent the round was disturbed.
+but the proxy; a round with more than three per cent was done again, three times at most.
 ";
 
 pub(super) fn page(results: &Results) -> Result<String, fmt::Error> {
