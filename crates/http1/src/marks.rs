@@ -17,7 +17,6 @@ pub(crate) struct Marks {
     pub(crate) length: Option<u64>,
     pub(crate) chunked: bool,
     pub(crate) upgrade: Upgrade,
-    pub(crate) expect_continue: bool,
     pub(crate) keep_alive_timeout: Option<u32>,
     close: bool,
     keep_alive: bool,
@@ -48,12 +47,6 @@ impl Marks {
             FieldId::Upgrade => {
                 let websocket = self.upgrade == Upgrade::None && value.eq_ignore_ascii_case(b"websocket");
                 self.upgrade = if websocket { Upgrade::WebSocket } else { Upgrade::Other };
-            }
-            FieldId::Expect => {
-                if self.expect_continue || !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(HeadError::BadExpect);
-                }
-                self.expect_continue = true;
             }
             FieldId::KeepAlive => self.keep_alive_timeout = timeout(value).or(self.keep_alive_timeout),
             _ => {}

@@ -145,6 +145,7 @@ pub struct RequestParser {
     stage: Stage,
     marks: Marks,
     host: bool,
+    expect_continue: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
@@ -222,18 +223,32 @@ impl RequestParser {
                 return Err(HeadError::TooManyFields);
             }
             let (place, name, value) = field_line::read(line, base)?;
-            if place.id == FieldId::Host {
-                if self.host {
-                    return Err(HeadError::DuplicateHost);
-                }
-                target::check_host(head.method, &head.target, value)?;
-                self.host = true;
-            } else {
-                self.marks.see(head.version, place.id, name, value)?;
+            match place.id {
+                FieldId::Host => self.see_host(head, value)?,
+                FieldId::Expect => self.see_expect(value)?,
+                id => self.marks.see(head.version, id, name, value)?,
             }
             head.fields.note(place);
         }
         Ok(None)
+    }
+
+    /// Exactly one, and the one the target names (RFC 9112 section 3.2).
+    fn see_host(&mut self, head: &RequestHead, value: &[u8]) -> Result<(), HeadError> {
+        if self.host {
+            return Err(HeadError::DuplicateHost);
+        }
+        self.host = true;
+        target::check_host(head.method, &head.target, value)
+    }
+
+    /// Exactly one `100-continue` (RFC 9110 section 10.1.1).
+    fn see_expect(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        if self.expect_continue || !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(HeadError::BadExpect);
+        }
+        self.expect_continue = true;
+        Ok(())
     }
 
     /// Decides what only the whole head can tell.
@@ -245,7 +260,7 @@ impl RequestParser {
         head.framing = self.marks.framing()?.unwrap_or(Framing::None);
         head.keep_alive = self.marks.keep_alive(head.version);
         let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
-        head.expect_continue = self.marks.expect_continue && has_body && head.version == Version::Http11;
+        head.expect_continue = self.expect_continue && has_body && head.version == Version::Http11;
         head.upgrade = match self.marks.upgrade(head.version) {
             Upgrade::WebSocket if head.method != Method::Get || has_body => Upgrade::Other,
             upgrade => upgrade,
