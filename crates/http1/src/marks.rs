@@ -77,6 +77,11 @@ impl Marks {
     /// A list of tokens (RFC 9110 section 7.6.1). Naming a field without which the message means something else
     /// would make a careless party strip it.
     fn see_connection(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        if self.options == 0 && value == b"keep-alive" {
+            // What nearly every browser and pool says.
+            (self.keep_alive, self.options) = (true, 1);
+            return Ok(());
+        }
         for option in value.split(|&byte| byte == b',').map(octets::trim).filter(|option| !option.is_empty())
         {
             self.options += 1;

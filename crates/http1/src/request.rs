@@ -4,6 +4,8 @@
 //! rule it breaks. All checks are made while the lines are read, each line once. It must never give a head of
 //! which the same bytes could be read in another way.
 
+use memchr::memchr;
+
 use crate::error::HeadError;
 use crate::field_line;
 use crate::fields::Fields;
@@ -287,17 +289,28 @@ fn start(input: &[u8]) -> Result<Option<usize>, HeadError> {
 
 /// Method, one SP, target, one SP, version (RFC 9112 section 3).
 fn request_line(line: &[u8], head: &mut RequestHead) -> Result<(), HeadError> {
-    let mut parts = line.splitn(3, |&byte| byte == b' ');
-    let method = parts.next().filter(|method| octets::is_token(method)).ok_or(HeadError::BadMethod)?;
-    let target = parts.next().ok_or(HeadError::BadTarget)?;
-    let version = parts.next().ok_or(HeadError::BadVersion)?;
+    let (method, rest) = until_space(line).ok_or(if octets::is_token(line) {
+        HeadError::BadTarget
+    } else {
+        HeadError::BadMethod
+    })?;
+    head.take_method(method);
+    if head.method == Method::Other && !octets::is_token(method) {
+        return Err(HeadError::BadMethod);
+    }
+    let (target, version) = until_space(rest).ok_or(HeadError::BadVersion)?;
     head.version = match head::version(version) {
         Some(known) => known.ok_or(HeadError::UnsupportedVersion)?,
         None if version.contains(&b' ') => return Err(HeadError::BadTarget),
         None => return Err(HeadError::BadVersion),
     };
-    head.take_method(method);
     target::check(head.method, target)?;
     head.target.extend_from_slice(target);
     Ok(())
+}
+
+/// What stands before and after the first SP.
+fn until_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(memchr(b' ', text)?)?;
+    Some((before, rest.get(1..)?))
 }
