@@ -32,7 +32,17 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         // What is found goes into the first folder; the second is where it starts from.
         let (corpus, seeds) = (format!("fuzz/corpus/{target}"), format!("fuzz/seeds/{target}"));
         std::fs::create_dir_all(workspace::root().join(&corpus)).map_err(|e| format!("{corpus}: {e}"))?;
-        command.args(["+nightly", "fuzz", "run", &target, &corpus, &seeds, "--", &limit]);
+        command.args([
+            "+nightly",
+            "fuzz",
+            "run",
+            &target,
+            &corpus,
+            &seeds,
+            "--",
+            &limit,
+            "-dict=fuzz/http1.dict",
+        ]);
         command.current_dir(workspace::root());
         let status = command.status().map_err(|e| format!("cargo does not start: {e}"))?;
         if !status.success() {

@@ -3,8 +3,6 @@
 //! Takes a line without its CRLF, gives the name's number and the ranges of name and value. It must never let
 //! through white space before the colon, a folded line or a control byte.
 
-use memchr::memchr;
-
 use crate::error::HeadError;
 use crate::fields::Line;
 use crate::name;
@@ -12,9 +10,9 @@ use crate::names::FieldId;
 use crate::octets;
 
 /// Reads one line that starts at `base` of the head.
-#[inline]
+#[inline(always)]
 pub(crate) fn read(line: &[u8], base: usize) -> Result<(Line, &[u8], &[u8]), HeadError> {
-    let colon = memchr(b':', line).ok_or_else(|| wrong_name(line))?;
+    let colon = octets::colon(line).ok_or_else(|| wrong_name(line))?;
     let (name, rest) = line.split_at_checked(colon).ok_or(HeadError::BadName)?;
     // A well-known name is a token, so only the others need the look at each byte.
     let id = name::find(name);

@@ -181,18 +181,17 @@ impl Fields {
     /// yes.
     pub(crate) fn remove_nominated(&mut self, drop: impl Fn(FieldId) -> bool) {
         let Fields { bytes, lines } = self;
-        let nominations = lines.iter().filter(|line| line.id == FieldId::Connection);
-        let plain = |option: &[u8]| {
-            [&b"close"[..], b"keep-alive", b"upgrade", b""].iter().any(|own| option.eq_ignore_ascii_case(own))
-        };
-        let options = nominations.flat_map(|line| line.value(bytes).split(|&byte| byte == b','));
         // Nearly every head nominates nothing of its own, so the list is only made where one does.
-        let named: Vec<Name<'_>> = options
-            .map(octets::trim)
-            .filter(|option| !plain(option))
-            .filter_map(|option| Name::new(option).ok())
-            .filter(|name| !drop(name.id()))
-            .collect();
+        let mut named = Vec::new();
+        for line in lines.iter().filter(|line| line.id == FieldId::Connection) {
+            let value = line.value(bytes);
+            if value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close") {
+                continue;
+            }
+            let options =
+                value.split(|&byte| byte == b',').filter_map(|text| Name::new(octets::trim(text)).ok());
+            named.extend(options.filter(|name| !drop(name.id())));
+        }
         lines.retain(|line| !drop(line.id) && !named.iter().any(|name| line.bears(*name, bytes)));
     }
 }

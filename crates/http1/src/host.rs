@@ -19,10 +19,10 @@ pub(crate) struct Authority<'a> {
 pub(crate) fn authority(text: &[u8]) -> Option<Authority<'_>> {
     let end = match text.first()? {
         b'[' => literal(text)?,
-        _ => text.iter().position(|&byte| byte == b':').unwrap_or(text.len()),
+        _ => octets::reg_name(text),
     };
     let (host, rest) = text.split_at_checked(end)?;
-    if host.is_empty() || (host.first() != Some(&b'[') && !octets::is_reg_name(host)) {
+    if host.is_empty() {
         return None;
     }
     match rest {

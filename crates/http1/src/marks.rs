@@ -17,7 +17,6 @@ pub(crate) struct Marks {
     pub(crate) length: Option<u64>,
     pub(crate) chunked: bool,
     pub(crate) upgrade: Upgrade,
-    pub(crate) expect_continue: bool,
     pub(crate) keep_alive_timeout: Option<u32>,
     close: bool,
     keep_alive: bool,
@@ -49,12 +48,6 @@ impl Marks {
                 let websocket = self.upgrade == Upgrade::None && value.eq_ignore_ascii_case(b"websocket");
                 self.upgrade = if websocket { Upgrade::WebSocket } else { Upgrade::Other };
             }
-            FieldId::Expect => {
-                if self.expect_continue || !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(HeadError::BadExpect);
-                }
-                self.expect_continue = true;
-            }
             FieldId::KeepAlive => self.keep_alive_timeout = timeout(value).or(self.keep_alive_timeout),
             _ => {}
         }
@@ -84,6 +77,11 @@ impl Marks {
     /// A list of tokens (RFC 9110 section 7.6.1). Naming a field without which the message means something else
     /// would make a careless party strip it.
     fn see_connection(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        if self.options == 0 && value == b"keep-alive" {
+            // What nearly every browser and pool says.
+            (self.keep_alive, self.options) = (true, 1);
+            return Ok(());
+        }
         for option in value.split(|&byte| byte == b',').map(octets::trim).filter(|option| !option.is_empty())
         {
             self.options += 1;

@@ -7,11 +7,6 @@
 static TCHAR: [bool; 256] =
     table(b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
-/// The bytes a request target may have: visible ASCII without `#`, which starts a fragment that is never sent,
-/// and without `\`, which some origins read as `/`.
-static TARGET: [bool; 256] =
-    table(b"!\"$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_`abcdefghijklmnopqrstuvwxyz{|}~");
-
 /// The bytes of a registered name this codec takes: those of DNS names, `_` and `~`. The sub-delims and
 /// percent-encoding of RFC 3986 are left out on purpose: a comma or `%2e` in a host is only ever an attack.
 static REG_NAME: [bool; 256] = table(b"-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
@@ -45,16 +40,20 @@ pub(crate) fn is_token(text: &[u8]) -> bool {
 
 /// Whether all bytes may stand in a request target; an empty text passes.
 pub(crate) fn is_target(text: &[u8]) -> bool {
-    all_in(&TARGET, text)
+    !any(text, |byte| !is_target_byte(byte))
 }
 
+/// Whether the byte may stand in a request target: visible ASCII without `#`, which starts a fragment that is
+/// never sent, and without `\`, which some origins read as `/`.
+#[inline]
 pub(crate) fn is_target_byte(byte: u8) -> bool {
-    TARGET.get(usize::from(byte)).copied().unwrap_or(false)
+    (byte > 0x20) & (byte < 0x7f) & (byte != b'#') & (byte != b'\\')
 }
 
-/// Whether all bytes may stand in a registered name; an empty text passes.
-pub(crate) fn is_reg_name(text: &[u8]) -> bool {
-    all_in(&REG_NAME, text)
+/// How many bytes at the start may stand in a registered name.
+pub(crate) fn reg_name(text: &[u8]) -> usize {
+    let member = |byte: u8| REG_NAME.get(usize::from(byte)).copied().unwrap_or(false);
+    text.iter().position(|&byte| !member(byte)).unwrap_or(text.len())
 }
 
 /// Whether the byte may stand in a field value (RFC 9110 section 5.5): HTAB, SP, visible ASCII, obs-text.
@@ -62,28 +61,58 @@ pub(crate) fn is_value_byte(byte: u8) -> bool {
     (byte >= 0x20 && byte != 0x7f) || byte == b'\t'
 }
 
-/// Whether all bytes may stand in a field value; eight at a time, because values are most of a head.
+/// Whether all bytes may stand in a field value.
 pub(crate) fn is_value(text: &[u8]) -> bool {
-    let (words, rest) = text.as_chunks::<8>();
-    let plain = |word: &[u8; 8]| !has_control(u64::from_le_bytes(*word));
-    if words.is_empty() {
-        return rest.iter().all(|&byte| is_value_byte(byte));
-    }
-    // The last word overlaps the one before it, so that no byte is left over for the slow way.
-    if words.iter().all(plain) && text.last_chunk::<8>().is_none_or(plain) {
-        return true;
-    }
-    text.iter().all(|&byte| is_value_byte(byte))
+    let suspect = match (text.first_chunk(), text.last_chunk()) {
+        (Some(first), Some(last)) if text.len() < 16 => {
+            has_control(u64::from_le_bytes(*first)) || has_control(u64::from_le_bytes(*last))
+        }
+        _ => any(text, |byte| (byte < 0x20) | (byte == 0x7f)),
+    };
+    // HTAB is a control byte that is allowed.
+    !suspect || text.iter().all(|&byte| is_value_byte(byte))
 }
 
-/// Whether one of eight bytes is below 0x20 (HTAB too) or DEL. Exact: no byte borrows from its neighbour.
+/// Whether one of the bytes is such. Sixteen at a time in a form the compiler makes vector instructions of,
+/// because targets and values are most of a head.
+#[inline]
+fn any(text: &[u8], such: impl Fn(u8) -> bool) -> bool {
+    let Some(last) = text.last_chunk::<16>() else { return text.iter().any(|&byte| such(byte)) };
+    let (blocks, _) = text.as_chunks::<16>();
+    let mut found = [0; 16];
+    // The last block overlaps the one before it, so that no byte is left over for a slower way.
+    for block in blocks.iter().chain([last]) {
+        for (found, &byte) in found.iter_mut().zip(block) {
+            *found |= u8::from(such(byte));
+        }
+    }
+    found != [0; 16]
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x80 * ONES;
+
+/// Whether one of eight bytes is below 0x20 (HTAB too) or DEL.
 fn has_control(word: u64) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x80 * ONES;
-    let below_space = !(word | HIGH).wrapping_sub(0x20 * ONES);
+    let below_space = word.wrapping_sub(0x20 * ONES) & !word;
     let off_del = word ^ (0x7f * ONES);
-    let is_del = !(off_del & !HIGH).wrapping_add(0x7f * ONES) & !off_del;
-    ((below_space & !word) | is_del) & HIGH != 0
+    (below_space | (off_del.wrapping_sub(ONES) & !off_del)) & HIGH != 0
+}
+
+/// Where the first colon stands; eight bytes at a time, because names are short and memchr starts slowly.
+pub(crate) fn colon(line: &[u8]) -> Option<usize> {
+    let (words, rest) = line.as_chunks::<8>();
+    let mut at = 0;
+    for word in words {
+        let off = u64::from_le_bytes(*word) ^ (u64::from(b':') * ONES);
+        // The lowest bit found is exact; only bytes above the first colon may be taken for one.
+        let found = off.wrapping_sub(ONES) & !off & HIGH;
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    rest.iter().position(|&byte| byte == b':').map(|found| at + found)
 }
 
 fn is_ows(byte: u8) -> bool {

@@ -4,6 +4,8 @@
 //! rule it breaks. All checks are made while the lines are read, each line once. It must never give a head of
 //! which the same bytes could be read in another way.
 
+use memchr::memchr;
+
 use crate::error::HeadError;
 use crate::field_line;
 use crate::fields::Fields;
@@ -145,6 +147,7 @@ pub struct RequestParser {
     stage: Stage,
     marks: Marks,
     host: bool,
+    expect_continue: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Default, Debug)]
@@ -222,18 +225,32 @@ impl RequestParser {
                 return Err(HeadError::TooManyFields);
             }
             let (place, name, value) = field_line::read(line, base)?;
-            if place.id == FieldId::Host {
-                if self.host {
-                    return Err(HeadError::DuplicateHost);
-                }
-                target::check_host(head.method, &head.target, value)?;
-                self.host = true;
-            } else {
-                self.marks.see(head.version, place.id, name, value)?;
+            match place.id {
+                FieldId::Host => self.see_host(head, value)?,
+                FieldId::Expect => self.see_expect(value)?,
+                id => self.marks.see(head.version, id, name, value)?,
             }
             head.fields.note(place);
         }
         Ok(None)
+    }
+
+    /// Exactly one, and the one the target names (RFC 9112 section 3.2).
+    fn see_host(&mut self, head: &RequestHead, value: &[u8]) -> Result<(), HeadError> {
+        if self.host {
+            return Err(HeadError::DuplicateHost);
+        }
+        self.host = true;
+        target::check_host(head.method, &head.target, value)
+    }
+
+    /// Exactly one `100-continue` (RFC 9110 section 10.1.1).
+    fn see_expect(&mut self, value: &[u8]) -> Result<(), HeadError> {
+        if self.expect_continue || !value.eq_ignore_ascii_case(b"100-continue") {
+            return Err(HeadError::BadExpect);
+        }
+        self.expect_continue = true;
+        Ok(())
     }
 
     /// Decides what only the whole head can tell.
@@ -245,7 +262,7 @@ impl RequestParser {
         head.framing = self.marks.framing()?.unwrap_or(Framing::None);
         head.keep_alive = self.marks.keep_alive(head.version);
         let has_body = !matches!(head.framing, Framing::None | Framing::Length(0));
-        head.expect_continue = self.marks.expect_continue && has_body && head.version == Version::Http11;
+        head.expect_continue = self.expect_continue && has_body && head.version == Version::Http11;
         head.upgrade = match self.marks.upgrade(head.version) {
             Upgrade::WebSocket if head.method != Method::Get || has_body => Upgrade::Other,
             upgrade => upgrade,
@@ -272,17 +289,28 @@ fn start(input: &[u8]) -> Result<Option<usize>, HeadError> {
 
 /// Method, one SP, target, one SP, version (RFC 9112 section 3).
 fn request_line(line: &[u8], head: &mut RequestHead) -> Result<(), HeadError> {
-    let mut parts = line.splitn(3, |&byte| byte == b' ');
-    let method = parts.next().filter(|method| octets::is_token(method)).ok_or(HeadError::BadMethod)?;
-    let target = parts.next().ok_or(HeadError::BadTarget)?;
-    let version = parts.next().ok_or(HeadError::BadVersion)?;
+    let (method, rest) = until_space(line).ok_or(if octets::is_token(line) {
+        HeadError::BadTarget
+    } else {
+        HeadError::BadMethod
+    })?;
+    head.take_method(method);
+    if head.method == Method::Other && !octets::is_token(method) {
+        return Err(HeadError::BadMethod);
+    }
+    let (target, version) = until_space(rest).ok_or(HeadError::BadVersion)?;
     head.version = match head::version(version) {
         Some(known) => known.ok_or(HeadError::UnsupportedVersion)?,
         None if version.contains(&b' ') => return Err(HeadError::BadTarget),
         None => return Err(HeadError::BadVersion),
     };
-    head.take_method(method);
     target::check(head.method, target)?;
     head.target.extend_from_slice(target);
     Ok(())
+}
+
+/// What stands before and after the first SP.
+fn until_space(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (before, rest) = text.split_at_checked(memchr(b' ', text)?)?;
+    Some((before, rest.get(1..)?))
 }

@@ -4,6 +4,10 @@
 
 /// The reason phrase of the IANA registry, empty for a status that has none there.
 pub fn canonical_reason(status: u16) -> &'static str {
+    if status < 400 { reason_below_400(status) } else { reason_from_400(status) }
+}
+
+fn reason_below_400(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         101 => "Switching Protocols",
@@ -27,6 +31,12 @@ pub fn canonical_reason(status: u16) -> &'static str {
         305 => "Use Proxy",
         307 => "Temporary Redirect",
         308 => "Permanent Redirect",
+        _ => "",
+    }
+}
+
+fn reason_from_400(status: u16) -> &'static str {
+    match status {
         400 => "Bad Request",
         401 => "Unauthorized",
         402 => "Payment Required",

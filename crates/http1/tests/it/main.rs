@@ -10,6 +10,9 @@
 
 mod body;
 mod connection;
+#[path = "../corpus/mod.rs"]
+mod corpus;
+mod differential;
 mod encode;
 mod fields;
 mod messages;

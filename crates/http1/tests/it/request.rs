@@ -345,6 +345,16 @@ fn large_heads_are_refused_at_their_limit_and_not_before() {
 }
 
 #[test]
+fn a_line_that_breaks_both_limits_at_once_is_told_by_its_own() {
+    let limits = HeadLimits { start_line: 20, head: 22, ..HeadLimits::default() };
+    let bytes = b"GET /0123456789 HTTP/1.1\r\n";
+    let mut head = RequestHead::default();
+    assert_eq!(RequestParser::new().parse(bytes, &limits, &mut head), Err(StartLineTooLong));
+    let limits = HeadLimits { head: 21, ..limits };
+    assert_eq!(RequestParser::new().parse(bytes, &limits, &mut head), Err(HeadTooLong));
+}
+
+#[test]
 fn a_line_without_an_end_is_refused_when_it_outgrew_its_limit() {
     let mut bytes = b"GET /".to_vec();
     bytes.resize((8 << 10) + 1, b'x');

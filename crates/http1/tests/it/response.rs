@@ -183,6 +183,12 @@ fn a_flood_of_interim_responses_is_read_one_by_one() {
 }
 
 #[test]
+fn what_binds_only_requests_is_passed_over() {
+    let head = accepted("HTTP/1.1 204 x\r\nHost: a,b\r\nHost:\r\nExpect: x\r\n\r\n", Method::Get);
+    assert_eq!(head.fields.len(), 3);
+}
+
+#[test]
 fn a_status_set_by_hand_bears_its_registered_words() {
     let mut head = accepted("HTTP/1.1 200 Fine\r\nX: y\r\n\r\n", Method::Get);
     head.set_status(502);

@@ -40,6 +40,8 @@ proptest! {
             head.remove_hop_by_hop();
         }
         if !head.fields.contains(names::HOST) {
+            // HTTP/1.0 may leave it out, HTTP/1.1 may not, and a target that names another host would not fit it.
+            prop_assume!(head.target().starts_with(b"/"));
             head.fields.push(names::HOST, b"a");
         }
         let wire = written(&head);
