@@ -4,9 +4,11 @@
 //! the tree (`decode`, `read`), and what types cannot say is checked (`check`). Every stage reports into one
 //! `Diagnostics` and goes on, so that one run shows every fault. Nothing here runs: `snapshot` compiles it.
 
+mod check;
 pub mod codes;
 mod decode;
 mod diagnostic;
+mod include;
 mod listener;
 mod load;
 mod node;
@@ -15,9 +17,11 @@ mod pattern;
 mod place;
 mod process;
 mod read;
+mod render;
 mod route;
 mod service;
 mod tree;
+mod variables;
 
 pub use codes::Code;
 pub use decode::{decode, decode_key};

@@ -11,7 +11,7 @@ mod fault;
 use super::codes;
 use super::diagnostic::Diagnostics;
 use super::node::Node;
-use super::place::{Span, Spanned};
+use super::place::Spanned;
 use deserializer::{NodeReader, Run};
 use fault::Kind;
 use serde::de::DeserializeOwned;
@@ -68,8 +68,9 @@ fn read<T: DeserializeOwned>(
             }
         }
     }
+    let whole = run.place(owner);
     for fault in run.into_unknown_keys().into_iter().chain(faults) {
-        let place = fault.place.unwrap_or_else(|| run_place(owner));
+        let place = fault.place.as_ref().unwrap_or(&whole);
         let code = match fault.kind {
             Kind::WrongType => codes::WRONG_TYPE,
             Kind::BadValue => codes::BAD_VALUE,
@@ -86,8 +87,4 @@ fn read<T: DeserializeOwned>(
         }
     }
     result
-}
-
-fn run_place(span: Span) -> Box<fault::FaultPlace> {
-    Box::new(fault::FaultPlace { span, path: String::new(), subject: None })
 }
