@@ -293,28 +293,26 @@ impl Checking<'_> {
     }
 
     fn unused(&self, diagnostics: &mut Diagnostics) {
-        let mut words: HashSet<&str> = HashSet::new();
+        // A route that could not be read may have used anything.
+        if diagnostics.has_errors() {
+            return;
+        }
+        let mut services: HashSet<&str> = HashSet::new();
         let mut bundles: HashSet<&str> = self.config.defaults.uses.iter().map(|used| used.name()).collect();
         for (_, route) in &self.config.routes {
             if let Action::To(to) = &route.action
                 && let To::Service(name) = &**to
             {
-                words.insert(name.as_str());
+                services.insert(name.as_str());
             }
             bundles.extend(route.uses.iter().map(|used| used.name()));
         }
         // A policy may name a service in its settings, which only the policy can read: any word may be one.
-        let of_bundles = self.config.policies.iter().map(|(_, bundle)| &bundle.policies);
-        let of_routes = self.config.routes.iter().map(|(_, route)| &route.policies);
-        for policies in of_bundles.chain(of_routes).chain([&self.config.defaults.policies]) {
-            policies.iter().for_each(|(_, settings)| collect_words(settings, &mut words));
-        }
-        // A route that could not be read may have used anything.
-        if diagnostics.has_errors() {
-            return;
-        }
+        let mut words: Option<HashSet<&str>> = None;
         for (name, _) in &self.config.services {
-            if !words.contains(name.as_str()) {
+            if !services.contains(name.as_str())
+                && !words.get_or_insert_with(|| self.words()).contains(name.as_str())
+            {
                 let message = format!("no route uses service `{name}`");
                 diagnostics.warning(codes::UNUSED, name.span(), message).help("use it or remove it");
             }
@@ -327,6 +325,17 @@ impl Checking<'_> {
                     .help("name it in a `use:` or remove it");
             }
         }
+    }
+
+    /// All the words in the settings of policies.
+    fn words(&self) -> HashSet<&str> {
+        let of_bundles = self.config.policies.iter().map(|(_, bundle)| &bundle.policies);
+        let of_routes = self.config.routes.iter().map(|(_, route)| &route.policies);
+        let mut words = HashSet::new();
+        for policies in of_bundles.chain(of_routes).chain([&self.config.defaults.policies]) {
+            policies.iter().for_each(|(_, settings)| collect_words(settings, &mut words));
+        }
+        words
     }
 }
 

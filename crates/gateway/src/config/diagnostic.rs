@@ -62,8 +62,8 @@ pub struct Report<'d> {
     diagnostic: Option<&'d mut Diagnostic>,
 }
 
-/// After so many faults nobody reads on.
-const MOST: usize = 500;
+/// After so many faults nobody reads on; later ones are not kept.
+pub(super) const MOST: usize = 500;
 
 impl Diagnostics {
     /// A collector for faults in these files.

@@ -11,7 +11,7 @@ use super::node::{Entry, Kind, Node};
 use super::pairs::OneOrMany;
 use super::place::{Span, Spanned};
 use super::{tree, variables};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map};
 use std::path::{Path, PathBuf};
 
 /// Parts of a configuration that may be spread over files.
@@ -27,8 +27,8 @@ pub(super) struct Gathering<'a> {
     /// All that was read and should be watched.
     pub(super) paths: Vec<PathBuf>,
     entries: Vec<Entry>,
-    /// Where each key of the file, and each key of the parts that may be spread, was first written.
-    places: HashMap<(String, Option<String>), Span>,
+    /// Where each key was first written: those of the file under the empty name, those of a part under its name.
+    places: HashMap<String, HashMap<String, Span>>,
     start: Option<Span>,
 }
 
@@ -177,14 +177,18 @@ impl<'a> Gathering<'a> {
 
     /// Whether a key was not written before; if it was, that is a fault naming both places.
     fn is_new(&mut self, key: &Spanned<String>, part: Option<&str>) -> bool {
-        let known = self.places.entry((key.to_string(), part.map(str::to_owned)));
-        match known {
-            std::collections::hash_map::Entry::Vacant(vacant) => {
+        let part = part.unwrap_or("");
+        if !self.places.contains_key(part) {
+            self.places.insert(part.to_owned(), HashMap::new());
+        }
+        let Some(known) = self.places.get_mut(part) else { return true };
+        match known.entry(key.to_string()) {
+            hash_map::Entry::Vacant(vacant) => {
                 vacant.insert(key.span());
                 true
             }
-            std::collections::hash_map::Entry::Occupied(first) => {
-                let inside = part.map(|part| format!(" in `{part}`")).unwrap_or_default();
+            hash_map::Entry::Occupied(first) => {
+                let inside = if part.is_empty() { String::new() } else { format!(" in `{part}`") };
                 self.diagnostics
                     .error(
                         codes::DUPLICATE_KEY,

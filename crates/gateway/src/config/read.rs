@@ -107,7 +107,7 @@ where
 }
 
 /// What is no map becomes a map with it under one key.
-fn long_form(node: &Node, key: &str) -> Node {
+pub(super) fn long_form(node: &Node, key: &str) -> Node {
     match node.kind {
         Kind::Map(_) => node.clone(),
         _ => {
@@ -192,7 +192,7 @@ fn listeners(root: &Node, diagnostics: &mut Diagnostics) -> Named<Listener> {
 }
 
 /// A listener with the limits, time-outs and trusted proxies of the whole gateway where it says nothing itself.
-fn inherited(root: &Node, listener: &Node) -> Node {
+pub(super) fn inherited(root: &Node, listener: &Node) -> Node {
     let mut entries = listener.entries().to_vec();
     for key in INHERITED {
         let Some(base) = root.entries().iter().find(|entry| *entry.key == *key) else { continue };

@@ -3,7 +3,7 @@
 //! Takes the list; gives text. Colour only when asked for. No byte of a configuration reaches a terminal as a control
 //! character.
 
-use super::diagnostic::{Diagnostic, Diagnostics, Severity};
+use super::diagnostic::{Diagnostic, Diagnostics, MOST, Severity};
 use super::place::Place;
 use serde_json::json;
 
@@ -31,10 +31,11 @@ impl Diagnostics {
         if counts.is_empty() {
             return String::new();
         }
+        let more = if self.errors().saturating_add(self.warnings()) >= MOST { " and more" } else { "" };
         let severity = if self.has_errors() { Severity::Error } else { Severity::Warning };
         let consequence = if consequence.is_empty() { String::new() } else { format!(" {consequence}.") };
         format!(
-            "{}: {}.{consequence}\n",
+            "{}: {}{more}.{consequence}\n",
             Paint { color }.severity(severity, word(severity)),
             counts.join(", ")
         )

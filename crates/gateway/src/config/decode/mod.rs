@@ -24,11 +24,15 @@ const ROUNDS: usize = 200;
 /// Gives what could be read: the value may lack parts that had faults, and is `None` when nothing sensible is left.
 /// Whether the configuration is good is decided by [`Diagnostics::has_errors`] alone.
 ///
+/// Of several keys missing in one map only the first is reported, and none while another one that it needs has a fault:
+/// derived code stops there, and what it would ask for next cannot be known.
+///
 /// Beyond what derived types do by themselves:
 /// - a field of type `Spanned<T>` knows its place;
 /// - an error message of two lines, as of `serde::de::Error::custom`, is taken as message and help;
 /// - an enum named `$shape` by `#[serde(rename = "$shape")]` is chosen by what was written: its variants are among
-///   `text`, `number`, `bool`, `list`, `map`, and `other` for all that no other one takes.
+///   `text`, `number`, `bool`, `list`, `map`, and `other` for all that no other one takes. For its schema say
+///   `#[schemars(rename = "ItsOwnName", untagged)]`.
 pub fn decode<T: DeserializeOwned>(node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
     read(None, node, diagnostics)
 }
