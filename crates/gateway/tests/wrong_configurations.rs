@@ -87,6 +87,26 @@ fn every_code_has_a_wrong_configuration() {
 }
 
 #[test]
+fn every_example_of_the_manual_has_its_fault() {
+    for explained in CODES {
+        // Found later, or too long to be written out.
+        if [codes::EQUAL_ROUTES, codes::BAD_POLICY, codes::TOO_LARGE].contains(&explained.code) {
+            continue;
+        }
+        let speaks_of_listeners =
+            explained.example.contains("listen") || explained.code == codes::NO_LISTENER;
+        let listen = if speaks_of_listeners { "" } else { "listen: 127.0.0.1:0\n" };
+        let diagnostics =
+            match config::load_text("example", format!("{listen}{}", explained.example), &Fixed, &KNOWN) {
+                Ok(loaded) => loaded.diagnostics,
+                Err(diagnostics) => diagnostics,
+            };
+        let found: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
+        assert!(found.contains(&explained.code), "{}: {found:?}\n{}", explained.code, explained.example);
+    }
+}
+
+#[test]
 fn six_faults_are_six_messages() {
     let diagnostics =
         config::load(Path::new("tests/config/wrong/six-faults-at-once.yaml"), &Fixed, &KNOWN).unwrap_err();
