@@ -3,7 +3,7 @@
 //! Takes a code, a span and a sentence from whoever reads or checks; gives a list in the order of the files. Knows
 //! the texts of the files, so that whoever reports needs only a span. How a list is printed stands in `render`.
 
-use super::codes::Code;
+use super::codes::{self, Code};
 use super::place::{Files, Place, Span};
 use serde::Serialize;
 
@@ -62,8 +62,8 @@ pub struct Report<'d> {
     diagnostic: Option<&'d mut Diagnostic>,
 }
 
-/// After so many faults nobody reads on.
-const MOST: usize = 500;
+/// After so many faults nobody reads on; later ones are not kept.
+pub(super) const MOST: usize = 500;
 
 impl Diagnostics {
     /// A collector for faults in these files.
@@ -85,11 +85,12 @@ impl Diagnostics {
         let place = self.files.place(span);
         let diagnostic =
             Diagnostic { severity, code, message, place, label: None, help: None, notes: Vec::new(), span };
-        // The same node can be read twice, as a limit that two listeners inherit.
-        let known = self
-            .list
-            .iter()
-            .any(|other| other.span == span && other.code == code && other.message == diagnostic.message);
+        // The same fault can be found twice, as in a limit that two listeners inherit; and nothing can be wrong with a
+        // value that a missing variable stands for.
+        let known = self.list.iter().any(|other| {
+            (other.span == span && other.code == code && other.message == diagnostic.message)
+                || (other.code == codes::MISSING_VARIABLE && span.contains(other.span))
+        });
         if known || self.list.len() >= MOST {
             return Report { files: &self.files, diagnostic: None };
         }
@@ -102,6 +103,16 @@ impl Diagnostics {
         let outer = self.subject.replace(subject.into());
         let result = read(self);
         self.subject = outer;
+        result
+    }
+
+    /// Runs `read` on what was put together from several places, and drops the faults that stand within `settled`:
+    /// those are reported where they were written.
+    pub(super) fn except<R>(&mut self, settled: &[Span], read: impl FnOnce(&mut Self) -> R) -> R {
+        let before = self.list.len();
+        let result = read(self);
+        let new = self.list.split_off(before.min(self.list.len()));
+        self.list.extend(new.into_iter().filter(|one| !settled.iter().any(|span| span.contains(one.span))));
         result
     }
 

@@ -1,11 +1,14 @@
 //! From a path or a text to a configuration: the stages in their order.
+//!
+//! Gather the files into one tree, read the types from it, check what types cannot say. Every stage reports all it
+//! finds; a configuration with a fault is not given out.
 
 use super::Config;
-use super::codes;
 use super::diagnostic::Diagnostics;
+use super::include::Gathering;
 use super::node::Node;
 use super::place::{Files, Span};
-use super::{read, tree};
+use super::{check, read};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -47,9 +50,9 @@ impl Environment for System {
 pub struct Loaded {
     /// What was written, defaults filled in.
     pub config: Config,
-    /// The tree from which it was read, all files together.
+    /// The tree from which it was read, all files together, without `include`.
     pub tree: Node,
-    /// Every file that was read, in order: what to watch for changes.
+    /// Every file that was read, those of `${file:...}` among them: what to watch for changes.
     pub paths: Vec<PathBuf>,
     /// Warnings, and the texts of the files for faults found later, as by `snapshot::compile`.
     pub diagnostics: Diagnostics,
@@ -60,41 +63,39 @@ pub struct Loaded {
 /// # Errors
 /// All the faults that were found.
 pub fn load(path: &Path, environment: &dyn Environment, known: &Known<'_>) -> Result<Loaded, Diagnostics> {
-    let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
-        Ok(text) => {
-            let mut loaded = load_text(&name, text, environment, known)?;
-            loaded.paths.push(path.to_owned());
-            Ok(loaded)
-        }
-        Err(error) => {
-            let mut diagnostics = Diagnostics::new(Files::default());
-            diagnostics.error(codes::UNREADABLE, Span::NONE, format!("cannot read `{name}`: {error}"));
-            Err(diagnostics)
-        }
-    }
+    gathered(environment, known, |gathering| gathering.path(path, Span::NONE))
 }
 
-/// Reads a configuration from a text; `name` stands for the file in messages.
+/// Reads a configuration from a text; `name` stands for the file in messages. It can include no files.
 ///
 /// # Errors
 /// All the faults that were found.
 pub fn load_text(
     name: &str,
     text: impl Into<String>,
-    _environment: &dyn Environment,
+    environment: &dyn Environment,
     known: &Known<'_>,
 ) -> Result<Loaded, Diagnostics> {
+    gathered(environment, known, |gathering| gathering.text(name, text.into(), None))
+}
+
+fn gathered(
+    environment: &dyn Environment,
+    known: &Known<'_>,
+    gather: impl FnOnce(&mut Gathering<'_>),
+) -> Result<Loaded, Diagnostics> {
     let mut diagnostics = Diagnostics::new(Files::default());
-    let text = text.into();
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    let file = diagnostics.files_mut().add(name, text);
-    let Some(tree) = tree::parse(file, &mut diagnostics) else { return Err(diagnostics) };
-    let config = read::config(&tree, known, &mut diagnostics);
-    match config {
-        Some(config) if !diagnostics.has_errors() => {
-            Ok(Loaded { config, tree, paths: Vec::new(), diagnostics })
-        }
-        _ => Err(diagnostics),
+    let mut gathering = Gathering::new(environment, &mut diagnostics);
+    gather(&mut gathering);
+    let (tree, paths) = gathering.finish();
+    // Without a single tree there is nothing about which more could be said.
+    if tree.span.is_none() {
+        return Err(diagnostics);
     }
+    let config = read::config(&tree, known, &mut diagnostics);
+    check::config(&config, &tree, &mut diagnostics);
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    Ok(Loaded { config, tree, paths, diagnostics })
 }

@@ -4,9 +4,12 @@
 //! the tree (`decode`, `read`), and what types cannot say is checked (`check`). Every stage reports into one
 //! `Diagnostics` and goes on, so that one run shows every fault. Nothing here runs: `snapshot` compiles it.
 
+mod check;
 pub mod codes;
 mod decode;
 mod diagnostic;
+mod effective;
+mod include;
 mod listener;
 mod load;
 mod node;
@@ -15,13 +18,17 @@ mod pattern;
 mod place;
 mod process;
 mod read;
+mod render;
 mod route;
+mod schema;
 mod service;
 mod tree;
+mod variables;
 
 pub use codes::Code;
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
+pub use effective::{Effective, Origin, Setting, effective};
 pub use listener::{Limits, Listener, Timeouts};
 pub use load::{Environment, Known, Loaded, System, load, load_text};
 pub use node::{Entry, Form, Kind, Node, Scalar};
@@ -33,42 +40,57 @@ pub use route::{
     Action, Bundle, Defaults, Match, PathMatch, PathRegex, Redirect, Regex, Respond, Route, Status, Test, To,
     Use,
 };
+pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Service, Target};
 
 use crate::values::{Cidr, HeaderPattern};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A whole configuration as written, with every default filled in. Equal when it means the same, wherever it stands.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Config {
-    /// Addresses on which clients arrive, by name. `listen:` is one named `main`.
+    /// The addresses on which clients arrive, by name: an address such as `0.0.0.0:8080`, or a map where one needs
+    /// limits, time-outs or trusted proxies of its own.
+    #[schemars(schema_with = "schema::listeners")]
     pub listeners: Named<Listener>,
-    /// The admin address.
+    /// The admin address, with health, metrics, schema and explain: an address, `off`, or a map. Default
+    /// 127.0.0.1:9900, which only this machine reaches.
+    #[schemars(schema_with = "schema::admin")]
     pub admin: Admin,
-    /// How many workers serve clients.
+    /// How many workers serve clients, each on a thread of its own: a number, or `auto` (the default) for one on each
+    /// core.
     pub workers: Workers,
-    /// Whose forwarding headers are believed; listeners may differ.
+    /// Networks whose `Forwarded` and `X-Forwarded-*` headers are believed. Default: none, so that no client can claim
+    /// another address.
     pub trusted_proxies: Vec<Cidr>,
-    /// Headers by which services know callers; removed from what clients send.
+    /// Headers by which services know callers; a `*` at the end stands for all names that begin so. They are removed
+    /// from what clients send, `_` counting as `-`, so that nobody can pretend.
+    #[schemars(extend("default" = schema::identity_headers()))]
     pub client_identity_headers: Vec<HeaderPattern>,
-    /// Which forwarding headers are sent to services.
+    /// Which forwarding headers are sent to services: `both` (the default), `x`, `rfc7239`, or `off`.
     pub forwarded: Forwarded,
-    /// Logs.
+    /// What is written where.
     pub log: Log,
     /// How the gateway ends.
     pub drain: Drain,
-    /// How names become addresses.
+    /// How names of targets become addresses.
     pub dns: Dns,
-    /// How much one client may send; listeners may differ.
+    /// How much one client may send. Listeners may say otherwise for themselves.
     pub limits: Limits,
-    /// How long one client may take; listeners may differ.
+    /// How long one client may take. Listeners may say otherwise for themselves.
     pub timeouts: Timeouts,
-    /// What stands behind the gateway.
+    /// What stands behind the gateway, by name: a URL, a list of targets, or a map.
+    #[schemars(schema_with = "schema::services")]
     pub services: Named<Service>,
-    /// Bundles of policies.
+    /// Bundles of policies by name: define once, `use` anywhere.
+    #[schemars(schema_with = "schema::bundles")]
     pub policies: Named<Bundle>,
-    /// What applies to every route.
+    /// Policies and bundles for every route that does not say otherwise.
+    #[schemars(schema_with = "schema::defaults")]
     pub defaults: Defaults,
-    /// Which requests go where.
+    /// Which requests go where: `[METHOD[,METHOD]] [host]/path`, or a name with a `match`. The most specific route wins;
+    /// their order does not matter.
+    #[schemars(schema_with = "schema::routes")]
     pub routes: Named<Route>,
 }

@@ -53,6 +53,14 @@ fn what_is_no_key() {
             "*.10.0.0.7/x",
             "`*.10.0.0.7` is not a pattern of hosts: write a host such as api.example.com or *.example.com",
         ),
+    ] {
+        assert_eq!(text.parse::<RouteKey>().unwrap_err().to_string(), message);
+    }
+}
+
+#[test]
+fn what_is_no_path() {
+    for (text, message) in [
         (
             "/a/*/b",
             "path `/a/*/b`: a `*` stands only as the whole last segment: use `{name}` for one segment, `*` at the end for the rest",

@@ -22,6 +22,11 @@ impl Span {
     /// The place of what was not written in any file.
     pub const NONE: Self = Self { file: u32::MAX, start: 0, end: 0 };
 
+    /// Whether the other one lies within this one.
+    pub(super) const fn contains(self, other: Self) -> bool {
+        self.file == other.file && self.start <= other.start && other.end <= self.end
+    }
+
     /// Whether this stands in no file.
     pub const fn is_none(self) -> bool {
         self.file == u32::MAX
@@ -77,6 +82,11 @@ impl Files {
     /// The names of all the files, in the order in which they were read.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.list.iter().map(|file| &*file.name)
+    }
+
+    /// The text that a span covers.
+    pub(super) fn slice(&self, span: Span) -> &str {
+        self.text(span.file).get(span.start as usize..span.end as usize).unwrap_or("")
     }
 
     fn file(&self, file: u32) -> Option<&SourceFile> {

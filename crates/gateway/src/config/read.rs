@@ -38,6 +38,8 @@ pub(super) const KEYS: &[&str] = &[
     "defaults",
     "routes",
 ];
+/// What listeners take from the whole gateway where they say nothing themselves.
+const INHERITED: &[&str] = &["limits", "timeouts", "trusted_proxies"];
 /// The keys of a route that are no policies.
 pub(super) const ROUTE_KEYS: &[&str] = &["match", "to", "respond", "redirect", "use"];
 /// Those of them that say what to do.
@@ -53,22 +55,15 @@ pub(super) const IDENTITY_HEADERS: &[&str] = &[
     "Client-Cert",
 ];
 
-/// Reads a configuration. `None` only when the file is no map at all.
-pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Option<Config> {
-    if !matches!(root.kind, Kind::Map(_)) && !root.is_null() {
-        let found = root.describe();
-        diagnostics
-            .error(codes::WRONG_TYPE, root.span, format!("a configuration is a map, found {found}"))
-            .help("begin with `listen: 0.0.0.0:8080`");
-        return None;
-    }
+/// Reads a configuration from the tree of all its files.
+pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Config {
     for entry in root.entries() {
         unknown_key(entry, KEYS, "not a key of the configuration", diagnostics);
     }
     version(root, diagnostics);
     let identity =
         || IDENTITY_HEADERS.iter().filter_map(|pattern| pattern.parse().ok()).collect::<Vec<HeaderPattern>>();
-    Some(Config {
+    Config {
         listeners: listeners(root, diagnostics),
         admin: part(root, "admin", Some("listen"), diagnostics),
         workers: part(root, "workers", None, diagnostics),
@@ -85,7 +80,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
         policies: bundles(root, known, diagnostics),
         defaults: defaults(root, known, diagnostics),
         routes: routes(root, known, diagnostics),
-    })
+    }
 }
 
 /// The entry of a key that is written, with something behind it.
@@ -112,7 +107,7 @@ where
 }
 
 /// What is no map becomes a map with it under one key.
-fn long_form(node: &Node, key: &str) -> Node {
+pub(super) fn long_form(node: &Node, key: &str) -> Node {
     match node.kind {
         Kind::Map(_) => node.clone(),
         _ => {
@@ -181,9 +176,13 @@ fn listeners(root: &Node, diagnostics: &mut Diagnostics) -> Named<Listener> {
     let mut read = Named::default();
     for entry in main.iter().chain(written) {
         name(entry, diagnostics);
-        let node = inherited(root, long_form(&entry.value, "address"));
-        let listener = diagnostics.within(format!("listener `{}`", entry.key), |diagnostics| {
-            decode_owned(entry, &node, diagnostics)
+        let own = long_form(&entry.value, "address");
+        let node = inherited(root, &own);
+        let settled: Vec<_> = INHERITED.iter().filter_map(|key| Some(root.get(key)?.span)).collect();
+        let listener = diagnostics.except(&settled, |diagnostics| {
+            diagnostics.within(format!("listener `{}`", entry.key), |diagnostics| {
+                decode_owned(entry, &node, diagnostics)
+            })
         });
         if let Some(listener) = listener {
             read.push(entry.key.clone(), listener);
@@ -193,12 +192,11 @@ fn listeners(root: &Node, diagnostics: &mut Diagnostics) -> Named<Listener> {
 }
 
 /// A listener with the limits, time-outs and trusted proxies of the whole gateway where it says nothing itself.
-fn inherited(root: &Node, listener: Node) -> Node {
-    let Kind::Map(entries) = listener.kind else { return listener };
-    let mut entries = entries;
-    for key in ["limits", "timeouts", "trusted_proxies"] {
-        let Some(base) = root.entries().iter().find(|entry| *entry.key == key) else { continue };
-        match entries.iter_mut().find(|entry| *entry.key == key) {
+pub(super) fn inherited(root: &Node, listener: &Node) -> Node {
+    let mut entries = listener.entries().to_vec();
+    for key in INHERITED {
+        let Some(base) = root.entries().iter().find(|entry| *entry.key == *key) else { continue };
+        match entries.iter_mut().find(|entry| *entry.key == *key) {
             Some(own) => own.value = own.value.clone().over(Some(&base.value)),
             None => entries.push(base.clone()),
         }

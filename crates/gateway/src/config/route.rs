@@ -7,7 +7,7 @@ use super::pairs::{Named, OneOrMany, Pairs};
 use super::pattern::{HostPattern, Method, PathPattern};
 use super::place::Spanned;
 use crate::values::{HeaderName, HeaderValue, Invalid, Name, TargetUrl, Template, text_value};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use std::{fmt, str::FromStr};
 
@@ -73,7 +73,7 @@ fn is_empty<T>(values: &OneOrMany<T>) -> bool {
 /// What the path of a request must be.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename = "$shape", rename_all = "lowercase")]
-#[schemars(untagged)]
+#[schemars(rename = "PathMatch", untagged)]
 pub enum PathMatch {
     /// A pattern of segments.
     Text(PathPattern),
@@ -113,8 +113,13 @@ pub enum Test {
 #[serde(rename = "$shape", rename_all = "lowercase")]
 #[schemars(untagged)]
 enum WrittenTest {
-    Text(String),
+    Text(#[schemars(schema_with = "scalar")] String),
     Map(TestSettings),
+}
+
+/// A text, or what is taken as its text.
+fn scalar(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "number", "boolean"] })
 }
 
 #[derive(Deserialize, JsonSchema)]

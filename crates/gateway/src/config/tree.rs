@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostics;
 use super::node::{Entry, Form, Kind, Node, Scalar};
 use super::place::{Span, Spanned};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as Marks, Tag};
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 
 /// How deep lists and maps may stand in each other.
 const DEEPEST: usize = 64;
@@ -65,7 +65,12 @@ struct Open {
 
 enum Content {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, places: HashMap<String, Span>, key: Option<Spanned<String>> },
+    /// `index` is empty until the map is large: most have a few keys, which are found faster by looking.
+    Map {
+        entries: Vec<Entry>,
+        index: HashMap<String, Span>,
+        key: Option<Spanned<String>>,
+    },
 }
 
 struct Builder<'t, 'd> {
@@ -106,7 +111,7 @@ impl<'t, 'd> Builder<'t, 'd> {
                 self.enter(Content::List(Vec::new()), anchor, tag.as_deref(), span)
             }
             Event::MappingStart(anchor, tag) => {
-                let content = Content::Map { entries: Vec::new(), places: HashMap::new(), key: None };
+                let content = Content::Map { entries: Vec::new(), index: HashMap::new(), key: None };
                 self.enter(content, anchor, tag.as_deref(), span)
             }
             Event::SequenceEnd | Event::MappingEnd => self.leave(span),
@@ -209,7 +214,7 @@ impl<'t, 'd> Builder<'t, 'd> {
         };
         match &mut open.content {
             Content::List(items) => items.push(node),
-            Content::Map { entries, places, key } => match key.take() {
+            Content::Map { entries, index, key } => match key.take() {
                 None => {
                     let Kind::Scalar(Scalar { text, .. }) = node.kind else { return None };
                     if text == "<<" {
@@ -220,21 +225,18 @@ impl<'t, 'd> Builder<'t, 'd> {
                     }
                     *key = Some(Spanned::new(text, node.span));
                 }
-                Some(key) => {
-                    if let Some(first) = places.get(&*key) {
-                        let first = *first;
+                Some(key) => match first_place(entries, index, &key) {
+                    None => entries.push(Entry { key, value: node }),
+                    Some(first) => {
                         self.diagnostics
                             .error(
                                 codes::DUPLICATE_KEY,
                                 key.span(),
-                                format!("the key `{key}` stands here again"),
+                                format!("the key `{}` stands here again", *key),
                             )
                             .note(first, "first written here");
-                    } else {
-                        places.insert(key.to_string(), key.span());
-                        entries.push(Entry { key, value: node });
                     }
-                }
+                },
             },
         }
         Some(())
@@ -245,6 +247,26 @@ impl<'t, 'd> Builder<'t, 'd> {
         let start = self.offsets.byte(marks.start);
         let end = self.offsets.byte(marks.end).max(start);
         Span { file: self.file, start, end }
+    }
+}
+
+/// Maps with more keys than this are searched through an index.
+const LARGE_MAP: usize = 16;
+
+/// Where a key was written before in the same map.
+fn first_place(entries: &[Entry], index: &mut HashMap<String, Span>, key: &Spanned<String>) -> Option<Span> {
+    if entries.len() < LARGE_MAP {
+        return entries.iter().find(|entry| entry.key == *key).map(|entry| entry.key.span());
+    }
+    if index.is_empty() {
+        index.extend(entries.iter().map(|entry| (entry.key.to_string(), entry.key.span())));
+    }
+    match index.entry(key.to_string()) {
+        hash_map::Entry::Occupied(first) => Some(*first.get()),
+        hash_map::Entry::Vacant(vacant) => {
+            vacant.insert(key.span());
+            None
+        }
     }
 }
 

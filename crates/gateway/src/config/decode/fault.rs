@@ -78,8 +78,9 @@ impl Fault {
 
     /// One kind of value is needed and another was found.
     pub(super) fn wrong_type(wanted: &str, found: &str) -> Self {
+        let short = !wanted.contains(" or ") && !wanted.contains(" such as ");
         Self {
-            label: Some(format!("not {wanted}")),
+            label: short.then(|| format!("not {wanted}")),
             ..Self::new(Kind::WrongType, format!("expected {wanted}, found {found}"))
         }
     }

@@ -11,7 +11,7 @@ mod fault;
 use super::codes;
 use super::diagnostic::Diagnostics;
 use super::node::Node;
-use super::place::{Span, Spanned};
+use super::place::Spanned;
 use deserializer::{NodeReader, Run};
 use fault::Kind;
 use serde::de::DeserializeOwned;
@@ -24,11 +24,15 @@ const ROUNDS: usize = 200;
 /// Gives what could be read: the value may lack parts that had faults, and is `None` when nothing sensible is left.
 /// Whether the configuration is good is decided by [`Diagnostics::has_errors`] alone.
 ///
+/// Of several keys missing in one map only the first is reported, and none while another one that it needs has a fault:
+/// derived code stops there, and what it would ask for next cannot be known.
+///
 /// Beyond what derived types do by themselves:
 /// - a field of type `Spanned<T>` knows its place;
 /// - an error message of two lines, as of `serde::de::Error::custom`, is taken as message and help;
 /// - an enum named `$shape` by `#[serde(rename = "$shape")]` is chosen by what was written: its variants are among
-///   `text`, `number`, `bool`, `list`, `map`, and `other` for all that no other one takes.
+///   `text`, `number`, `bool`, `list`, `map`, and `other` for all that no other one takes. For its schema say
+///   `#[schemars(rename = "ItsOwnName", untagged)]`.
 pub fn decode<T: DeserializeOwned>(node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
     read(None, node, diagnostics)
 }
@@ -68,8 +72,9 @@ fn read<T: DeserializeOwned>(
             }
         }
     }
+    let whole = run.place(owner);
     for fault in run.into_unknown_keys().into_iter().chain(faults) {
-        let place = fault.place.unwrap_or_else(|| run_place(owner));
+        let place = fault.place.as_ref().unwrap_or(&whole);
         let code = match fault.kind {
             Kind::WrongType => codes::WRONG_TYPE,
             Kind::BadValue => codes::BAD_VALUE,
@@ -86,8 +91,4 @@ fn read<T: DeserializeOwned>(
         }
     }
     result
-}
-
-fn run_place(span: Span) -> Box<fault::FaultPlace> {
-    Box::new(fault::FaultPlace { span, path: String::new(), subject: None })
 }
