@@ -1,5 +1,4 @@
-//! Pages that list what the code knows: the tables of `docs/faults.md`, the policies, the codes of configuration
-//! faults.
+//! Pages that list what the code knows: the tables of `docs/faults.md`, and `docs/policies.md`.
 //! Takes the tables of the code; gives a failure where the page on the disk says something else.
 //! It must never be mended by hand in the page: `UPDATE_EXPECT=1` writes it anew.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -124,11 +123,6 @@ fn the_page_of_faults_lists_every_fault() {
         "\nThe same breaches in a service's answer have the same codes, with status 502.\n".to_owned(),
     ];
     expect_page("faults.md", &wanted.concat());
-}
-
-#[test]
-fn the_page_of_configuration_codes_is_the_manual() {
-    expect_page("errors.md", &tidegate::config::codes::manual());
 }
 
 const ABOUT_POLICIES: &str = "\
