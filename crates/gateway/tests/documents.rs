@@ -1,20 +1,16 @@
-//! Pages that list what the code knows: the tables of `docs/faults.md`, and `docs/policies.md`.
+//! Pages that list what the code knows: the tables of `docs/faults.md`.
 //! Takes the tables of the code; gives a failure where the page on the disk says something else.
 //! It must never be mended by hand in the page: `UPDATE_EXPECT=1` writes it anew.
-#![allow(clippy::indexing_slicing, clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use http1::{BodyError, HeadError, Method};
-use schemars::SchemaGenerator;
-use serde_json::Value;
 use tidegate::fault::{Blame, Fault};
 use tidegate::http::host::HostError;
 use tidegate::http::path::PathError;
 use tidegate::http::target::TargetError;
-use tidegate::policies;
 
 const MARK: &str = "<!-- The tables below";
 
@@ -123,68 +119,4 @@ fn the_page_of_faults_lists_every_fault() {
         "\nThe same breaches in a service's answer have the same codes, with status 502.\n".to_owned(),
     ];
     expect_page("faults.md", &wanted.concat());
-}
-
-const ABOUT_POLICIES: &str = "\
-# Policies
-
-What a route does besides forwarding, in the order of running; answers come back up through those that ran. A policy is
-a key of a route, of a bundle in `policies:`, or of `defaults:`
-([configuration.md](configuration.md#policies)). This page is made from the code:
-`UPDATE_EXPECT=1 cargo test -p tidegate --test documents`.
-";
-
-/// A schema, or the definition it refers to.
-fn resolved<'a>(schema: &'a Value, definitions: &'a serde_json::Map<String, Value>) -> &'a Value {
-    let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
-    name.and_then(|name| definitions.get(name)).unwrap_or(schema)
-}
-
-/// The text of a doc comment on one line of a table.
-fn described(schema: &Value) -> String {
-    schema["description"].as_str().unwrap_or_default().replace(['\n', '|'], " ")
-}
-
-/// The keys of a schema, nested ones with a dot, each with its meaning.
-fn keys(
-    table: &mut String,
-    prefix: &str,
-    schema: &Value,
-    definitions: &serde_json::Map<String, Value>,
-    within: &mut BTreeSet<String>,
-) {
-    let schema = resolved(schema, definitions);
-    for (name, value) in schema["properties"].as_object().into_iter().flatten() {
-        let inner = resolved(value, definitions);
-        let meaning = if value["description"].is_string() { described(value) } else { described(inner) };
-        writeln!(table, "| `{prefix}{name}` | {meaning} |").unwrap();
-        // A type that holds itself is told once.
-        if within.insert(inner.to_string()) {
-            keys(table, &format!("{prefix}{name}."), inner, definitions, within);
-            within.remove(&inner.to_string());
-        }
-    }
-}
-
-#[test]
-fn the_page_of_policies_lists_every_policy() {
-    let mut page = ABOUT_POLICIES.to_owned();
-    for kind in policies::LIST {
-        let mut generator = SchemaGenerator::default();
-        let schema = (kind.schema)(&mut generator).to_value();
-        let definitions = generator.take_definitions(true);
-        let schema = resolved(&schema, &definitions);
-        let about = schema["description"].as_str().unwrap_or_default();
-        assert!(!about.is_empty(), "the settings of `{}` have no doc comment", kind.name);
-        writeln!(page, "\n## {}\n\n{about}", kind.name).unwrap();
-        if kind.refuses {
-            writeln!(page, "\nWith `mode: shadow` it decides, counts and logs, and lets pass.").unwrap();
-        }
-        let mut table = String::new();
-        keys(&mut table, "", schema, &definitions, &mut BTreeSet::new());
-        if !table.is_empty() {
-            write!(page, "\n| key | meaning |\n|---|---|\n{table}").unwrap();
-        }
-    }
-    expect_page("policies.md", &page);
 }
