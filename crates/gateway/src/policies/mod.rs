@@ -3,7 +3,9 @@
 //! Takes an exchange on its way; each policy lets it pass, changes it, or answers. Policies never see sockets, and
 //! run in the one order of [`LIST`] whatever the order in the file; answers come back up through those that ran.
 
+pub mod body_limit;
 pub mod ip;
+pub mod timeout;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -15,6 +17,9 @@ use crate::exchange::{Answer, Exchange, Verdict};
 pub static LIST: &[Kind] = &[
     // Who may come at all, before anything is spent on a request.
     kind::<ip::Ip>(),
+    // What a request may cost: known before a policy reads its body or waits for anybody.
+    kind::<body_limit::BodyLimit>(),
+    kind::<timeout::Timeout>(),
 ];
 
 /// What a user writes for a policy. Its doc comments are the manual and the schema.
@@ -130,5 +135,79 @@ pub fn response(bound: &[Bound], exchange: &mut Exchange) {
     let ran = exchange.record.policies_run;
     for Bound { policy, .. } in bound.iter().take(ran).rev() {
         policy.response(exchange);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use http1::Name;
+
+    use super::*;
+    use crate::config::{Known, System, load_text};
+
+    /// The policies of a route on which these lines stand; its faults as "message: help".
+    pub(super) fn bound(lines: &str) -> Result<Vec<Bound>, Vec<String>> {
+        let lines: String = lines.lines().map(|line| format!("    {line}\n")).collect();
+        let text = format!("listen: 127.0.0.1:0\nroutes:\n  /*:\n    respond: ok\n{lines}");
+        let names: Vec<&str> = LIST.iter().map(|kind| kind.name).collect();
+        let told = |faults: &Diagnostics| -> Vec<String> {
+            faults
+                .iter()
+                .map(|fault| format!("{}: {}", fault.message, fault.help.as_deref().unwrap_or("-")))
+                .collect()
+        };
+        let mut loaded = load_text("gateway.yaml", text, &System, &Known { policies: &names })
+            .map_err(|faults| told(&faults))?;
+        let (_, route) = loaded.config.routes.iter().next().unwrap();
+        let faults = &mut loaded.diagnostics;
+        let written = |kind: &&Kind| route.policies.iter().find(|(key, _)| **key == kind.name);
+        let bound = LIST
+            .iter()
+            .filter_map(|kind| written(&kind).and_then(|(key, node)| kind.bind(key, node, faults)));
+        let bound = bound.collect();
+        if faults.is_empty() { Ok(bound) } else { Err(told(faults)) }
+    }
+
+    /// The only fault of these lines.
+    #[track_caller]
+    pub(super) fn fault(lines: &str) -> String {
+        let faults = bound(lines).err().unwrap_or_else(|| panic!("no fault in {lines}"));
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        faults.concat()
+    }
+
+    /// A request for a target of host `h.example` with these fields, captured whole as `*`.
+    pub(super) fn asked(method: &str, target: &str, fields: &[(&str, &str)]) -> Exchange {
+        let mut exchange = Exchange::default();
+        exchange.request.set_method(method.as_bytes()).unwrap();
+        exchange.request.set_target(target.as_bytes());
+        exchange.request.fields.push(http1::names::HOST, b"h.example");
+        for (name, value) in fields {
+            exchange.request.fields.push(Name::new(name.as_bytes()).unwrap(), value.as_bytes());
+        }
+        crate::http::target::take_apart(&mut exchange, false).unwrap();
+        let rest = exchange.path.get(1..).unwrap_or_default().to_vec();
+        exchange.captures.push("*", &rest);
+        exchange
+    }
+
+    /// What these policies answer; none when they let the request pass.
+    pub(super) fn run(lines: &str, exchange: &mut Exchange) -> Option<Box<Answer>> {
+        let bound = bound(lines).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        request(&bound, exchange).now_or_never().expect("no policy here waits").err()
+    }
+
+    #[test]
+    fn a_policy_that_watches_refuses_nothing_and_says_so() {
+        let mut exchange = asked("GET", "/", &[]);
+        let answer = run("ip: { allow: [10.0.0.0/8], mode: shadow }", &mut exchange);
+        assert!(answer.is_none());
+        assert_eq!(exchange.record.shadowed, [("ip", "ip_denied")]);
+        assert_eq!(exchange.record.refused_by, None);
+        assert_eq!(
+            fault("ip: { allow: [10.0.0.0/8], mode: watch }"),
+            "`mode` of `ip` is neither `enforce` nor `shadow`: `shadow` decides, counts and logs, and lets pass"
+        );
     }
 }
