@@ -4,6 +4,7 @@
 //! run in the one order of [`LIST`] whatever the order in the file; answers come back up through those that ran.
 
 pub mod body_limit;
+pub mod headers;
 pub mod ip;
 pub mod timeout;
 
@@ -20,6 +21,9 @@ pub static LIST: &[Kind] = &[
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
+    // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
+    // policies before it have the last word about the headers that are theirs.
+    kind::<headers::Headers>(),
 ];
 
 /// What a user writes for a policy. Its doc comments are the manual and the schema.
@@ -28,6 +32,8 @@ pub trait Settings: DeserializeOwned + JsonSchema {
     const NAME: &'static str;
     /// Whether it may refuse a request, and so knows `mode: shadow`.
     const REFUSES: bool;
+    /// Whether it shapes every answer of its route, also one that was made before the request came to it.
+    const EVERY_ANSWER: bool = false;
 
     /// Makes it ready to run. `key` is where it stands: faults that its type could not know are reported there, or at
     /// a [`Spanned`] value of its own.
@@ -53,6 +59,8 @@ pub struct Kind {
     pub name: &'static str,
     /// Whether it may refuse a request, and so knows `mode: shadow`.
     pub refuses: bool,
+    /// Whether it shapes every answer, also one that was made before the request came to it.
+    pub every_answer: bool,
     /// The schema of its settings.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     compile: Compile,
@@ -62,8 +70,14 @@ const fn kind<S: Settings>() -> Kind {
     Kind {
         name: S::NAME,
         refuses: S::REFUSES,
+        every_answer: S::EVERY_ANSWER,
         schema: |generator| S::json_schema(generator),
-        compile: |key, node, faults| decode_key::<S>(key, node, faults)?.compile(key, faults),
+        compile: |key, node, faults| {
+            let before = faults.errors();
+            let settings = decode_key::<S>(key, node, faults)?;
+            // What had a fault is missing in the settings; what that leads to is not worth telling.
+            if faults.errors() == before { settings.compile(key, faults) } else { None }
+        },
     }
 }
 
@@ -83,7 +97,7 @@ impl Kind {
             }
         };
         let policy = (self.compile)(key, &settings, faults)?;
-        Some(Bound { name: self.name, policy, shadow })
+        Some(Bound { name: self.name, policy, shadow, every_answer: self.every_answer })
     }
 }
 
@@ -103,11 +117,13 @@ pub struct Bound {
     pub policy: Box<dyn Policy>,
     /// Whether it only watches: what it refuses is counted and passes.
     pub shadow: bool,
+    /// Whether it shapes every answer, also one that was made before the request came to it.
+    pub every_answer: bool,
 }
 
 /// Runs the policies of a route on the request, in order; the first refusal ends it.
 pub async fn request(bound: &[Bound], exchange: &mut Exchange) -> Result<(), Box<Answer>> {
-    for Bound { name, policy, shadow } in bound {
+    for Bound { name, policy, shadow, .. } in bound {
         exchange.record.policies_run = exchange.record.policies_run.saturating_add(1);
         let Some(answer) = decide(policy.request(exchange)).await else { continue };
         if *shadow {
@@ -130,11 +146,13 @@ async fn decide(mut verdict: Verdict<'_>) -> Option<Box<Answer>> {
     }
 }
 
-/// Runs those policies on the answer that have seen the request, in reverse order.
+/// Runs those policies on the answer that have seen the request, and those that shape every answer, in reverse order.
 pub fn response(bound: &[Bound], exchange: &mut Exchange) {
     let ran = exchange.record.policies_run;
-    for Bound { policy, .. } in bound.iter().take(ran).rev() {
-        policy.response(exchange);
+    for (place, Bound { policy, every_answer, .. }) in bound.iter().enumerate().rev() {
+        if place < ran || *every_answer {
+            policy.response(exchange);
+        }
     }
 }
 
@@ -196,6 +214,16 @@ mod tests {
     pub(super) fn run(lines: &str, exchange: &mut Exchange) -> Option<Box<Answer>> {
         let bound = bound(lines).unwrap_or_else(|faults| panic!("{faults:#?}"));
         request(&bound, exchange).now_or_never().expect("no policy here waits").err()
+    }
+
+    /// All the lines of a head, as `name: value`.
+    pub(super) fn lines(fields: &http1::Fields) -> Vec<String> {
+        fields
+            .iter()
+            .map(|field| {
+                format!("{}: {}", String::from_utf8_lossy(field.name), String::from_utf8_lossy(field.value))
+            })
+            .collect()
     }
 
     #[test]
