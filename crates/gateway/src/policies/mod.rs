@@ -4,6 +4,7 @@
 //! run in the one order of [`LIST`] whatever the order in the file; answers come back up through those that ran.
 
 pub mod body_limit;
+pub mod cors;
 pub mod headers;
 pub mod ip;
 pub mod timeout;
@@ -16,6 +17,10 @@ use crate::exchange::{Answer, Exchange, Verdict};
 
 /// All policies, in the order of running.
 pub static LIST: &[Kind] = &[
+    // Before whoever refuses: a page must be able to read the refusal, so browsers need their yes first, and an answer goes
+    // back only through the policies that saw its request. A preflight says nothing but these settings, is never let
+    // through, and carries no credentials, so there is nothing about it to refuse.
+    kind::<cors::Cors>(),
     // Who may come at all, before anything is spent on a request.
     kind::<ip::Ip>(),
     // What a request may cost: known before a policy reads its body or waits for anybody.
@@ -34,6 +39,8 @@ pub trait Settings: DeserializeOwned + JsonSchema {
     const REFUSES: bool;
     /// Whether it shapes every answer of its route, also one that was made before the request came to it.
     const EVERY_ANSWER: bool = false;
+    /// Whether it answers preflights, so that its route is found by those that ask for the route's methods.
+    const TAKES_PREFLIGHTS: bool = false;
 
     /// Makes it ready to run. `key` is where it stands: faults that its type could not know are reported there, or at
     /// a [`Spanned`] value of its own.
@@ -61,6 +68,8 @@ pub struct Kind {
     pub refuses: bool,
     /// Whether it shapes every answer, also one that was made before the request came to it.
     pub every_answer: bool,
+    /// Whether it answers preflights, which then reach its route.
+    pub takes_preflights: bool,
     /// The schema of its settings.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     compile: Compile,
@@ -71,6 +80,7 @@ const fn kind<S: Settings>() -> Kind {
         name: S::NAME,
         refuses: S::REFUSES,
         every_answer: S::EVERY_ANSWER,
+        takes_preflights: S::TAKES_PREFLIGHTS,
         schema: |generator| S::json_schema(generator),
         compile: |key, node, faults| {
             let before = faults.errors();
@@ -97,7 +107,8 @@ impl Kind {
             }
         };
         let policy = (self.compile)(key, &settings, faults)?;
-        Some(Bound { name: self.name, policy, shadow, every_answer: self.every_answer })
+        let (every_answer, takes_preflights) = (self.every_answer, self.takes_preflights);
+        Some(Bound { name: self.name, policy, shadow, every_answer, takes_preflights })
     }
 }
 
@@ -119,6 +130,8 @@ pub struct Bound {
     pub shadow: bool,
     /// Whether it shapes every answer, also one that was made before the request came to it.
     pub every_answer: bool,
+    /// Whether it answers preflights.
+    pub takes_preflights: bool,
 }
 
 /// Runs the policies of a route on the request, in order; the first refusal ends it.
