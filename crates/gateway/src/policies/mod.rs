@@ -7,6 +7,7 @@ pub mod body_limit;
 pub mod cors;
 pub mod headers;
 pub mod ip;
+pub mod rewrite;
 pub mod timeout;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -26,6 +27,8 @@ pub static LIST: &[Kind] = &[
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
+    // After whoever judges the request as it came, before the headers.
+    kind::<rewrite::Rewrite>(),
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
     // policies before it have the last word about the headers that are theirs.
     kind::<headers::Headers>(),
