@@ -49,6 +49,7 @@ pub struct Headers {
 /// Changes to the headers of one side.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "HeaderChanges")]
 struct Changes {
     /// Headers that stand there once afterwards, with this value; what stood there goes, even if the value is nothing.
     set: Pairs<Spanned<HeaderName>, Spanned<Template>>,

@@ -44,9 +44,10 @@ pub enum Rewrite {
     Map(Box<Changes>),
 }
 
-/// What is changed.
+/// What a rewrite changes.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(rename = "RewriteChanges")]
 pub struct Changes {
     /// The whole new path, such as `/users/{path.id}`. Not together with `strip_prefix`, `regex` or `add_prefix`.
     path: Option<Spanned<Template>>,
