@@ -14,10 +14,12 @@ use crate::exchange::{Answer, Exchange, RequestId, Trace};
 use crate::fault::{Fault, response};
 use crate::http::client::ClientConnection;
 use crate::http::incoming::Piece;
+use crate::http::preflight;
 use crate::http::target;
 use crate::observe::Labels;
 use crate::policies;
 use crate::route::compiled::{Action, Route};
+use crate::route::params::Params;
 use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
@@ -135,24 +137,43 @@ pub fn find_route<'s>(
         query: &exchange.query,
         fields: &exchange.request.fields,
     };
-    if has_params && let Some(bare) = target::bare_path(&exchange.path) {
-        let with = snapshot.table.find(&lookup, params).map(|found| *found.value);
-        let without =
-            snapshot.table.find(&Lookup { path: &bare, ..lookup }, params).map(|found| *found.value);
-        if with != without {
-            return Err(Fault::AmbiguousPath);
-        }
-    }
-    let place = match snapshot.table.find(&lookup, params) {
-        Ok(found) => *found.value,
-        Err(missed) if missed.allowed.is_empty() => return Err(Fault::NoRoute),
-        Err(_) => return Err(Fault::MethodNotAllowed(snapshot.table.allow(&lookup, params))),
+    // A preflight asks about another request, so it is for the route of that one, if that route answers preflights.
+    let asked = preflight::asked_method(&exchange.request).and_then(|asked| {
+        let lookup = Lookup { method: Method::from_bytes(asked), method_text: asked, ..lookup };
+        let place = find_place(snapshot, &lookup, has_params, params).ok()?;
+        snapshot.route(place).filter(|route| route.takes_preflights()).map(|_| place)
+    });
+    let place = match asked {
+        Some(place) => place,
+        None => find_place(snapshot, &lookup, has_params, params)?,
     };
     for (name, value) in snapshot.table.params(params, &exchange.path) {
         exchange.captures.push(name, value);
     }
     exchange.record.route = Some(place);
     snapshot.route(place).ok_or(Fault::NoRoute)
+}
+
+/// The place of the one route that takes a request, with and without the `;parameters` of its path.
+fn find_place(
+    snapshot: &Snapshot,
+    lookup: &Lookup<'_>,
+    has_params: bool,
+    params: &mut Params,
+) -> Result<u32, Fault> {
+    if has_params && let Some(bare) = target::bare_path(lookup.path) {
+        let with = snapshot.table.find(lookup, params).map(|found| *found.value);
+        let without =
+            snapshot.table.find(&Lookup { path: &bare, ..*lookup }, params).map(|found| *found.value);
+        if with != without {
+            return Err(Fault::AmbiguousPath);
+        }
+    }
+    match snapshot.table.find(lookup, params) {
+        Ok(found) => Ok(*found.value),
+        Err(missed) if missed.allowed.is_empty() => Err(Fault::NoRoute),
+        Err(_) => Err(Fault::MethodNotAllowed(snapshot.table.allow(lookup, params))),
+    }
 }
 
 /// Refuses a body that says it is too large before anything is sent; bounds one that says nothing.

@@ -42,6 +42,8 @@ pub struct Exchange {
     pub client: Client,
     /// How the request is to be sent on.
     pub plan: Plan,
+    /// The origin whose pages may read the answer, as `cors` found it; empty for none.
+    pub reader: Vec<u8>,
     /// The identifier of this exchange, in logs and answers.
     pub id: RequestId,
     /// The W3C trace context this exchange takes part in.
@@ -112,6 +114,7 @@ impl Default for Exchange {
             captures: Captures::default(),
             client: Client { peer: nowhere, local: nowhere, ip: nowhere.ip(), trusted: false, https: false },
             plan: Plan::default(),
+            reader: Vec::new(),
             id: RequestId::default(),
             trace: Trace::default(),
             record: Record::default(),
@@ -131,6 +134,7 @@ impl Exchange {
         self.host.clear();
         self.captures.clear();
         self.plan = Plan::default();
+        self.reader.clear();
         self.record = Record::default();
     }
 

@@ -64,7 +64,8 @@ pub fn query_value<'a>(query: &'a [u8], name: &str) -> Option<Cow<'a, [u8]>> {
     })
 }
 
-fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
+/// Text of a query, percent-decoded, `+` as a space. A `%` that no two hex digits follow stays.
+pub fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr2(b'%', b'+', text).is_none() {
         return Cow::Borrowed(text);
     }

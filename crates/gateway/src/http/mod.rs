@@ -5,6 +5,7 @@ pub mod client;
 pub mod host;
 pub mod incoming;
 pub mod path;
+pub mod preflight;
 pub mod responder;
 pub mod socket;
 pub mod target;

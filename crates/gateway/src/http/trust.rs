@@ -34,19 +34,22 @@ pub struct Trust {
     identity: Vec<Pattern>,
 }
 
+/// A name of a field, or its beginning, compared folded.
 #[derive(Clone, Debug, PartialEq)]
-struct Pattern {
+pub struct Pattern {
     folded: Box<[u8]>,
     prefix: bool,
 }
 
 impl Pattern {
-    fn new(text: &str) -> Pattern {
+    /// A name; with a `*` at its end the beginning of one.
+    pub fn new(text: &str) -> Pattern {
         let (name, prefix) = text.strip_suffix('*').map_or((text, false), |name| (name, true));
         Pattern { folded: name.bytes().map(fold).collect(), prefix }
     }
 
-    fn matches(&self, name: &[u8]) -> bool {
+    /// Whether a name is this one, however it is spelled.
+    pub fn matches(&self, name: &[u8]) -> bool {
         let fits =
             if self.prefix { name.len() >= self.folded.len() } else { name.len() == self.folded.len() };
         fits && self.folded.iter().zip(name).all(|(pattern, byte)| *pattern == fold(*byte))

@@ -3,7 +3,12 @@
 //! Takes an exchange on its way; each policy lets it pass, changes it, or answers. Policies never see sockets, and
 //! run in the one order of [`LIST`] whatever the order in the file; answers come back up through those that ran.
 
+pub mod body_limit;
+pub mod cors;
+pub mod headers;
 pub mod ip;
+pub mod rewrite;
+pub mod timeout;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -13,8 +18,20 @@ use crate::exchange::{Answer, Exchange, Verdict};
 
 /// All policies, in the order of running.
 pub static LIST: &[Kind] = &[
+    // Before whoever refuses: a page must be able to read the refusal, so browsers need their yes first, and an answer goes
+    // back only through the policies that saw its request. A preflight says nothing but these settings, is never let
+    // through, and carries no credentials, so there is nothing about it to refuse.
+    kind::<cors::Cors>(),
     // Who may come at all, before anything is spent on a request.
     kind::<ip::Ip>(),
+    // What a request may cost: known before a policy reads its body or waits for anybody.
+    kind::<body_limit::BodyLimit>(),
+    kind::<timeout::Timeout>(),
+    // After whoever judges the request as it came, before the headers.
+    kind::<rewrite::Rewrite>(),
+    // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
+    // policies before it have the last word about the headers that are theirs.
+    kind::<headers::Headers>(),
 ];
 
 /// What a user writes for a policy. Its doc comments are the manual and the schema.
@@ -23,6 +40,10 @@ pub trait Settings: DeserializeOwned + JsonSchema {
     const NAME: &'static str;
     /// Whether it may refuse a request, and so knows `mode: shadow`.
     const REFUSES: bool;
+    /// Whether it shapes every answer of its route, also one that was made before the request came to it.
+    const EVERY_ANSWER: bool = false;
+    /// Whether it answers preflights, so that its route is found by those that ask for the route's methods.
+    const TAKES_PREFLIGHTS: bool = false;
 
     /// Makes it ready to run. `key` is where it stands: faults that its type could not know are reported there, or at
     /// a [`Spanned`] value of its own.
@@ -48,6 +69,10 @@ pub struct Kind {
     pub name: &'static str,
     /// Whether it may refuse a request, and so knows `mode: shadow`.
     pub refuses: bool,
+    /// Whether it shapes every answer, also one that was made before the request came to it.
+    pub every_answer: bool,
+    /// Whether it answers preflights, which then reach its route.
+    pub takes_preflights: bool,
     /// The schema of its settings.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     compile: Compile,
@@ -57,8 +82,15 @@ const fn kind<S: Settings>() -> Kind {
     Kind {
         name: S::NAME,
         refuses: S::REFUSES,
+        every_answer: S::EVERY_ANSWER,
+        takes_preflights: S::TAKES_PREFLIGHTS,
         schema: |generator| S::json_schema(generator),
-        compile: |key, node, faults| decode_key::<S>(key, node, faults)?.compile(key, faults),
+        compile: |key, node, faults| {
+            let before = faults.errors();
+            let settings = decode_key::<S>(key, node, faults)?;
+            // What had a fault is missing in the settings; what that leads to is not worth telling.
+            if faults.errors() == before { settings.compile(key, faults) } else { None }
+        },
     }
 }
 
@@ -78,7 +110,8 @@ impl Kind {
             }
         };
         let policy = (self.compile)(key, &settings, faults)?;
-        Some(Bound { name: self.name, policy, shadow })
+        let (every_answer, takes_preflights) = (self.every_answer, self.takes_preflights);
+        Some(Bound { name: self.name, policy, shadow, every_answer, takes_preflights })
     }
 }
 
@@ -98,11 +131,15 @@ pub struct Bound {
     pub policy: Box<dyn Policy>,
     /// Whether it only watches: what it refuses is counted and passes.
     pub shadow: bool,
+    /// Whether it shapes every answer, also one that was made before the request came to it.
+    pub every_answer: bool,
+    /// Whether it answers preflights.
+    pub takes_preflights: bool,
 }
 
 /// Runs the policies of a route on the request, in order; the first refusal ends it.
 pub async fn request(bound: &[Bound], exchange: &mut Exchange) -> Result<(), Box<Answer>> {
-    for Bound { name, policy, shadow } in bound {
+    for Bound { name, policy, shadow, .. } in bound {
         exchange.record.policies_run = exchange.record.policies_run.saturating_add(1);
         let Some(answer) = decide(policy.request(exchange)).await else { continue };
         if *shadow {
@@ -125,10 +162,96 @@ async fn decide(mut verdict: Verdict<'_>) -> Option<Box<Answer>> {
     }
 }
 
-/// Runs those policies on the answer that have seen the request, in reverse order.
+/// Runs those policies on the answer that have seen the request, and those that shape every answer, in reverse order.
 pub fn response(bound: &[Bound], exchange: &mut Exchange) {
     let ran = exchange.record.policies_run;
-    for Bound { policy, .. } in bound.iter().take(ran).rev() {
-        policy.response(exchange);
+    for (place, Bound { policy, every_answer, .. }) in bound.iter().enumerate().rev() {
+        if place < ran || *every_answer {
+            policy.response(exchange);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use http1::Name;
+
+    use super::*;
+    use crate::config::{Known, System, load_text};
+
+    /// The policies of a route on which these lines stand; its faults as "message: help".
+    pub(super) fn bound(lines: &str) -> Result<Vec<Bound>, Vec<String>> {
+        let lines: String = lines.lines().map(|line| format!("    {line}\n")).collect();
+        let text = format!("listen: 127.0.0.1:0\nroutes:\n  /*:\n    respond: ok\n{lines}");
+        let names: Vec<&str> = LIST.iter().map(|kind| kind.name).collect();
+        let told = |faults: &Diagnostics| -> Vec<String> {
+            faults
+                .iter()
+                .map(|fault| format!("{}: {}", fault.message, fault.help.as_deref().unwrap_or("-")))
+                .collect()
+        };
+        let mut loaded = load_text("gateway.yaml", text, &System, &Known { policies: &names })
+            .map_err(|faults| told(&faults))?;
+        let (_, route) = loaded.config.routes.iter().next().unwrap();
+        let faults = &mut loaded.diagnostics;
+        let written = |kind: &&Kind| route.policies.iter().find(|(key, _)| **key == kind.name);
+        let bound = LIST
+            .iter()
+            .filter_map(|kind| written(&kind).and_then(|(key, node)| kind.bind(key, node, faults)));
+        let bound = bound.collect();
+        if faults.is_empty() { Ok(bound) } else { Err(told(faults)) }
+    }
+
+    /// The only fault of these lines.
+    #[track_caller]
+    pub(super) fn fault(lines: &str) -> String {
+        let faults = bound(lines).err().unwrap_or_else(|| panic!("no fault in {lines}"));
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        faults.concat()
+    }
+
+    /// A request for a target of host `h.example` with these fields, captured whole as `*`.
+    pub(super) fn asked(method: &str, target: &str, fields: &[(&str, &str)]) -> Exchange {
+        let mut exchange = Exchange::default();
+        exchange.request.set_method(method.as_bytes()).unwrap();
+        exchange.request.set_target(target.as_bytes());
+        exchange.request.fields.push(http1::names::HOST, b"h.example");
+        for (name, value) in fields {
+            exchange.request.fields.push(Name::new(name.as_bytes()).unwrap(), value.as_bytes());
+        }
+        crate::http::target::take_apart(&mut exchange, false).unwrap();
+        let rest = exchange.path.get(1..).unwrap_or_default().to_vec();
+        exchange.captures.push("*", &rest);
+        exchange
+    }
+
+    /// What these policies answer; none when they let the request pass.
+    pub(super) fn run(lines: &str, exchange: &mut Exchange) -> Option<Box<Answer>> {
+        let bound = bound(lines).unwrap_or_else(|faults| panic!("{faults:#?}"));
+        request(&bound, exchange).now_or_never().expect("no policy here waits").err()
+    }
+
+    /// All the lines of a head, as `name: value`.
+    pub(super) fn lines(fields: &http1::Fields) -> Vec<String> {
+        fields
+            .iter()
+            .map(|field| {
+                format!("{}: {}", String::from_utf8_lossy(field.name), String::from_utf8_lossy(field.value))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_policy_that_watches_refuses_nothing_and_says_so() {
+        let mut exchange = asked("GET", "/", &[]);
+        let answer = run("ip: { allow: [10.0.0.0/8], mode: shadow }", &mut exchange);
+        assert!(answer.is_none());
+        assert_eq!(exchange.record.shadowed, [("ip", "ip_denied")]);
+        assert_eq!(exchange.record.refused_by, None);
+        assert_eq!(
+            fault("ip: { allow: [10.0.0.0/8], mode: watch }"),
+            "`mode` of `ip` is neither `enforce` nor `shadow`: `shadow` decides, counts and logs, and lets pass"
+        );
     }
 }

@@ -21,6 +21,13 @@ pub struct Route {
     pub stats: Arc<RouteStats>,
 }
 
+impl Route {
+    /// Whether one of its policies answers preflights.
+    pub fn takes_preflights(&self) -> bool {
+        self.policies.iter().any(|bound| bound.takes_preflights)
+    }
+}
+
 /// What a route does.
 pub enum Action {
     /// Asks the service at this place of the snapshot.
