@@ -1,5 +1,6 @@
-//! Pages that list what the code knows: the tables of `docs/faults.md`.
-//! Takes the tables of the code; gives a failure where the page on the disk says something else.
+//! Pages that say what the code knows: the tables of `docs/faults.md`, and configurations shown to readers.
+//! Takes the tables of the code and the pages; gives a failure where a page says something else, or shows a
+//! configuration that the gateway refuses.
 //! It must never be mended by hand in the page: `UPDATE_EXPECT=1` writes it anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -7,10 +8,12 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use http1::{BodyError, HeadError, Method};
+use tidegate::config::{Known, System, load_text};
 use tidegate::fault::{Blame, Fault};
 use tidegate::http::host::HostError;
 use tidegate::http::path::PathError;
 use tidegate::http::target::TargetError;
+use tidegate::policies::LIST;
 
 const MARK: &str = "<!-- The tables below";
 
@@ -119,4 +122,37 @@ fn the_page_of_faults_lists_every_fault() {
         "\nThe same breaches in a service's answer have the same codes, with status 502.\n".to_owned(),
     ];
     expect_page("faults.md", &wanted.concat());
+}
+
+/// The parts of a page fenced as YAML.
+fn shown(name: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(page(name)).unwrap();
+    text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+/// What a part of a configuration needs besides itself.
+const SURROUNDINGS: [(&str, &str); 3] = [
+    ("listen", "listen: 127.0.0.1:0\n"),
+    ("services:", "services: { products: \"http://a\", orders: \"http://a\", orders-beta: \"http://a\" }\n"),
+    ("routes:", "routes: { /*: { respond: ok } }\n"),
+];
+
+#[test]
+fn every_configuration_shown_is_taken() {
+    let policies: Vec<&str> = LIST.iter().map(|kind| kind.name).collect();
+    for (name, fewest) in [("../README.md", 2), ("configuration.md", 3)] {
+        let parts = shown(name);
+        assert!(parts.len() >= fewest, "{name} shows {} configurations", parts.len());
+        for mut part in parts {
+            for (key, more) in SURROUNDINGS {
+                if !part.lines().any(|line| line.starts_with(key)) {
+                    part.push_str(more);
+                }
+            }
+            if let Err(faults) = load_text(name, part.clone(), &System, &Known { policies: &policies }) {
+                let told: Vec<&str> = faults.iter().map(|fault| fault.message.as_str()).collect();
+                panic!("{name}: {told:?}\n{part}");
+            }
+        }
+    }
 }

@@ -12,9 +12,9 @@ pub(crate) fn missing(sources: &[Source]) -> Vec<Offence> {
     let named = |folder: &'static str| {
         sources.iter().filter_map(move |source| {
             let name = source.path.strip_prefix(folder)?;
-            // A policy of several files is a folder; its twin is named by the folder.
-            let name = name.split('/').next()?.trim_end_matches(".rs");
-            (name != "mod").then_some((name, source))
+            // A policy of several files is a folder with a `mod.rs`; its twin is named by the folder.
+            let name = name.strip_suffix("/mod.rs").or_else(|| name.strip_suffix(".rs"))?;
+            (name != "mod" && !name.contains('/')).then_some((name, source))
         })
     };
     let mut offences = Vec::new();
@@ -42,4 +42,6 @@ fn a_policy_alone_an_empty_twin_and_an_orphan_are_found() {
     assert_eq!(missing(&[twin("#[test]\nfn f() {}")]).len(), 1);
     assert_eq!(missing(&[policy(), twin("#[test]\nfn f() {}")]), []);
     assert_eq!(missing(&[Source::new(&format!("{POLICIES}mod.rs"), "")]), []);
+    let folder = ["mod.rs", "origin.rs"].map(|file| Source::new(&format!("{POLICIES}cors/{file}"), ""));
+    assert_eq!(missing(&folder).len(), 1);
 }
