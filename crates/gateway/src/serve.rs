@@ -1,1 +1,280 @@
 //! The road: one exchange from its first byte to its log line.
+//!
+//! Takes a client's connection on which something has arrived; reads one request, finds its route, runs the
+//! policies, asks the service or answers itself, and tells what happened. Says whether the connection may go on.
+//! A fault before the head of the answer becomes a response; after it, the answer is cut so that nobody takes it
+//! for whole.
+
+use std::io::ErrorKind;
+use std::time::{Duration, Instant, SystemTime};
+
+use http1::{Fields, Method};
+
+use crate::exchange::{Answer, Exchange, RequestId, Trace};
+use crate::fault::{Fault, response};
+use crate::http::client::ClientConnection;
+use crate::http::incoming::Piece;
+use crate::http::target;
+use crate::observe::Labels;
+use crate::policies;
+use crate::route::compiled::{Action, Route};
+use crate::route::table::Lookup;
+use crate::snapshot::worker::{View, Worker};
+use crate::snapshot::{Listener, Snapshot};
+use crate::upstream::forward::Forward;
+
+/// Rest of an unread body that is read and thrown away to keep a connection.
+const MOST_DRAINED: u64 = 64 * 1024;
+/// Time for that.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// What becomes of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It may carry another exchange.
+    KeepAlive,
+    /// It is to be closed; the client may still be sending.
+    Close,
+}
+
+/// Serves one exchange. `may_stay` says whether the connection may go on after it, for all that the connection knows.
+pub async fn serve(
+    worker: &Worker,
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+    may_stay: bool,
+) -> Next {
+    let view = worker.view();
+    (exchange.record.started, exchange.record.started_at) = (Instant::now(), SystemTime::now());
+    let received = client.reader.head(&client.limits, &mut exchange.request).await;
+    let keep_alive = may_stay && exchange.request.keep_alive && received == Ok(true);
+    let (method, version) = (exchange.request.method, exchange.request.version);
+    client.responder.begin(method, version, keep_alive, client.limits.write_stall);
+    exchange.record.method = method;
+    name(worker, exchange);
+    let outcome = match received {
+        Ok(false) => return Next::Close,
+        Ok(true) => road(worker, &view, listener, exchange, client).await,
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = outcome {
+        fail(&view, exchange, client, fault).await;
+    }
+    let drained = !client.responder.keep_alive || drain(client).await;
+    tell(worker, &view.snapshot, listener, exchange, client);
+    if drained && client.responder.keep_alive { Next::KeepAlive } else { Next::Close }
+}
+
+/// The way of a request that was received well.
+async fn road(
+    worker: &Worker,
+    view: &View,
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<(), Fault> {
+    client.reader.begin_body(&exchange.request, listener.body_limit);
+    let has_params = target::take_apart(exchange, client.limits.reject_encoded_slash).map_err(Fault::Target)?;
+    listener.trust.receive(exchange);
+    let route = find_route(worker, &view.snapshot, exchange, has_params)?;
+    if let Err(answer) = policies::request(&route.policies, exchange).await {
+        return answer_here(route, exchange, client, &answer).await;
+    }
+    match &route.action {
+        Action::Forward(place) => {
+            let (service, local) = view.service(*place).ok_or(Fault::NoEndpoint)?;
+            limit_body(exchange, client)?;
+            let forward = Forward {
+                service,
+                local,
+                random: &worker.random,
+                timers: &worker.timers,
+                forwarding: view.snapshot.forwarding,
+                shape: &|exchange| policies::response(&route.policies, exchange),
+            };
+            forward.run(exchange, client).await
+        }
+        Action::Respond(answer) => answer_here(route, exchange, client, answer).await,
+        Action::Redirect { status, location } => {
+            let answer = Answer::empty(*status, "redirect").with("Location", exchange.render(location));
+            answer_here(route, exchange, client, &answer).await
+        }
+    }
+}
+
+/// Gives the exchange its names: request id and trace.
+fn name(worker: &Worker, exchange: &mut Exchange) {
+    let fields = &exchange.request.fields;
+    let parent = fields.get(http1::names::TRACEPARENT);
+    let trace = parent.and_then(|parent| Trace::from_parent(parent, &worker.random));
+    exchange.trace = trace.unwrap_or_else(|| Trace::start(&worker.random));
+    let brought = fields.get(http1::names::X_REQUEST_ID).and_then(RequestId::from_client);
+    exchange.id = brought.unwrap_or_else(|| RequestId::from_trace(&exchange.trace));
+    worker.observer.sample(&mut exchange.trace);
+}
+
+/// The route of the request. `explain` calls this too.
+pub fn find_route<'s>(
+    worker: &Worker,
+    snapshot: &'s Snapshot,
+    exchange: &mut Exchange,
+    has_params: bool,
+) -> Result<&'s Route, Fault> {
+    let method = exchange.request.method;
+    if matches!(method, Method::Connect | Method::Trace) {
+        return Err(Fault::MethodRefused(method));
+    }
+    let params = &mut *worker.params.borrow_mut();
+    let lookup = Lookup {
+        method,
+        method_text: exchange.request.method_text(),
+        host: &exchange.host,
+        path: &exchange.path,
+        query: &exchange.query,
+        fields: &exchange.request.fields,
+    };
+    if has_params && let Some(bare) = target::bare_path(&exchange.path) {
+        let with = snapshot.table.find(&lookup, params).map(|found| *found.value);
+        let without = snapshot.table.find(&Lookup { path: &bare, ..lookup }, params).map(|found| *found.value);
+        if with != without {
+            return Err(Fault::AmbiguousPath);
+        }
+    }
+    let place = match snapshot.table.find(&lookup, params) {
+        Ok(found) => *found.value,
+        Err(missed) if missed.allowed.is_empty() => return Err(Fault::NoRoute),
+        Err(_) => return Err(Fault::MethodNotAllowed(snapshot.table.allow(&lookup, params))),
+    };
+    for (name, value) in snapshot.table.params(params, &exchange.path) {
+        exchange.captures.push(name, value);
+    }
+    exchange.record.route = Some(place);
+    snapshot.route(place).ok_or(Fault::NoRoute)
+}
+
+/// Refuses a body that says it is too large before anything is sent; bounds one that says nothing.
+fn limit_body(exchange: &Exchange, client: &mut ClientConnection) -> Result<(), Fault> {
+    if let Some(limit) = exchange.plan.body_limit {
+        client.reader.body_limit = limit;
+    }
+    let limit = client.reader.body_limit;
+    match client.reader.incoming.remaining() {
+        Some(length) if length > limit => Err(Fault::BodyTooLarge(limit)),
+        _ => Ok(()),
+    }
+}
+
+/// Answers without asking a service.
+async fn answer_here(
+    route: &Route,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+    answer: &Answer,
+) -> Result<(), Fault> {
+    let body = response::respond(exchange, answer);
+    policies::response(&route.policies, exchange);
+    send(exchange, client, &body).await
+}
+
+async fn send(exchange: &mut Exchange, client: &mut ClientConnection, body: &[u8]) -> Result<(), Fault> {
+    let responder = &mut client.responder;
+    responder.keep_alive &= can_drain(exchange, &client.reader.incoming);
+    responder.head(&mut exchange.response);
+    let sent = async {
+        responder.data(body).await?;
+        responder.end(&Fields::default());
+        responder.flush().await
+    };
+    sent.await.map_err(|error| match error.kind() {
+        ErrorKind::TimedOut => Fault::ClientStalled,
+        _ => Fault::ClientGone,
+    })
+}
+
+/// Makes a response of a fault, if there is still somebody to tell.
+async fn fail(view: &View, exchange: &mut Exchange, client: &mut ClientConnection, fault: Fault) {
+    let gone = matches!(fault, Fault::ClientGone | Fault::ClientStalled);
+    let broken = gone || matches!(fault, Fault::Head(_) | Fault::HeadTimeout | Fault::Body(_) | Fault::BodyTimeout);
+    client.responder.keep_alive &= !broken;
+    if client.responder.head_sent || gone {
+        client.responder.cut();
+        exchange.record.reason = fault.facts().code;
+    } else {
+        let body = response::respond_fault(exchange, &fault);
+        if let Some(route) = exchange.record.route.and_then(|place| view.snapshot.route(place)) {
+            policies::response(&route.policies, exchange);
+        }
+        // A second fault while telling the first means that the client is gone.
+        if send(exchange, client, &body).await.is_err() {
+            client.responder.cut();
+        }
+    }
+    exchange.record.fault = Some(fault);
+}
+
+/// Whether what is left of the body can be read and thrown away, so that the connection may go on.
+fn can_drain(exchange: &Exchange, incoming: &crate::http::incoming::Incoming) -> bool {
+    let small = incoming.remaining().is_some_and(|left| left <= MOST_DRAINED);
+    incoming.is_done() || (small && !exchange.request.expect_continue)
+}
+
+/// Reads what is left of the body. False when it does not come, or is broken.
+async fn drain(client: &mut ClientConnection) -> bool {
+    let incoming = &mut client.reader.incoming;
+    incoming.socket.read_timer.arm(DRAIN_TIME);
+    loop {
+        match incoming.piece() {
+            Ok(Piece::Done) => return true,
+            Ok(Piece::Data(_)) => {}
+            Ok(Piece::Starved) => match incoming.fill().await {
+                Ok(count) if count > 0 => {}
+                _ => return false,
+            },
+            Err(_) => return false,
+        }
+    }
+}
+
+/// Tells log, metrics and traces what happened.
+fn tell(
+    worker: &Worker,
+    snapshot: &Snapshot,
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &ClientConnection,
+) {
+    let record = &mut exchange.record;
+    record.finished = record.started.elapsed();
+    record.bytes_in = client.reader.incoming.received;
+    record.bytes_out = client.responder.sent;
+    record.status = if client.responder.head_sent {
+        exchange.response.status
+    } else {
+        record.fault.as_ref().map_or(0, |fault| fault.facts().status)
+    };
+    let route = record.route.and_then(|place| snapshot.route(place));
+    let service = record.service.and_then(|place| snapshot.service(place));
+    let labels = Labels {
+        route: route.map_or("none", |route| &*route.key),
+        service: service.map_or("", |service| &*service.name),
+        revision: snapshot.revision,
+        listener: &listener.name,
+    };
+    let stats = route.map_or(&snapshot.unrouted, |route| &route.stats);
+    worker.observer.finish(exchange, &labels, Some(stats));
+}
+
+/// What is left to do for an exchange that panicked.
+pub async fn after_panic(
+    worker: &Worker,
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Next {
+    let view = worker.view();
+    client.responder.keep_alive = false;
+    fail(&view, exchange, client, Fault::Panic).await;
+    tell(worker, &view.snapshot, listener, exchange, client);
+    Next::Close
+}

@@ -5,6 +5,7 @@
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,7 @@ pub struct ClientConnection {
     /// Sends answers.
     pub responder: Responder,
     /// What bounds them.
-    pub limits: Rc<ClientLimits>,
+    pub limits: Arc<ClientLimits>,
     /// Deadline of a whole exchange.
     pub total: Timer,
 }
@@ -78,13 +79,24 @@ impl ClientReader {
     }
 
     /// Waits until there is something of a next request; false when the client closed or rested too long.
-    pub async fn wait(&mut self, rest: Duration) -> bool {
+    /// `closing_time` says, once the gateway drains, how long this connection may still rest.
+    pub async fn wait(&mut self, rest: Duration, closing_time: impl Fn() -> Option<Duration>) -> bool {
         if !self.incoming.input.is_empty() {
             return true;
         }
         self.incoming.input.release();
-        self.incoming.socket.read_timer.arm(rest);
-        self.incoming.socket.readable().await.is_ok()
+        let socket = &self.incoming.socket;
+        socket.read_timer.arm(rest);
+        let mut closing = false;
+        poll_fn(|cx| {
+            if !closing && let Some(time) = closing_time() {
+                closing = true;
+                socket.read_timer.arm(time);
+            }
+            socket.poll_readable(cx)
+        })
+        .await
+        .is_ok()
     }
 
     /// Reads the next head. `Ok(false)` when the client closed before its first byte.

@@ -69,12 +69,16 @@ impl Socket {
     }
 
     /// Ready when bytes, or the end of the stream, can be read.
-    pub async fn readable(&self) -> io::Result<()> {
-        poll_fn(|cx| match self.stream.borrow().poll_read_ready(cx) {
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.stream.borrow().poll_read_ready(cx) {
             Poll::Pending if self.read_timer.expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
             polled => polled,
-        })
-        .await
+        }
+    }
+
+    /// [`Socket::poll_readable`] as a future.
+    pub async fn readable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_readable(cx)).await
     }
 
     /// Whether the peer has sent something, or gone, while nobody was reading. With `ask_kernel` false this knows

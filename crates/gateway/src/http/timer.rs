@@ -55,6 +55,12 @@ impl Timers {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// Wakes every task that waits on a deadline, so that it looks at the world anew.
+    pub fn wake_all(&self) {
+        let wakers: Vec<_> = self.slots.borrow_mut().iter_mut().filter_map(|slot| slot.waker.take()).collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
     /// Milliseconds since the table was made, as of the last tick.
     pub fn now(&self) -> u32 {
         self.now.get()

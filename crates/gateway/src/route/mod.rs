@@ -3,6 +3,7 @@
 //! [`pattern`] says what a route asks, [`table`] finds the most specific one that takes a request, [`trace`] tells why it
 //! was that one. All routes are known before the first request; nothing here changes afterwards.
 
+pub mod compiled;
 pub mod condition;
 pub mod full_regex;
 mod hash;

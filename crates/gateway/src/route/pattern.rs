@@ -312,3 +312,57 @@ impl fmt::Display for Segment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_pattern_prints_as_it_was_read() {
+        for text in ["/", "/*", "/a", "/a/", "/a/{id}/*", "/a%2Fb/{x.y-z_1}", "/users/@me", "/a*b"] {
+            assert_eq!(PathPattern::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_request_can_have_is_refused() {
+        for (text, expected) in [
+            ("", PatternError::NotAbsolute),
+            ("a", PatternError::NotAbsolute),
+            ("*", PatternError::NotAbsolute),
+            ("//", PatternError::EmptySegment),
+            ("/a//b", PatternError::EmptySegment),
+            ("/a/../b", PatternError::DotSegment),
+            ("/%2e", PatternError::DotSegment),
+            ("/*/a", PatternError::StarInside),
+            ("/*/", PatternError::StarInside),
+            ("/{}", PatternError::BadName("{}".to_owned())),
+            ("/a{b}", PatternError::BadName("a{b}".to_owned())),
+            ("/{a", PatternError::BadName("{a".to_owned())),
+            ("/{a b}", PatternError::BadName("{a b}".to_owned())),
+            ("/{a}/{a}", PatternError::NameTwice("a".to_owned())),
+            ("/50%", PatternError::BadEscape("50%".to_owned())),
+            ("/%zz", PatternError::BadEscape("%zz".to_owned())),
+        ] {
+            assert_eq!(PathPattern::parse(text), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_pattern_is_read_in_lower_case() {
+        for (text, expected) in [
+            ("*", Some(HostPattern::Any)),
+            ("API.example.com.", Some(HostPattern::Exact("api.example.com".to_owned()))),
+            ("*.Example.com", Some(HostPattern::Suffix("example.com".to_owned()))),
+            ("[::1]", Some(HostPattern::Exact("[::1]".to_owned()))),
+            ("", None),
+            ("*.", None),
+            ("a.*.com", None),
+            ("*a.com", None),
+            ("a.com:80", None),
+            ("*.[::1]", None),
+        ] {
+            assert_eq!(HostPattern::parse(text).ok(), expected, "{text}");
+        }
+    }
+}

@@ -315,3 +315,6 @@ fn key_without_methods(pattern: &Pattern) -> String {
     key.push_str(&pattern.conditions_key());
     key
 }
+
+#[cfg(test)]
+mod tests;

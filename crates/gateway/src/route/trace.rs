@@ -245,3 +245,70 @@ fn judge_path(pattern: &PathPattern, path: &[u8]) -> Result<(), (usize, Reason)>
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use http1::{Fields, Name, NameBuf};
+
+    use super::*;
+    use crate::route::condition::{Condition, Source, Test};
+    use crate::route::pattern::HostPattern;
+    use crate::route::table::Builder;
+
+    fn table() -> Table<usize> {
+        let path = |text: &str| Pattern::any(PathPattern::parse(text).unwrap());
+        let host = |text: &str| HostPattern::parse(text).unwrap();
+        let tier = Source::Header(NameBuf::new("X-Tier").unwrap());
+        let gold = Condition { source: tier, test: Test::Equals("gold".to_owned()) };
+        let mut builder = Builder::new();
+        for (index, pattern) in [
+            path("/*"),
+            path("/users/{id}").with_method("GET"),
+            path("/users/{id}").with_method("POST").with_method("PURGE"),
+            Pattern { host: host("*.example.com"), ..path("/users/{id}") },
+            Pattern { conditions: vec![gold], ..path("/users/{id}") },
+            path("/users/{id}/orders"),
+            path("/users"),
+            path("/orders/*"),
+            Pattern::any(PathPattern::regex("/users/[a-z]+").unwrap()),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            builder.add(pattern, index).unwrap();
+        }
+        builder.build()
+    }
+
+    fn told(path: &str, tier: Option<&str>, others: usize) -> Vec<(usize, String)> {
+        let mut fields = Fields::new();
+        tier.iter().for_each(|tier| fields.push(Name::new(b"x-tier").unwrap(), tier.as_bytes()));
+        let (method, method_text) = (Method::Get, &b"GET"[..]);
+        let (host, path) = (&b"a.test"[..], path.as_bytes());
+        let lookup = Lookup { method, method_text, host, path, query: b"", fields: &fields };
+        table().trace(&lookup, others).iter().map(|step| (*step.value, step.outcome.to_string())).collect()
+    }
+
+    #[test]
+    fn each_route_tells_the_first_thing_against_it_the_nearest_first() {
+        let expected = [
+            (1, "matched"),
+            (0, "less specific than `GET /users/{id}`"),
+            (4, "needs that header `X-Tier` is `gold`; the request has none"),
+            (2, "method GET is not POST or PURGE"),
+            (3, "host `a.test` is not `*.example.com`"),
+            (5, "the path ends before segment 3: `orders`"),
+            (6, "the path goes on at segment 2: `7`"),
+            (7, "the path differs at segment 1: `users` is not `orders`"),
+            (8, "the path does not match `/users/[a-z]+`"),
+        ];
+        assert_eq!(told("/users/7", None, 20), expected.map(|(route, text)| (route, text.to_owned())));
+    }
+
+    #[test]
+    fn only_the_asked_number_of_others_is_told_and_no_value() {
+        let steps = told("/users/7", Some("secret"), 2);
+        assert_eq!(steps.len(), 3);
+        assert_eq!(steps[2], (4, "needs that header `X-Tier` is `gold`; it is another".to_owned()));
+    }
+}

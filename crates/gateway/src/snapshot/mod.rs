@@ -1,1 +1,69 @@
 //! What runs: a configuration compiled, swapped in one step.
+//!
+//! `compile` makes a [`Snapshot`] of a configuration and is the only place that may refuse one; `live` publishes it;
+//! `worker` is what one worker sees of it. No request sees two configurations.
+
+pub mod live;
+pub mod worker;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::http::client::ClientLimits;
+use crate::http::trust::Trust;
+use crate::observe::RouteStats;
+use crate::route::compiled::Route;
+use crate::route::table::Table;
+use crate::upstream::request::Forwarding;
+use crate::upstream::service::Service;
+
+/// One configuration, compiled.
+pub struct Snapshot {
+    /// Its number: 1 for the first of this process, one more with each reload.
+    pub revision: u64,
+    /// Finds the place of a route in [`Snapshot::routes`].
+    pub table: Table<u32>,
+    /// All routes.
+    pub routes: Vec<Route>,
+    /// All services.
+    pub services: Vec<Arc<Service>>,
+    /// All listeners.
+    pub listeners: Vec<Arc<Listener>>,
+    /// Which forwarding fields services get.
+    pub forwarding: Forwarding,
+    /// Counts requests that no route takes.
+    pub unrouted: Arc<RouteStats>,
+}
+
+/// A listener of the snapshot.
+pub struct Listener {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Where it listens, as written: the port may be 0.
+    pub address: SocketAddr,
+    /// What bounds its clients.
+    pub limits: Arc<ClientLimits>,
+    /// Whom it believes about where requests come from.
+    pub trust: Trust,
+    /// Connections it takes at a time.
+    pub max_connections: usize,
+    /// Bytes of body taken where the route says nothing.
+    pub body_limit: u64,
+}
+
+impl Snapshot {
+    /// The route at a place.
+    pub fn route(&self, place: u32) -> Option<&Route> {
+        self.routes.get(place as usize)
+    }
+
+    /// The service at a place.
+    pub fn service(&self, place: u32) -> Option<&Arc<Service>> {
+        self.services.get(place as usize)
+    }
+
+    /// The listener of a name.
+    pub fn listener(&self, name: &str) -> Option<&Arc<Listener>> {
+        self.listeners.iter().find(|listener| &*listener.name == name)
+    }
+}

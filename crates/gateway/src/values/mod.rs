@@ -17,6 +17,8 @@ mod source;
 mod target;
 mod template;
 
+pub mod random;
+
 pub use address::Address;
 pub use cidr::Cidr;
 pub use duration::Duration;
@@ -116,4 +118,3 @@ fn leading_number(text: &str) -> Option<(u64, &str)> {
     let (digits, rest) = text.split_at_checked(end)?;
     Some((digits.parse().ok()?, rest))
 }
-pub mod random;

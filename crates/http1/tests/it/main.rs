@@ -9,6 +9,12 @@
 )]
 
 mod body;
+mod connection;
+mod encode;
+mod fields;
+mod messages;
 mod request;
 mod response;
+mod roundtrip;
+mod splits;
 mod wire;

@@ -81,3 +81,22 @@ pub(crate) fn body(mut decoder: BodyDecoder, pieces: &[&[u8]]) -> Body {
 pub(crate) fn chunked(input: &[u8]) -> Body {
     body(BodyDecoder::new(Framing::Chunked), &[input])
 }
+
+/// A request of these field lines, after `Host`.
+pub(crate) fn with(lines: &str) -> String {
+    format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n")
+}
+
+/// Each request is refused by its rule.
+pub(crate) fn all_refused(rows: &[(&str, HeadError)]) {
+    for (bytes, error) in rows {
+        assert_eq!(refused(bytes.as_bytes()), *error, "{bytes:?}");
+    }
+}
+
+/// Each request of these field lines is refused by its rule.
+pub(crate) fn all_refused_with(rows: &[(&str, HeadError)]) {
+    for (lines, error) in rows {
+        assert_eq!(refused(with(lines).as_bytes()), *error, "{lines:?}");
+    }
+}

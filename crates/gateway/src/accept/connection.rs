@@ -1,0 +1,126 @@
+//! The life of one client connection: exchanges one after the other until either side has had enough.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
+use tokio::net::TcpStream;
+
+use crate::exchange::Client;
+use crate::http::buffer::SIZE;
+use crate::http::client::{ClientConnection, ClientReader};
+use crate::http::responder::Responder;
+use crate::http::socket::Socket;
+use crate::serve::{self, Next};
+use crate::snapshot::Listener;
+use crate::snapshot::worker::Worker;
+
+/// After the last answer the client's unread bytes are thrown away for so long, so that it can read the answer
+/// before it learns that the connection is gone (RFC 9112 section 9.6).
+const LINGER_TIME: Duration = Duration::from_secs(2);
+/// And at most so many.
+const LINGER_BYTES: usize = 1024 * 1024;
+
+/// Serves a connection to its end.
+pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer: SocketAddr) {
+    let Ok(local) = stream.local_addr() else { return };
+    let socket = Rc::new(Socket::new(stream, &worker.timers));
+    let mut view = worker.view();
+    let Some(settings) = view.snapshot.listener(&listener) else { return };
+    let who = Client { peer, local, ip: peer.ip(), trusted: false, https: false };
+    let mut client = ClientConnection {
+        reader: ClientReader::new(socket.clone()),
+        responder: Responder::new(socket),
+        limits: settings.limits.clone(),
+        total: worker.timers.timer(),
+    };
+    let mut bounds = Bounds::new(&worker, settings);
+    loop {
+        // A resting connection does not keep an old snapshot alive.
+        drop(view);
+        if !wait(&worker, &mut client).await {
+            return;
+        }
+        // Settings may have changed with a reload; the connections of a listener that is gone end.
+        view = worker.view();
+        let Some(settings) = view.snapshot.listener(&listener) else { return };
+        if !Arc::ptr_eq(&client.limits, &settings.limits) {
+            client.limits = settings.limits.clone();
+        }
+        let may_stay = bounds.may_stay(&worker);
+        if one(&worker, settings, &mut client, who, may_stay).await == Next::Close {
+            linger(&mut client).await;
+            return;
+        }
+    }
+}
+
+/// One exchange. A panic in it costs this connection, nothing else.
+async fn one(
+    worker: &Worker,
+    listener: &Listener,
+    client: &mut ClientConnection,
+    who: Client,
+    may_stay: bool,
+) -> Next {
+    let mut exchange = worker.take_exchange();
+    exchange.clear();
+    exchange.client = who;
+    // On the heap, so that a resting connection does not carry the room of a running exchange.
+    let served = Box::pin(serve::serve(worker, listener, &mut exchange, client, may_stay));
+    let next = match AssertUnwindSafe(served).catch_unwind().await {
+        Ok(next) => next,
+        Err(_) => serve::after_panic(worker, listener, &mut exchange, client).await,
+    };
+    worker.give_exchange(exchange);
+    client.responder.release();
+    next
+}
+
+/// Waits for the next request; false when there will be none.
+async fn wait(worker: &Worker, client: &mut ClientConnection) -> bool {
+    let rest = client.limits.keep_alive;
+    client.reader.wait(rest, || worker.closing_time()).await
+}
+
+/// How long a connection may live.
+struct Bounds {
+    until: Instant,
+    left: u32,
+}
+
+impl Bounds {
+    fn new(worker: &Worker, listener: &Listener) -> Bounds {
+        // A tenth less at most, drawn for each, so that connections made together do not end together.
+        let jitter = |most: u64| most.saturating_sub(worker.random.below(usize::try_from(most / 10).unwrap_or(0)) as u64);
+        let limits = &listener.limits;
+        let age = Duration::from_millis(jitter(u64::try_from(limits.max_age.as_millis()).unwrap_or(u64::MAX)));
+        let left = u32::try_from(jitter(u64::from(limits.max_requests))).unwrap_or(u32::MAX);
+        let now = Instant::now();
+        Bounds { until: now.checked_add(age).unwrap_or(now), left }
+    }
+
+    /// Counts one exchange; false when the connection is to end after it.
+    fn may_stay(&mut self, worker: &Worker) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0 && worker.live.draining().is_none() && Instant::now() < self.until
+    }
+}
+
+/// Lets the client read the last answer: says that no more comes, and reads on without looking.
+async fn linger(client: &mut ClientConnection) {
+    let incoming = &mut client.reader.incoming;
+    incoming.socket.finish();
+    incoming.socket.read_timer.arm(LINGER_TIME);
+    let mut thrown = 0;
+    while thrown < LINGER_BYTES {
+        incoming.input.consume(incoming.input.len());
+        match incoming.socket.fill(&mut incoming.input, SIZE).await {
+            Ok(count) if count > 0 => thrown = thrown.saturating_add(count),
+            _ => return,
+        }
+    }
+}

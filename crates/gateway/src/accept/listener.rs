@@ -1,0 +1,85 @@
+//! Accepting: one loop for each listener in each worker, which no error ends.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::connection;
+use crate::observe::Connections;
+use crate::snapshot::worker::Worker;
+
+/// Rest after the process ran out of descriptors or memory: long enough for some to come free.
+const BACKOFF: Duration = Duration::from_millis(50);
+/// Connections accepted in a row before others get a turn.
+const BATCH: u32 = 32;
+
+/// What a refused client gets.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 1\r\n\
+Content-Length: 102\r\nConnection: close\r\n\r\n\
+{\"type\":\"urn:tidegate:problem:overloaded\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"busy\"}\n";
+
+/// Accepts until told to stop, then takes what the kernel had accepted already, and lets the address go.
+pub async fn run(
+    worker: Rc<Worker>,
+    name: Arc<str>,
+    listener: TcpListener,
+    connections: Arc<Connections>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut row = 0u32;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => begin(&worker, &name, stream, peer, &connections),
+            Err(error) => backoff(&error).await,
+        }
+        row = row.wrapping_add(1);
+        if row.is_multiple_of(BATCH) {
+            tokio::task::yield_now().await;
+        }
+    }
+    // Closing resets what waits in the kernel's queue (socket(7), SO_REUSEPORT): those clients have connected.
+    while let Some(Ok((stream, peer))) = futures_util::FutureExt::now_or_never(listener.accept()) {
+        begin(&worker, &name, stream, peer, &connections);
+    }
+}
+
+fn begin(
+    worker: &Rc<Worker>,
+    name: &Arc<str>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    connections: &Arc<Connections>,
+) {
+    let most = worker.view().snapshot.listener(name).map_or(0, |listener| listener.max_connections);
+    let Some(counted) = connections.enter(most) else {
+        // A client that cannot take a hundred bytes at once gets a closed connection.
+        let _ = stream.try_write(FULL);
+        return;
+    };
+    let (worker, name) = (worker.clone(), name.clone());
+    tokio::task::spawn_local(async move {
+        connection::run(worker, name, stream, peer).await;
+        drop(counted);
+    });
+}
+
+async fn backoff(error: &std::io::Error) {
+    match error.kind() {
+        // The client went away before it was accepted.
+        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::Interrupted => {}
+        _ => {
+            tracing::warn!(error = %error, "cannot accept connections for a moment");
+            tokio::time::sleep(BACKOFF).await;
+        }
+    }
+}

@@ -1,0 +1,402 @@
+//! From the whole tree to a `Config`, part by part, so that a fault in one costs no other.
+//!
+//! Short forms become long ones here, listeners inherit limits, and the keys of routes and bundles are sorted into
+//! those of the language and those that name policies.
+
+use super::codes;
+use super::decode::{decode, decode_key};
+use super::diagnostic::Diagnostics;
+use super::load::Known;
+use super::node::{Entry, Kind, Node};
+use super::pairs::{Named, OneOrMany};
+use super::pattern::RouteKey;
+use super::place::Spanned;
+use super::route::{Action, Bundle, Defaults, Match, PathMatch, Route, Use};
+use super::service::Service;
+use super::{Config, Listener};
+use crate::values::{HeaderPattern, Name, nearest};
+use serde::de::DeserializeOwned;
+
+/// The keys of the file, in the order of the manual.
+pub(super) const KEYS: &[&str] = &[
+    "version",
+    "include",
+    "listen",
+    "listeners",
+    "admin",
+    "workers",
+    "trusted_proxies",
+    "client_identity_headers",
+    "forwarded",
+    "limits",
+    "timeouts",
+    "drain",
+    "dns",
+    "log",
+    "services",
+    "policies",
+    "defaults",
+    "routes",
+];
+/// The keys of a route that are no policies.
+pub(super) const ROUTE_KEYS: &[&str] = &["match", "to", "respond", "redirect", "use"];
+/// Those of them that say what to do.
+pub(super) const ACTIONS: &[&str] = &["to", "respond", "redirect"];
+/// Headers by which services know callers, unless the file says otherwise.
+pub(super) const IDENTITY_HEADERS: &[&str] = &[
+    "X-Consumer-*",
+    "X-User-*",
+    "X-Credential-*",
+    "X-JWT-*",
+    "X-Authenticated-*",
+    "X-Forwarded-Client-Cert",
+    "Client-Cert",
+];
+
+/// Reads a configuration. `None` only when the file is no map at all.
+pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Option<Config> {
+    if !matches!(root.kind, Kind::Map(_)) && !root.is_null() {
+        let found = root.describe();
+        diagnostics
+            .error(codes::WRONG_TYPE, root.span, format!("a configuration is a map, found {found}"))
+            .help("begin with `listen: 0.0.0.0:8080`");
+        return None;
+    }
+    for entry in root.entries() {
+        unknown_key(entry, KEYS, "not a key of the configuration", diagnostics);
+    }
+    version(root, diagnostics);
+    let identity =
+        || IDENTITY_HEADERS.iter().filter_map(|pattern| pattern.parse().ok()).collect::<Vec<HeaderPattern>>();
+    Some(Config {
+        listeners: listeners(root, diagnostics),
+        admin: part(root, "admin", Some("listen"), diagnostics),
+        workers: part(root, "workers", None, diagnostics),
+        trusted_proxies: part(root, "trusted_proxies", None, diagnostics),
+        client_identity_headers: optional(root, "client_identity_headers", diagnostics)
+            .unwrap_or_else(identity),
+        forwarded: part(root, "forwarded", None, diagnostics),
+        log: part(root, "log", None, diagnostics),
+        drain: part(root, "drain", None, diagnostics),
+        dns: part(root, "dns", None, diagnostics),
+        limits: part(root, "limits", None, diagnostics),
+        timeouts: part(root, "timeouts", None, diagnostics),
+        services: services(root, diagnostics),
+        policies: bundles(root, known, diagnostics),
+        defaults: defaults(root, known, diagnostics),
+        routes: routes(root, known, diagnostics),
+    })
+}
+
+/// The entry of a key that is written, with something behind it.
+fn entry<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
+    root.entries().iter().find(|entry| *entry.key == key && !entry.value.is_null())
+}
+
+fn optional<T: DeserializeOwned>(root: &Node, key: &str, diagnostics: &mut Diagnostics) -> Option<T> {
+    let entry = entry(root, key)?;
+    decode_key(&entry.key, &entry.value, diagnostics)
+}
+
+/// One part of the file, its default when it is not written. `short` names the key that a mere value stands for.
+fn part<T>(root: &Node, key: &str, short: Option<&str>, diagnostics: &mut Diagnostics) -> T
+where
+    T: DeserializeOwned + Default,
+{
+    let Some(entry) = entry(root, key) else { return T::default() };
+    let node = match short {
+        Some(short) => long_form(&entry.value, short),
+        None => entry.value.clone(),
+    };
+    decode_key(&entry.key, &node, diagnostics).unwrap_or_default()
+}
+
+/// What is no map becomes a map with it under one key.
+fn long_form(node: &Node, key: &str) -> Node {
+    match node.kind {
+        Kind::Map(_) => node.clone(),
+        _ => {
+            let key = Spanned::new(key.to_owned(), node.span);
+            Node::map(node.span, vec![Entry { key, value: node.clone() }])
+        }
+    }
+}
+
+/// The entries of a part that is a map of named things.
+fn table<'n>(root: &'n Node, key: &str, diagnostics: &mut Diagnostics) -> &'n [Entry] {
+    let Some(entry) = entry(root, key) else { return &[] };
+    if !matches!(entry.value.kind, Kind::Map(_)) {
+        let found = entry.value.describe();
+        diagnostics
+            .error(codes::WRONG_TYPE, entry.value.span, format!("`{key}` is a map of names, found {found}"))
+            .help(format!("write a name under `{key}:`, a colon, and its settings"));
+    }
+    entry.value.entries()
+}
+
+/// Checks that a key can be a name. The thing is read in any case.
+fn name(entry: &Entry, diagnostics: &mut Diagnostics) {
+    if let Err(invalid) = entry.key.parse::<Name>() {
+        diagnostics.error(codes::BAD_VALUE, entry.key.span(), invalid.what).help(invalid.remedy);
+    }
+}
+
+fn unknown_key(entry: &Entry, known: &[&str], label: &str, diagnostics: &mut Diagnostics) -> bool {
+    if known.contains(&entry.key.as_str()) {
+        return false;
+    }
+    let inside = diagnostics.subject().map(|subject| format!(" in {subject}")).unwrap_or_default();
+    let help = nearest(&entry.key, known.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
+    let help = help.unwrap_or_else(|| {
+        let list: Vec<_> = known.iter().map(|word| format!("`{word}`")).collect();
+        format!("known here: {}", list.join(", "))
+    });
+    diagnostics
+        .error(codes::UNKNOWN_KEY, entry.key.span(), format!("unknown key `{}`{inside}", *entry.key))
+        .label(label)
+        .help(help);
+    true
+}
+
+fn version(root: &Node, diagnostics: &mut Diagnostics) {
+    let Some(entry) = entry(root, "version") else { return };
+    if entry.value.text() != Some("1") {
+        let found = entry.value.describe();
+        diagnostics
+            .error(
+                codes::BAD_VERSION,
+                entry.value.span,
+                format!("`version` is {found}, this build reads version 1"),
+            )
+            .help("write `version: 1` or leave it out");
+    }
+}
+
+fn listeners(root: &Node, diagnostics: &mut Diagnostics) -> Named<Listener> {
+    let main = entry(root, "listen").map(|entry| Entry {
+        key: Spanned::new("main".to_owned(), entry.key.span()),
+        value: entry.value.clone(),
+    });
+    let written = table(root, "listeners", diagnostics);
+    let mut read = Named::default();
+    for entry in main.iter().chain(written) {
+        name(entry, diagnostics);
+        let node = inherited(root, long_form(&entry.value, "address"));
+        let listener = diagnostics.within(format!("listener `{}`", entry.key), |diagnostics| {
+            decode_owned(entry, &node, diagnostics)
+        });
+        if let Some(listener) = listener {
+            read.push(entry.key.clone(), listener);
+        }
+    }
+    read
+}
+
+/// A listener with the limits, time-outs and trusted proxies of the whole gateway where it says nothing itself.
+fn inherited(root: &Node, listener: Node) -> Node {
+    let Kind::Map(entries) = listener.kind else { return listener };
+    let mut entries = entries;
+    for key in ["limits", "timeouts", "trusted_proxies"] {
+        let Some(base) = root.entries().iter().find(|entry| *entry.key == key) else { continue };
+        match entries.iter_mut().find(|entry| *entry.key == key) {
+            Some(own) => own.value = own.value.clone().over(Some(&base.value)),
+            None => entries.push(base.clone()),
+        }
+    }
+    Node::map(listener.span, entries)
+}
+
+/// Reads a named thing: what is missing in it is reported at its name.
+fn decode_owned<T: DeserializeOwned>(entry: &Entry, node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
+    let at_name = Node { span: entry.key.span(), kind: node.kind.clone() };
+    decode(&at_name, diagnostics)
+}
+
+fn services(root: &Node, diagnostics: &mut Diagnostics) -> Named<Service> {
+    let mut read = Named::default();
+    for entry in table(root, "services", diagnostics) {
+        name(entry, diagnostics);
+        let node = long_form(&entry.value, "targets");
+        let service = diagnostics.within(format!("service `{}`", entry.key), |diagnostics| {
+            decode_owned(entry, &node, diagnostics)
+        });
+        if let Some(service) = service {
+            read.push(entry.key.clone(), service);
+        }
+    }
+    read
+}
+
+fn bundles(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Named<Bundle> {
+    let mut read = Named::default();
+    for entry in table(root, "policies", diagnostics) {
+        name(entry, diagnostics);
+        diagnostics.within(format!("bundle `{}`", entry.key), |diagnostics| {
+            if !is_map(entry, diagnostics) {
+                return;
+            }
+            let policies = policies(entry.value.entries(), &[], known, diagnostics);
+            read.push(entry.key.clone(), Bundle { policies });
+        });
+    }
+    read
+}
+
+/// Whether the value of an entry is a map, which is reported if not.
+fn is_map(entry: &Entry, diagnostics: &mut Diagnostics) -> bool {
+    if matches!(entry.value.kind, Kind::Map(_)) {
+        return true;
+    }
+    let span = if entry.value.is_null() { entry.key.span() } else { entry.value.span };
+    let subject = diagnostics.subject().unwrap_or("the configuration").to_owned();
+    let message = format!("{subject} is a map, found {}", entry.value.describe());
+    diagnostics.error(codes::WRONG_TYPE, span, message);
+    false
+}
+
+/// The policies among the entries of a map; `others` are keys that are none.
+fn policies(
+    entries: &[Entry],
+    others: &[&str],
+    known: &Known<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Named<Node> {
+    let all: Vec<&str> = others.iter().chain(known.policies).copied().collect();
+    let mut read = Named::default();
+    for entry in entries {
+        if others.contains(&entry.key.as_str()) || unknown_key(entry, &all, "not a policy", diagnostics) {
+            continue;
+        }
+        read.push(entry.key.clone(), entry.value.clone());
+    }
+    read
+}
+
+fn uses(node: &Node, diagnostics: &mut Diagnostics) -> Vec<Spanned<Use>> {
+    optional::<OneOrMany<Spanned<Use>>>(node, "use", diagnostics).unwrap_or_default().into_vec()
+}
+
+fn defaults(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Defaults {
+    let Some(entry) = entry(root, "defaults") else { return Defaults::default() };
+    diagnostics.within("`defaults`", |diagnostics| {
+        if !is_map(entry, diagnostics) {
+            return Defaults::default();
+        }
+        Defaults {
+            uses: uses(&entry.value, diagnostics),
+            policies: policies(entry.value.entries(), &["use"], known, diagnostics),
+        }
+    })
+}
+
+fn routes(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Named<Route> {
+    let mut read = Named::default();
+    for entry in table(root, "routes", diagnostics) {
+        let route = diagnostics
+            .within(format!("route `{}`", entry.key), |diagnostics| route(entry, known, diagnostics));
+        if let Some(route) = route {
+            read.push(entry.key.clone(), route);
+        }
+    }
+    read
+}
+
+fn route(entry: &Entry, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Option<Route> {
+    let key = match entry.key.parse::<RouteKey>() {
+        Ok(key) => Some(key),
+        Err(invalid) => {
+            diagnostics.error(codes::BAD_ROUTE_KEY, entry.key.span(), invalid.what).help(invalid.remedy);
+            None
+        }
+    };
+    if !is_map(entry, diagnostics) {
+        return None;
+    }
+    let conditions = conditions(entry, key.as_ref(), diagnostics);
+    let uses = uses(&entry.value, diagnostics);
+    let policies = policies(entry.value.entries(), ROUTE_KEYS, known, diagnostics);
+    let action = action(entry, diagnostics)?;
+    Some(Route { conditions: conditions?, action, uses, policies })
+}
+
+/// What the key and `match:` say together.
+fn conditions(route: &Entry, key: Option<&RouteKey>, diagnostics: &mut Diagnostics) -> Option<Match> {
+    let written = entry(&route.value, "match");
+    let mut conditions: Match = match written {
+        Some(entry) => decode_key(&entry.key, &entry.value, diagnostics)?,
+        None => Match::default(),
+    };
+    let key = key?;
+    let span = |inner: &str| {
+        let matching = written.map(|entry| &entry.value)?;
+        matching.entries().iter().find(|entry| *entry.key == inner).map(|entry| entry.key.span())
+    };
+    let mut said_twice = |what: &str| {
+        if let Some(span) = span(what) {
+            diagnostics
+                .error(
+                    codes::CONFLICT,
+                    span,
+                    format!("route `{}` says `{what}` in its key and in `match`", route.key),
+                )
+                .note(route.key.span(), "the key")
+                .help("say it in one place");
+        }
+    };
+    if !key.methods.is_empty() {
+        said_twice("methods");
+        conditions.methods = key.methods.clone().into();
+    }
+    if let Some(host) = &key.host {
+        said_twice("host");
+        conditions.host = vec![host.clone()].into();
+    }
+    if let Some(path) = &key.path {
+        said_twice("path");
+        conditions.path = Some(Spanned::new(PathMatch::Text(path.clone()), route.key.span()));
+    }
+    if key.path.is_none() && span("path").is_none() && span("host").is_none() {
+        diagnostics
+            .error(
+                codes::NO_CONDITION,
+                route.key.span(),
+                format!("route `{}` does not say which requests it takes", route.key),
+            )
+            .help("add `match:` with a `path` or a `host`, or write the path as the key: `/users/*`");
+        return None;
+    }
+    Some(conditions)
+}
+
+fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
+    let written: Vec<&Entry> =
+        route.value.entries().iter().filter(|entry| ACTIONS.contains(&entry.key.as_str())).collect();
+    let (first, more) = match written.split_first() {
+        Some(found) => found,
+        None => {
+            diagnostics
+                .error(
+                    codes::NO_ACTION,
+                    route.key.span(),
+                    format!("route `{}` does not say what to do", route.key),
+                )
+                .help("add one of `to`, `respond`, `redirect`");
+            return None;
+        }
+    };
+    for other in more {
+        diagnostics
+            .error(
+                codes::TWO_ACTIONS,
+                other.key.span(),
+                format!("route `{}` says two things to do", route.key),
+            )
+            .note(first.key.span(), "the first")
+            .help("keep one; make two routes if both are wanted");
+    }
+    match first.key.as_str() {
+        "to" => decode_key(&first.key, &first.value, diagnostics).map(Action::To),
+        "respond" => decode_key(&first.key, &first.value, diagnostics).map(Action::Respond),
+        _ => decode_key(&first.key, &first.value, diagnostics).map(Action::Redirect),
+    }
+}

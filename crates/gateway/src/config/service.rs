@@ -1,0 +1,202 @@
+//! Services and their targets: what stands behind the gateway.
+
+use super::pairs::OneOrMany;
+use super::place::Spanned;
+use crate::values::{Duration, Invalid, Size, Source, TargetHost, TargetUrl, text_value};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// A named set of targets that do the same job.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct Service {
+    /// The instances: one URL, or a list of URLs or of maps with `url` and `weight`. At least one.
+    pub targets: OneOrMany<Target>,
+    /// How a target is chosen. Default `round_robin`.
+    #[serde(default)]
+    pub balance: Balance,
+    /// How long connecting to a target may take. Default 1s. Then the next target is tried.
+    #[serde(default = "one_second")]
+    pub connect_timeout: Duration,
+    /// From the request sent to the head of the answer. Default 15s. Then 504.
+    #[serde(default = "fifteen_seconds")]
+    pub timeout: Duration,
+    /// The longest silence inside an answer that is being streamed. Default 60s. Then the client's connection is closed.
+    #[serde(default = "sixty_seconds")]
+    pub idle_timeout: Duration,
+    /// Connections kept open for later requests.
+    #[serde(default)]
+    pub keep_alive: KeepAlive,
+    /// What stands in the `Host` header sent to targets: `client` (as the client sent it, the default), `target` (the
+    /// target's own host and port), or a host to send.
+    #[serde(default)]
+    pub host: HostHeader,
+    /// The largest head of an answer. Default 32KiB. Beyond it: 502.
+    #[serde(default = "head_of_answer")]
+    pub max_response_head: Size,
+}
+
+const fn one_second() -> Duration {
+    Duration::from_secs(1)
+}
+
+const fn fifteen_seconds() -> Duration {
+    Duration::from_secs(15)
+}
+
+const fn sixty_seconds() -> Duration {
+    Duration::from_secs(60)
+}
+
+const fn head_of_answer() -> Size {
+    Size::from_kib(32)
+}
+
+impl Service {
+    /// A service with one target and the default for everything else: what `to: http://users:8000` means.
+    pub fn of_target(url: Spanned<TargetUrl>) -> Self {
+        Self {
+            targets: vec![Target { url, weight: 1 }].into(),
+            balance: Balance::default(),
+            connect_timeout: one_second(),
+            timeout: fifteen_seconds(),
+            idle_timeout: sixty_seconds(),
+            keep_alive: KeepAlive::default(),
+            host: HostHeader::default(),
+            max_response_head: head_of_answer(),
+        }
+    }
+}
+
+/// One instance of a service.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(from = "WrittenTarget")]
+pub struct Target {
+    /// Where it is reached: `http://users-a:8000`.
+    pub url: Spanned<TargetUrl>,
+    /// Its share of the requests, compared with the other targets: 0 to 1000, default 1. With 0 it gets none and stays
+    /// known.
+    pub weight: u32,
+}
+
+/// A target as written: its URL, or a map.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename = "$shape", rename_all = "lowercase")]
+#[schemars(untagged)]
+enum WrittenTarget {
+    Text(Spanned<TargetUrl>),
+    Map(TargetSettings),
+}
+
+/// One instance of a service.
+#[derive(Deserialize, JsonSchema)]
+struct TargetSettings {
+    /// Where it is reached: `http://users-a:8000`.
+    url: Spanned<TargetUrl>,
+    /// Its share of the requests, compared with the other targets: 0 to 1000, default 1. With 0 it gets none and stays
+    /// known.
+    #[serde(default = "weight_of_one")]
+    #[schemars(range(max = 1000))]
+    weight: u32,
+}
+
+const fn weight_of_one() -> u32 {
+    1
+}
+
+impl From<WrittenTarget> for Target {
+    fn from(written: WrittenTarget) -> Self {
+        match written {
+            WrittenTarget::Text(url) => Self { url, weight: 1 },
+            WrittenTarget::Map(TargetSettings { url, weight }) => Self { url, weight },
+        }
+    }
+}
+
+/// How a target is chosen among those of a service.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// One after the other, by weight.
+    #[default]
+    RoundRobin,
+    /// Of two chosen by chance, the one with fewer requests under way.
+    LeastRequest,
+    /// By chance, by weight.
+    Random,
+    /// Of two chosen by chance, the one that answered faster of late.
+    Ewma,
+    /// The same text always to the same target, as long as that one is there: `{ hash: header.x-tenant }`.
+    Hash(Source),
+}
+
+/// Connections to targets that are kept open for later requests.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct KeepAlive {
+    /// How long an idle connection is kept. Default 4s, below the 5s after which many servers close; a target that names
+    /// its own time in `Keep-Alive` gets that minus 1s.
+    pub idle: Duration,
+    /// How many idle connections to one target each worker keeps. Default 64. With 0 each request has a connection of
+    /// its own.
+    pub max_idle: u32,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(4), max_idle: 64 }
+    }
+}
+
+/// What stands in the `Host` header sent to targets.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HostHeader {
+    /// As the client sent it.
+    #[default]
+    Client,
+    /// The target's own host and port.
+    Target,
+    /// This text.
+    Literal(String),
+}
+
+impl FromStr for HostHeader {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "client" => return Ok(Self::Client),
+            "target" => return Ok(Self::Target),
+            _ => {}
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (text, None),
+        };
+        let good_port =
+            port.is_none_or(|port| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok());
+        if host.parse::<TargetHost>().is_ok() && good_port {
+            return Ok(Self::Literal(text.to_owned()));
+        }
+        Err(Invalid::new(
+            format!("`{}` is not a host", text.escape_debug()),
+            "write `client`, `target`, or a host such as users.example.com",
+        ))
+    }
+}
+
+impl fmt::Display for HostHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Target => "target",
+            Self::Literal(text) => text,
+        })
+    }
+}
+
+text_value!(HostHeader, "HostHeader", "client, target or a host", {
+    "type": "string",
+    "description": "The `Host` sent to targets: `client`, `target`, or a host to send.",
+    "examples": ["client", "target", "users.example.com"]
+});

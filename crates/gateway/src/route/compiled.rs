@@ -1,0 +1,37 @@
+//! A route as it runs: what it does, through which policies.
+//!
+//! Made by `snapshot::compile`; never changes afterwards.
+
+use std::sync::Arc;
+
+use crate::exchange::Answer;
+use crate::observe::RouteStats;
+use crate::policies::Bound;
+use crate::values::Template;
+
+/// A route of the snapshot.
+pub struct Route {
+    /// Its key in the configuration, its name everywhere else.
+    pub key: Arc<str>,
+    /// What it does with a request that its policies let pass.
+    pub action: Action,
+    /// Its policies in the order of running.
+    pub policies: Vec<Bound>,
+    /// What was counted about it; outlives a reload.
+    pub stats: Arc<RouteStats>,
+}
+
+/// What a route does.
+pub enum Action {
+    /// Asks the service at this place of the snapshot.
+    Forward(u32),
+    /// Answers this.
+    Respond(Answer),
+    /// Sends the client elsewhere.
+    Redirect {
+        /// 301, 302, 303, 307 or 308.
+        status: u16,
+        /// Where to.
+        location: Template,
+    },
+}

@@ -1,0 +1,128 @@
+//! What one worker holds: its view of the snapshot, its pools, deadlines, random numbers and log lines.
+//!
+//! Everything here is the worker's own; it learns of a new snapshot by one atomic read for each exchange.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Snapshot;
+use super::live::Live;
+use crate::exchange::Exchange;
+use crate::http::timer::Timers;
+use crate::observe::Observer;
+use crate::route::params::Params;
+use crate::upstream::local::LocalService;
+use crate::upstream::service::Service;
+use crate::values::random::Random;
+
+/// Exchanges kept for later, each with its grown memory.
+const KEPT_EXCHANGES: usize = 256;
+
+/// One worker.
+pub struct Worker {
+    /// Its number, from 0.
+    pub index: usize,
+    /// What all workers share.
+    pub live: Arc<Live>,
+    /// Its deadlines.
+    pub timers: Rc<Timers>,
+    /// Its random numbers.
+    pub random: Random,
+    /// Its part of log, metrics and traces.
+    pub observer: Observer,
+    /// The router's memory.
+    pub params: RefCell<Params>,
+    generation: Cell<u64>,
+    view: RefCell<Rc<View>>,
+    exchanges: RefCell<Vec<Exchange>>,
+}
+
+/// The snapshot as one worker sees it.
+pub struct View {
+    /// The snapshot.
+    pub snapshot: Arc<Snapshot>,
+    locals: Vec<Rc<LocalService>>,
+}
+
+impl View {
+    /// A service and the worker's own view of it.
+    pub fn service(&self, place: u32) -> Option<(&Service, &LocalService)> {
+        Some((self.snapshot.service(place)?, self.locals.get(place as usize)?))
+    }
+}
+
+impl Worker {
+    /// The worker of a number.
+    pub fn new(index: usize, live: Arc<Live>) -> Worker {
+        let observer = Observer::new(index, live.observe.clone());
+        let empty = View { snapshot: live.snapshot(), locals: Vec::new() };
+        let worker = Worker {
+            index,
+            live,
+            timers: Timers::new(),
+            random: Random::from_system(),
+            observer,
+            params: RefCell::default(),
+            generation: Cell::new(0),
+            view: RefCell::new(Rc::new(empty)),
+            exchanges: RefCell::default(),
+        };
+        worker.view();
+        worker
+    }
+
+    /// The view on the snapshot that runs now.
+    pub fn view(&self) -> Rc<View> {
+        let generation = self.live.generation();
+        if generation != self.generation.get() {
+            self.generation.set(generation);
+            self.take_over();
+        }
+        self.view.borrow().clone()
+    }
+
+    /// Sees the snapshot anew. Services that stayed keep their pools; those that went close theirs.
+    fn take_over(&self) {
+        let snapshot = self.live.snapshot();
+        let known = self.view.borrow().clone();
+        let by_id: std::collections::HashMap<u64, &Rc<LocalService>> =
+            known.locals.iter().map(|local| (local.live().id, local)).collect();
+        let locals = snapshot.services.iter().map(|service| match by_id.get(&service.live.id) {
+            Some(local) => (*local).clone(),
+            None => Rc::new(LocalService::new(service, self.index)),
+        });
+        *self.view.borrow_mut() = Rc::new(View { locals: locals.collect(), snapshot: snapshot.clone() });
+    }
+
+    /// Housekeeping: closes connections that rested too long, and those to endpoints that are gone.
+    pub fn sweep(&self) {
+        let view = self.view();
+        let now = Instant::now();
+        for (service, local) in view.snapshot.services.iter().zip(&view.locals) {
+            local.group(service);
+            local.sweep(now);
+        }
+    }
+
+    /// Once the gateway drains: when a resting connection is to close, drawn within the spread.
+    pub fn closing_time(&self) -> Option<Duration> {
+        let spread = self.live.draining()?;
+        let millis = usize::try_from(spread.as_millis()).unwrap_or(usize::MAX);
+        Some(Duration::from_millis(self.random.below(millis.saturating_add(1)) as u64))
+    }
+
+    /// An exchange to fill.
+    pub fn take_exchange(&self) -> Exchange {
+        self.exchanges.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Gives an exchange back for later.
+    pub fn give_exchange(&self, exchange: Exchange) {
+        let mut kept = self.exchanges.borrow_mut();
+        if kept.len() < KEPT_EXCHANGES {
+            kept.push(exchange);
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The table of measurements and the run of those that are load on several proxies in turn.
+//! Takes a job and how often and how long; gives a round of figures for each contender and run.
+//! It must never run one contender to the end before the next: the machine's mood changes by the minute.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use super::contender::{Contender, Ground, Kind, PROXY_CORE, Proxy, Routes};
+use super::load::{self, Requests};
+use super::results::{JobResult, Line, Round};
+use super::{Plan, idle, reload};
+use crate::{Failure, process};
+
+/// Requests a second and connections of the load for latencies: far from what any contender bears.
+const PACE: (u32, u32) = (4000, 32);
+/// The seconds of load before anything is measured: pools grow, caches warm.
+const WARM_UP: f64 = 1.0;
+
+/// How a job is measured.
+#[derive(Clone, Copy)]
+enum Way {
+    Load {
+        requests: Requests,
+        /// Whether latency at a fixed rate is measured as well.
+        latency: bool,
+    },
+    Idle,
+    Reload,
+}
+
+/// One measurement.
+pub(super) struct Job {
+    pub(super) name: &'static str,
+    title: &'static str,
+    contenders: &'static [Contender],
+    way: Way,
+}
+
+const NGINX: Contender = Contender::plain("nginx", Kind::Nginx);
+const HAPROXY: Contender = Contender::plain("HAProxy", Kind::Haproxy);
+const ENVOY: Contender = Contender::plain("Envoy", Kind::Envoy);
+const TIDEGATE: Contender = Contender::plain("Tidegate", Kind::Tidegate);
+const LOGGED: Contender = Contender { name: "Tidegate with access log", logged: true, ..TIDEGATE };
+const ONE: Contender = Contender { name: "Tidegate, 1 route", routes: Routes::OneOfTheirShape, ..TIDEGATE };
+const THOUSAND: Contender =
+    Contender { name: "Tidegate, 1,000 routes", routes: Routes::Many(1_000), ..TIDEGATE };
+const MANY: Contender =
+    Contender { name: "Tidegate, 100,000 routes", routes: Routes::Many(100_000), ..TIDEGATE };
+const RELOADED: Contender = Contender { routes: Routes::Many(10_000), ..TIDEGATE };
+const NGINX_RELOADED: Contender = Contender { routes: Routes::Many(10_000), ..NGINX };
+
+pub(super) const JOBS: [Job; 8] = [
+    Job {
+        name: "plain",
+        title: "Plain proxy, small JSON, 64 connections kept alive; no contender writes a log",
+        contenders: &[NGINX, HAPROXY, ENVOY, TIDEGATE],
+        way: Way::Load { requests: Requests::Small, latency: true },
+    },
+    Job {
+        name: "logged",
+        title: "The same, Tidegate with its access log written to a file and its metrics counted, the others with no log",
+        contenders: &[NGINX, HAPROXY, ENVOY, LOGGED],
+        way: Way::Load { requests: Requests::Small, latency: true },
+    },
+    Job {
+        name: "routes-1000",
+        title: "1,000 routes against 1 route, all routes asked in turn",
+        contenders: &[ONE, THOUSAND],
+        way: Way::Load { requests: Requests::Paths(1_000), latency: false },
+    },
+    Job {
+        name: "routes-100000",
+        title: "100,000 routes against 1 route, all routes asked in turn",
+        contenders: &[ONE, MANY],
+        way: Way::Load { requests: Requests::Paths(100_000), latency: false },
+    },
+    Job {
+        name: "body-100k",
+        title: "Answers of 100 KiB",
+        contenders: &[NGINX, HAPROXY, ENVOY, TIDEGATE],
+        way: Way::Load { requests: Requests::Body, latency: false },
+    },
+    Job {
+        name: "close",
+        title: "A connection for each request",
+        contenders: &[NGINX, HAPROXY, ENVOY, TIDEGATE],
+        way: Way::Load { requests: Requests::Closing, latency: false },
+    },
+    Job {
+        name: "idle-10000",
+        title: "10,000 idle connections, one request done on each",
+        contenders: &[NGINX, HAPROXY, ENVOY, TIDEGATE],
+        way: Way::Idle,
+    },
+    Job {
+        name: "reload-10000",
+        title: "Reload of 10,000 routes under a steady load of 2,000 requests/s: from the signal to the first answer of the new configuration",
+        contenders: &[NGINX_RELOADED, RELOADED],
+        way: Way::Reload,
+    },
+];
+
+impl Job {
+    pub(super) fn find(name: &str) -> Result<&'static Job, Failure> {
+        let names = || JOBS.map(|job| job.name).join(", ");
+        JOBS.iter()
+            .find(|job| job.name == name)
+            .ok_or_else(|| format!("no job `{name}`; there are: {}", names()))
+    }
+
+    /// The contenders of this job that are installed and wanted.
+    pub(super) fn contenders(&self, only: &[String]) -> Vec<Contender> {
+        let wanted = |contender: &Contender| {
+            only.is_empty()
+                || only.iter().any(|part| contender.name.to_lowercase().contains(&part.to_lowercase()))
+        };
+        self.contenders.iter().filter(|c| wanted(c) && c.is_installed()).copied().collect()
+    }
+
+    /// Measures all contenders, a round of each in turn.
+    pub(super) fn run(&self, ground: &Ground, plan: &Plan) -> Result<JobResult, Failure> {
+        let contenders = self.contenders(&plan.only);
+        let mut lines: Vec<Line> = contenders
+            .iter()
+            .map(|contender| Line { contender: contender.name.to_owned(), rounds: Vec::new() })
+            .collect();
+        match self.way {
+            Way::Load { requests, latency } => {
+                let proxies = contenders.iter().map(|c| ground.start(c)).collect::<Result<Vec<_>, _>>()?;
+                for proxy in &proxies {
+                    load::wrk(proxy.address, requests, WARM_UP, &ground.folder)?;
+                }
+                for run in 1..=plan.runs {
+                    for (proxy, line) in proxies.iter().zip(&mut lines) {
+                        let round = loaded(proxy, requests, latency, ground, plan)?;
+                        self.tell(run, &line.contender, &round);
+                        line.rounds.push(round);
+                    }
+                }
+            }
+            Way::Idle | Way::Reload => {
+                for run in 1..=plan.runs {
+                    for (contender, line) in contenders.iter().zip(&mut lines) {
+                        let round = match self.way {
+                            Way::Idle => idle::round(ground, contender)?,
+                            _ => reload::round(ground, contender)?,
+                        };
+                        self.tell(run, &line.contender, &round);
+                        line.rounds.push(round);
+                    }
+                }
+            }
+        }
+        Ok(JobResult { title: self.title.to_owned(), runs: plan.runs, seconds: plan.seconds, lines })
+    }
+
+    fn tell(&self, run: usize, contender: &str, round: &Round) {
+        let figures: Vec<String> =
+            round.iter().map(|(figure, value)| format!("{figure} {value:.2}")).collect();
+        eprintln!("{} {run} {contender}: {}", self.name, figures.join(", "));
+    }
+}
+
+/// One round: all that wrk can send, then latency at a fixed rate.
+fn loaded(
+    proxy: &Proxy,
+    requests: Requests,
+    latency: bool,
+    ground: &Ground,
+    plan: &Plan,
+) -> Result<Round, Failure> {
+    let (before, busy, begin) = (proxy.running.cpu(), process::busy(PROXY_CORE), Instant::now());
+    let done = load::wrk(proxy.address, requests, plan.seconds, &ground.folder)?;
+    let spent = proxy.running.cpu().saturating_sub(before);
+    let others = process::busy(PROXY_CORE).saturating_sub(busy).saturating_sub(spent);
+    let mut round = BTreeMap::from([
+        ("cpu_us".to_owned(), spent.as_secs_f64() * 1e6 / done.requests as f64),
+        ("per_second".to_owned(), done.per_second),
+        ("others_percent".to_owned(), 100.0 * others.as_secs_f64() / begin.elapsed().as_secs_f64()),
+        ("failed".to_owned(), done.failed as f64),
+    ]);
+    if latency {
+        let time = Duration::from_secs_f64(plan.seconds);
+        let paced = load::paced(proxy.address, "/users/1", PACE, time, &AtomicBool::new(false));
+        if paced.failed > 0 {
+            eprintln!("failed at a fixed rate: {}", load::told(&paced.reasons));
+        }
+        round.insert("p50_us".to_owned(), paced.quantile(0.50).as_secs_f64() * 1e6);
+        round.insert("p99_us".to_owned(), paced.quantile(0.99).as_secs_f64() * 1e6);
+        *round.entry("failed".to_owned()).or_default() += paced.failed as f64;
+    }
+    Ok(round)
+}

@@ -1,0 +1,217 @@
+//! The load: wrk for as much as goes, and paced clients for latency at a fixed rate.
+//! Takes an address and a shape of requests; gives what was answered, how fast, and what failed.
+//! It must never count an answer that is not 2xx, nor start the clock of a late request when it leaves.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::contender::write;
+use crate::wire::Connection;
+use crate::{Failure, programs};
+
+/// What wrk asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Requests {
+    /// The small JSON of the origin.
+    Small,
+    /// 100 KiB.
+    Body,
+    /// The small JSON, a connection for each.
+    Closing,
+    /// The small JSON by so many paths in turn.
+    Paths(usize),
+}
+
+/// What came of a load.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Done {
+    pub(super) requests: u64,
+    pub(super) per_second: f64,
+    /// Socket errors and answers other than 2xx.
+    pub(super) failed: u64,
+}
+
+/// One thread and 64 connections of wrk.
+pub(super) fn wrk(
+    address: SocketAddr,
+    requests: Requests,
+    time: f64,
+    folder: &Path,
+) -> Result<Done, Failure> {
+    let wrk = programs::find("wrk").ok_or("wrk is not installed")?;
+    let mut command = Command::new(wrk);
+    // wrk knows whole seconds only.
+    let seconds = format!("{}s", time.ceil().max(1.0));
+    command.args(["-t1", "-c64", "--timeout", "10s", "-d", &seconds]);
+    let mut path = "/users/1";
+    match requests {
+        Requests::Small => {}
+        Requests::Body => path = "/body-100k",
+        Requests::Closing => {
+            command.args(["-H", "Connection: close"]);
+        }
+        Requests::Paths(count) => {
+            let file = folder.join(format!("paths-{count}.lua"));
+            write(&file, &script(count))?;
+            command.arg("-s").arg(file);
+        }
+    }
+    let output = command.arg(format!("http://{address}{path}")).output().map_err(|e| format!("wrk: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    read_output(&text).ok_or_else(|| format!("wrk: {text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// All paths are built before the load starts; a prime step visits them far from each other.
+fn script(count: usize) -> String {
+    format!(
+        "local n, i, built = {count}, 0, {{}}\n\
+         function init(args)\n  for k = 0, n - 1 do\n    \
+         built[k] = wrk.format('GET', '/svc' .. k .. '/v1/items/42')\n  end\nend\n\
+         function request()\n  i = (i + 7919) % n\n  return built[i]\nend\n"
+    )
+}
+
+fn read_output(text: &str) -> Option<Done> {
+    let mut done = Done::default();
+    for line in text.lines().map(str::trim) {
+        if let Some((count, _)) = line.split_once(" requests in ") {
+            done.requests = count.parse().ok()?;
+        } else if let Some(rate) = line.strip_prefix("Requests/sec:") {
+            done.per_second = rate.trim().parse().ok()?;
+        } else if line.starts_with("Socket errors:") || line.starts_with("Non-2xx") {
+            let numbers = line.split(|c: char| !c.is_ascii_digit() && !c.is_ascii_alphabetic() && c != '-');
+            done.failed += numbers.filter_map(|word| word.parse::<u64>().ok()).sum::<u64>();
+        }
+    }
+    (done.requests > 0).then_some(done)
+}
+
+/// Latencies of requests that left at a fixed rate.
+#[derive(Default)]
+pub(super) struct Paced {
+    /// Each answered request, sorted.
+    latencies: Vec<Duration>,
+    pub(super) failed: u64,
+    /// What failed, up to a few.
+    pub(super) reasons: Vec<String>,
+}
+
+impl Paced {
+    pub(super) fn answered(&self) -> u64 {
+        self.latencies.len() as u64
+    }
+
+    /// The latency that this share of the requests kept, 0.0 to 1.0.
+    pub(super) fn quantile(&self, share: f64) -> Duration {
+        let last = self.latencies.len().saturating_sub(1);
+        let at = (share * self.latencies.len() as f64) as usize;
+        self.latencies.get(at.min(last)).copied().unwrap_or_default()
+    }
+}
+
+/// Sends `rate` requests a second over `connections` until `time` is over or `stop` is set.
+pub(super) fn paced(
+    address: SocketAddr,
+    path: &str,
+    (rate, connections): (u32, u32),
+    time: Duration,
+    stop: &AtomicBool,
+) -> Paced {
+    let gap = Duration::from_secs(1) * connections / rate.max(1);
+    let begin = Instant::now();
+    let mut all = Paced::default();
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..connections)
+            .map(|nth| {
+                let first = begin + gap * nth / connections;
+                scope.spawn(move || one_client(address, path, (first, gap), begin + time, stop))
+            })
+            .collect();
+        for client in clients {
+            let Ok(one) = client.join() else { continue };
+            all.latencies.extend(one.latencies);
+            all.failed += one.failed;
+            all.reasons.extend(one.reasons);
+        }
+    });
+    all.latencies.sort_unstable();
+    all.reasons.truncate(5);
+    all
+}
+
+/// A request that had to wait for the answer before it is late through the server: its clock starts when it
+/// was due. One that was only woken late is the client's own delay: its clock starts when it leaves.
+fn one_client(
+    address: SocketAddr,
+    path: &str,
+    (first, gap): (Instant, Duration),
+    end: Instant,
+    stop: &AtomicBool,
+) -> Paced {
+    let mut paced = Paced::default();
+    let mut connection: Option<Connection> = None;
+    let mut due = first;
+    while due < end && !stop.load(Ordering::Relaxed) {
+        let now = Instant::now();
+        let start = if now < due {
+            std::thread::sleep(due - now);
+            Instant::now()
+        } else {
+            due
+        };
+        due += gap;
+        match one_request(&mut connection, address, path) {
+            Ok(()) => paced.latencies.push(start.elapsed()),
+            Err(reason) => {
+                connection = None;
+                paced.failed += 1;
+                paced.reasons.push(reason);
+            }
+        }
+    }
+    paced
+}
+
+fn one_request(kept: &mut Option<Connection>, address: SocketAddr, path: &str) -> Result<(), String> {
+    if kept.as_ref().is_none_or(Connection::is_closed) {
+        *kept = Some(Connection::open(address).map_err(|e| format!("connect: {e}"))?);
+    }
+    let Some(connection) = kept else { return Err("no connection".to_owned()) };
+    let answer = connection.get(path).map_err(|e| format!("answer: {e}"))?;
+    if answer.closes {
+        *kept = None;
+    }
+    if answer.status == 200 { Ok(()) } else { Err(format!("status {}", answer.status)) }
+}
+
+/// The reasons in one line for a complaint.
+pub(super) fn told(reasons: &[String]) -> String {
+    reasons.iter().fold(String::new(), |mut all, reason| {
+        // Writing into a string cannot fail.
+        let _ = write!(all, "{}{reason}", if all.is_empty() { "" } else { "; " });
+        all
+    })
+}
+
+#[test]
+fn the_output_of_wrk_is_read() {
+    let text = "Running 1s test @ http://127.0.0.1:1/\n  1 threads and 64 connections\n  \
+                50214 requests in 1.00s, 14.12MB read\n  \
+                Socket errors: connect 1, read 2, write 3, timeout 4\n  Non-2xx or 3xx responses: 10\n\
+                Requests/sec:  50110.52\nTransfer/sec:     14.09MB\n";
+    assert_eq!(read_output(text), Some(Done { requests: 50214, per_second: 50110.52, failed: 20 }));
+    assert_eq!(read_output("unable to connect"), None);
+}
+
+#[test]
+fn quantiles_are_taken_from_the_sorted_list() {
+    let latencies = (1..=100).map(Duration::from_millis).collect();
+    let paced = Paced { latencies, ..Paced::default() };
+    assert_eq!(paced.quantile(0.99), Duration::from_millis(100));
+    assert_eq!(paced.quantile(0.5), Duration::from_millis(51));
+    assert_eq!(Paced::default().quantile(0.99), Duration::ZERO);
+}

@@ -1,0 +1,109 @@
+//! `cargo xtask bench`: the gateway against its peers, on the same core, behind the same load.
+//! Takes jobs, rounds and seconds; gives a page, a chart and raw figures in `bench/results` (or, for fewer than
+//! five rounds or part of the contenders, in `target/bench`).
+//! It must never publish what was measured too shortly, nor leave a process running.
+
+mod chart;
+pub(crate) mod contender;
+mod ground;
+mod idle;
+mod jobs;
+mod load;
+mod reload;
+mod report;
+mod results;
+
+use std::path::PathBuf;
+
+use contender::{Contender, Ground, Kind};
+use jobs::{JOBS, Job};
+use results::Results;
+
+use crate::needs::{self, Purpose};
+use crate::{Failure, workspace};
+
+/// Fewer rounds are a trial, not a result.
+const ROUNDS_TO_PUBLISH: usize = 5;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// plain, logged, routes-1000, routes-100000, body-100k, close, idle-10000, reload-10000; without any, all
+    jobs: Vec<String>,
+    /// Rounds of each contender
+    #[arg(long, default_value_t = ROUNDS_TO_PUBLISH)]
+    runs: usize,
+    /// Seconds of load in a round
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
+    /// One round of one second: does it work at all?
+    #[arg(long)]
+    quick: bool,
+    /// Only contenders whose name has one of these parts: nginx,haproxy
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+}
+
+/// How often and how long, and whom.
+struct Plan {
+    runs: usize,
+    seconds: f64,
+    only: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let plan = match options.quick {
+        true => Plan { runs: 1, seconds: 1.0, only: options.only.clone() },
+        false => Plan { runs: options.runs.max(1), seconds: options.seconds, only: options.only.clone() },
+    };
+    let jobs: Vec<&Job> = match options.jobs.as_slice() {
+        [] => JOBS.iter().collect(),
+        names => names.iter().map(|name| Job::find(name)).collect::<Result<_, _>>()?,
+    };
+    for missing in needs::provide(Purpose::Bench) {
+        eprintln!("missing `{}`: {}", missing.program, missing.without);
+    }
+    let contenders: Vec<Contender> = jobs.iter().flat_map(|job| job.contenders(&plan.only)).collect();
+    if contenders.iter().any(|contender| contender.kind == Kind::Tidegate) {
+        workspace::release_gateway()?;
+    }
+    let (page, chart, raw) = places(&plan);
+    let mut results = Results::read(&raw);
+    results.day = ground::day();
+    results.ground.extend(ground::described(&contenders));
+    ground::pin()?;
+    ground::raise_limit_of_files();
+    let work = workspace::target().join(format!("bench/work-{}", std::process::id()));
+    let (ground, origin) = Ground::prepare(&work)?;
+    for job in jobs.iter().filter(|job| !job.contenders(&plan.only).is_empty()) {
+        results.jobs.insert(job.name.to_owned(), job.run(&ground, &plan)?);
+        // After each job, so that a broken one costs no more than itself.
+        publish(&results, (&page, &chart, &raw))?;
+    }
+    drop(origin);
+    // Left over at worst a folder of build output.
+    let _ = std::fs::remove_dir_all(&work);
+    println!("{}", report::page(&results).map_err(|e| e.to_string())?);
+    eprintln!("written: {}, {}, {}", page.display(), chart.display(), raw.display());
+    Ok(())
+}
+
+/// Files of the page, the chart and the raw figures.
+fn places(plan: &Plan) -> (PathBuf, PathBuf, PathBuf) {
+    let worth_publishing = plan.runs >= ROUNDS_TO_PUBLISH && plan.only.is_empty();
+    let folder = if worth_publishing {
+        workspace::root().join("bench/results")
+    } else {
+        workspace::target().join("bench")
+    };
+    let day = ground::day();
+    (folder.join(format!("{day}.md")), folder.join("latest.svg"), folder.join(format!("{day}.json")))
+}
+
+fn publish(results: &Results, (page, chart, raw): (&PathBuf, &PathBuf, &PathBuf)) -> Result<(), Failure> {
+    if let Some(folder) = page.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    }
+    contender::write(page, &report::page(results).map_err(|e| e.to_string())?)?;
+    contender::write(chart, &chart::svg(results).map_err(|e| e.to_string())?)?;
+    contender::write(raw, &results.to_json()?)
+}

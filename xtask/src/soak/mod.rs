@@ -1,0 +1,247 @@
+//! `cargo xtask soak`: load with a reload each second while WebSockets stay open.
+//! Takes seconds and numbers of clients; gives a table, and a failure if a request failed, a WebSocket was
+//! dropped, a reload did not take, or memory grew.
+//! It must never try a failed request again or open a dropped WebSocket anew: each is counted.
+
+mod origin;
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::bench::contender::wait_for_ready_file;
+use crate::process::Running;
+use crate::websocket::WebSocket;
+use crate::wire::Connection;
+use crate::{Failure, workspace};
+
+/// A reload that has not taken after this time has failed.
+const RELOAD_LIMIT: Duration = Duration::from_secs(5);
+/// Memory may grow by so much between the first and the last third: pages of the allocator, not a leak.
+const GROWTH_SHARE: f64 = 0.05;
+const GROWTH_MIB: f64 = 2.0;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How long the load goes on
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// Clients that send one request after another over a connection kept alive
+    #[arg(long, default_value_t = 8)]
+    clients: u32,
+    /// WebSockets that stay open and echo a text each second
+    #[arg(long, default_value_t = 50)]
+    websockets: u32,
+}
+
+/// What is counted while it runs.
+#[derive(Default)]
+struct Counted {
+    stop: AtomicBool,
+    answered: AtomicU64,
+    failed: AtomicU64,
+    echoes: AtomicU64,
+    dropped: AtomicU64,
+    /// Of failures, the first few.
+    reasons: Mutex<Vec<String>>,
+}
+
+impl Counted {
+    fn goes_on(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed)
+    }
+
+    fn complain(&self, counter: &AtomicU64, reason: String) {
+        counter.fetch_add(1, Ordering::Relaxed);
+        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        if reasons.len() < 10 {
+            reasons.push(reason);
+        }
+    }
+}
+
+/// The gateway under load and the file it was started from.
+struct Gateway {
+    running: Running,
+    address: SocketAddr,
+    file: PathBuf,
+    origin: SocketAddr,
+}
+
+/// What the reloading thread has seen.
+#[derive(Default)]
+struct Reloads {
+    times: Vec<Duration>,
+    /// Resident memory in MiB after each reload.
+    resident: Vec<f64>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let binary = workspace::release_gateway()?;
+    let folder = workspace::target().join(format!("soak-{}", std::process::id()));
+    fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+    let gateway = start(&binary, &folder)?;
+    eprintln!("{} s of load on {}, a reload each second", options.seconds, gateway.address);
+    let counted = Counted::default();
+    let reloads = std::thread::scope(|scope| {
+        for client in 0..options.clients {
+            let (counted, address) = (&counted, gateway.address);
+            scope.spawn(move || keep_asking(address, client, counted));
+        }
+        for nth in 0..options.websockets {
+            let (counted, address) = (&counted, gateway.address);
+            scope.spawn(move || keep_websocket(address, nth, counted));
+        }
+        let reloads = reload_each_second(&gateway, Duration::from_secs(options.seconds));
+        counted.stop.store(true, Ordering::Relaxed);
+        reloads
+    });
+    drop(gateway);
+    let told = tell(&counted, &reloads?, options);
+    // Kept after a failure: the gateway's own words lie there.
+    if told.is_ok() {
+        let _ = fs::remove_dir_all(&folder);
+    }
+    told
+}
+
+fn start(binary: &Path, folder: &Path) -> Result<Gateway, Failure> {
+    let origin = origin::start().map_err(|e| format!("origin: {e}"))?;
+    let (file, ready) = (folder.join("gateway.yaml"), folder.join("ready.json"));
+    configure(&file, origin, 0)?;
+    let line =
+        [binary.into(), "run".into(), file.clone().into(), "--ready-file".into(), ready.clone().into()];
+    let log = folder.join("gateway.log");
+    let mut running = Running::start("tidegate", None, &line, &log)?;
+    let address = wait_for_ready_file(&mut running, &ready);
+    let address = address.map_err(|e| format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
+    Ok(Gateway { running, address, file, origin })
+}
+
+/// Every configuration differs from the one before: a mark, and a service and routes that come and go.
+fn configure(file: &Path, origin: SocketAddr, mark: u64) -> Result<(), Failure> {
+    let passing: String =
+        (0..100).map(|n| format!("  /passing/{mark}/{n}/*: {{ to: passing-{} }}\n", mark % 2)).collect();
+    let text = format!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: \"127.0.0.1:0\" }}\nlog: {{ access: \"off\" }}\n\
+         services:\n  origin: http://{origin}\n  passing-{}: http://{origin}\n\
+         routes:\n  /mark: {{ respond: {{ status: 200, body: \"{mark}\" }} }}\n  /*: {{ to: origin }}\n{passing}",
+        mark % 2
+    );
+    fs::write(file, text).map_err(|e| format!("{}: {e}", file.display()))
+}
+
+/// One client: request after request, each answer compared with what was asked.
+fn keep_asking(address: SocketAddr, client: u32, counted: &Counted) {
+    let mut kept: Option<Connection> = None;
+    for number in 0_u64.. {
+        if !counted.goes_on() {
+            return;
+        }
+        let path = format!("/items/{client}/{number}");
+        match ask(&mut kept, address, &path) {
+            Ok(()) => {
+                counted.answered.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(reason) => {
+                kept = None;
+                counted.complain(&counted.failed, format!("GET {path}: {reason}"));
+            }
+        }
+    }
+}
+
+fn ask(kept: &mut Option<Connection>, address: SocketAddr, path: &str) -> Result<(), String> {
+    if kept.as_ref().is_none_or(Connection::is_closed) {
+        *kept = Some(Connection::open(address).map_err(|e| format!("connect: {e}"))?);
+    }
+    let Some(connection) = kept else { return Err("no connection".to_owned()) };
+    let answer = connection.get(path).map_err(|e| e.to_string())?;
+    if answer.closes {
+        *kept = None;
+    }
+    match answer.status {
+        200 if answer.body == path.as_bytes() => Ok(()),
+        200 => Err(format!("the answer to another request: {}", String::from_utf8_lossy(&answer.body))),
+        status => Err(format!("status {status}")),
+    }
+}
+
+/// One WebSocket from the first second to the last.
+fn keep_websocket(address: SocketAddr, nth: u32, counted: &Counted) {
+    let mut socket = match WebSocket::open(address, "/ws") {
+        Ok(socket) => socket,
+        Err(e) => return counted.complain(&counted.dropped, format!("WebSocket {nth} does not open: {e}")),
+    };
+    for number in 0_u64.. {
+        if !counted.goes_on() {
+            return;
+        }
+        if let Err(e) = socket.echo(&format!("{nth}/{number}")) {
+            return counted.complain(&counted.dropped, format!("WebSocket {nth} after {number} texts: {e}"));
+        }
+        counted.echoes.fetch_add(1, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn reload_each_second(gateway: &Gateway, time: Duration) -> Result<Reloads, Failure> {
+    let mut reloads = Reloads::default();
+    let begin = Instant::now();
+    for mark in 1.. {
+        let next = begin + Duration::from_secs(mark);
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        if begin.elapsed() >= time {
+            break;
+        }
+        reloads.times.push(reload(gateway, mark)?);
+        reloads.resident.push(gateway.running.resident() as f64 / (1024.0 * 1024.0));
+    }
+    Ok(reloads)
+}
+
+/// Writes the next configuration, signals, and waits until an answer shows it.
+fn reload(gateway: &Gateway, mark: u64) -> Result<Duration, Failure> {
+    configure(&gateway.file, gateway.origin, mark)?;
+    let begin = Instant::now();
+    gateway.running.signal(Signal::HUP)?;
+    while begin.elapsed() < RELOAD_LIMIT {
+        let answer = Connection::open(gateway.address).and_then(|mut connection| connection.get("/mark"));
+        if answer.is_ok_and(|answer| answer.body == mark.to_string().as_bytes()) {
+            return Ok(begin.elapsed());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err(format!("reload {mark} has not taken after {} s", RELOAD_LIMIT.as_secs()))
+}
+
+/// Prints the table and judges it.
+fn tell(counted: &Counted, reloads: &Reloads, options: &Options) -> Result<(), Failure> {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let third = (reloads.resident.len() / 3).max(1);
+    let mean = |part: &[f64]| part.iter().fold(0.0, |sum, mib| sum + mib) / part.len().max(1) as f64;
+    let first = mean(reloads.resident.get(..third).unwrap_or_default());
+    let last = mean(reloads.resident.get(reloads.resident.len().saturating_sub(third)..).unwrap_or_default());
+    let slowest = reloads.times.iter().max().copied().unwrap_or_default();
+    println!("| what | figure |\n|---|---|");
+    println!("| requests answered | {} |", read(&counted.answered));
+    println!("| requests failed | {} |", read(&counted.failed));
+    println!("| reloads | {}, slowest {:.1} ms |", reloads.times.len(), slowest.as_secs_f64() * 1e3);
+    println!("| WebSockets | {}, {} texts echoed |", options.websockets, read(&counted.echoes));
+    println!("| WebSockets dropped | {} |", read(&counted.dropped));
+    println!("| resident memory, first and last third | {first:.1} MiB, {last:.1} MiB |");
+    for reason in counted.reasons.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        eprintln!("{reason}");
+    }
+    let grown = last > first * (1.0 + GROWTH_SHARE) + GROWTH_MIB;
+    match (read(&counted.failed), read(&counted.dropped), grown) {
+        (0, 0, false) if read(&counted.answered) > 0 => Ok(()),
+        (0, 0, true) => Err("memory grew".to_owned()),
+        _ => Err("the gateway lost requests or WebSockets".to_owned()),
+    }
+}
