@@ -75,7 +75,8 @@ async fn road(
     client: &mut ClientConnection,
 ) -> Result<(), Fault> {
     client.reader.begin_body(&exchange.request, listener.body_limit);
-    let has_params = target::take_apart(exchange, client.limits.reject_encoded_slash).map_err(Fault::Target)?;
+    let has_params =
+        target::take_apart(exchange, client.limits.reject_encoded_slash).map_err(Fault::Target)?;
     listener.trust.receive(exchange);
     let route = find_route(worker, &view.snapshot, exchange, has_params)?;
     if let Err(answer) = policies::request(&route.policies, exchange).await {
@@ -136,7 +137,8 @@ pub fn find_route<'s>(
     };
     if has_params && let Some(bare) = target::bare_path(&exchange.path) {
         let with = snapshot.table.find(&lookup, params).map(|found| *found.value);
-        let without = snapshot.table.find(&Lookup { path: &bare, ..lookup }, params).map(|found| *found.value);
+        let without =
+            snapshot.table.find(&Lookup { path: &bare, ..lookup }, params).map(|found| *found.value);
         if with != without {
             return Err(Fault::AmbiguousPath);
         }
@@ -195,7 +197,8 @@ async fn send(exchange: &mut Exchange, client: &mut ClientConnection, body: &[u8
 /// Makes a response of a fault, if there is still somebody to tell.
 async fn fail(view: &View, exchange: &mut Exchange, client: &mut ClientConnection, fault: Fault) {
     let gone = matches!(fault, Fault::ClientGone | Fault::ClientStalled);
-    let broken = gone || matches!(fault, Fault::Head(_) | Fault::HeadTimeout | Fault::Body(_) | Fault::BodyTimeout);
+    let broken =
+        gone || matches!(fault, Fault::Head(_) | Fault::HeadTimeout | Fault::Body(_) | Fault::BodyTimeout);
     client.responder.keep_alive &= !broken;
     if client.responder.head_sent || gone {
         client.responder.cut();

@@ -95,9 +95,12 @@ struct Bounds {
 impl Bounds {
     fn new(worker: &Worker, listener: &Listener) -> Bounds {
         // A tenth less at most, drawn for each, so that connections made together do not end together.
-        let jitter = |most: u64| most.saturating_sub(worker.random.below(usize::try_from(most / 10).unwrap_or(0)) as u64);
+        let jitter = |most: u64| {
+            most.saturating_sub(worker.random.below(usize::try_from(most / 10).unwrap_or(0)) as u64)
+        };
         let limits = &listener.limits;
-        let age = Duration::from_millis(jitter(u64::try_from(limits.max_age.as_millis()).unwrap_or(u64::MAX)));
+        let age =
+            Duration::from_millis(jitter(u64::try_from(limits.max_age.as_millis()).unwrap_or(u64::MAX)));
         let left = u32::try_from(jitter(u64::from(limits.max_requests))).unwrap_or(u32::MAX);
         let now = Instant::now();
         Bounds { until: now.checked_add(age).unwrap_or(now), left }

@@ -97,12 +97,8 @@ impl Gateway {
             let bound = self.bound();
             bind_new(&next, &bound, self.live.workers)?
         };
-        let gone: Vec<Arc<str>> = self
-            .bound()
-            .keys()
-            .filter(|name| next.listener(name).is_none())
-            .cloned()
-            .collect();
+        let gone: Vec<Arc<str>> =
+            self.bound().keys().filter(|name| next.listener(name).is_none()).cloned().collect();
         self.live.swap(next);
         self.listen(&mut fresh);
         for name in gone {
@@ -120,8 +116,10 @@ impl Gateway {
     /// The listeners with their addresses and counters, by name.
     pub fn listeners(&self) -> Vec<(Arc<str>, SocketAddr, Arc<Connections>)> {
         let bound = self.bound();
-        let mut all: Vec<_> =
-            bound.iter().map(|(name, bound)| (name.clone(), bound.actual, bound.connections.clone())).collect();
+        let mut all: Vec<_> = bound
+            .iter()
+            .map(|(name, bound)| (name.clone(), bound.actual, bound.connections.clone()))
+            .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }
@@ -129,7 +127,10 @@ impl Gateway {
     /// Connections of all listeners.
     pub fn active(&self) -> usize {
         let connections = self.listeners();
-        connections.iter().map(|(.., connections)| connections.active.load(std::sync::atomic::Ordering::Relaxed)).sum()
+        connections
+            .iter()
+            .map(|(.., connections)| connections.active.load(std::sync::atomic::Ordering::Relaxed))
+            .sum()
     }
 
     /// Accepts no more, closes resting connections spread over a time, and waits until all are gone or the deadline
@@ -176,7 +177,8 @@ impl Gateway {
         for Fresh { name, wanted, actual, sockets } in fresh.drain(..) {
             let connections = bound.get(&name).map(|old| old.connections.clone()).unwrap_or_default();
             for (worker, socket) in self.workers.iter().zip(sockets) {
-                let command = Command::Listen { name: name.clone(), socket, connections: connections.clone() };
+                let command =
+                    Command::Listen { name: name.clone(), socket, connections: connections.clone() };
                 let _ = worker.commands.send(command);
             }
             bound.insert(name, Bound { wanted, actual, connections });

@@ -41,7 +41,11 @@ pub enum Command {
 }
 
 /// Runs a worker until it is told to stop.
-pub fn run(index: usize, live: Arc<Live>, mut commands: mpsc::UnboundedReceiver<Command>) -> std::io::Result<()> {
+pub fn run(
+    index: usize,
+    live: Arc<Live>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     runtime.block_on(async move {
         let worker = Rc::new(Worker::new(index, live));
@@ -53,7 +57,8 @@ pub fn run(index: usize, live: Arc<Live>, mut commands: mpsc::UnboundedReceiver<
                     let (stop, stopped) = watch::channel(false);
                     match TcpListener::from_std(socket) {
                         Ok(socket) => {
-                            let accepting = listener::run(worker.clone(), name.clone(), socket, connections, stopped);
+                            let accepting =
+                                listener::run(worker.clone(), name.clone(), socket, connections, stopped);
                             tokio::task::spawn_local(accepting);
                             if let Some(old) = listening.insert(name, stop) {
                                 let _ = old.send(true);

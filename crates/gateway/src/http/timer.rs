@@ -57,7 +57,8 @@ impl Timers {
 
     /// Wakes every task that waits on a deadline, so that it looks at the world anew.
     pub fn wake_all(&self) {
-        let wakers: Vec<_> = self.slots.borrow_mut().iter_mut().filter_map(|slot| slot.waker.take()).collect();
+        let wakers: Vec<_> =
+            self.slots.borrow_mut().iter_mut().filter_map(|slot| slot.waker.take()).collect();
         wakers.into_iter().for_each(Waker::wake);
     }
 

@@ -48,7 +48,10 @@ mod tests {
         assert!(connections.enter(1).is_none());
         drop(first);
         assert!(connections.enter(1).is_some());
-        assert_eq!((connections.accepted.load(Ordering::Relaxed), connections.refused.load(Ordering::Relaxed)), (2, 1));
+        assert_eq!(
+            (connections.accepted.load(Ordering::Relaxed), connections.refused.load(Ordering::Relaxed)),
+            (2, 1)
+        );
         assert_eq!(connections.active.load(Ordering::Relaxed), 0);
     }
 }

@@ -5,8 +5,8 @@ pub mod histogram;
 
 pub use connections::Connections;
 
-use std::sync::Arc;
 use crate::exchange::{Exchange, Trace};
+use std::sync::Arc;
 
 /// stub
 #[derive(Default)]
@@ -16,14 +16,21 @@ pub struct Observer;
 /// stub
 pub struct RouteStats;
 /// stub
-pub struct Labels<'a> { /// a
-    pub route: &'a str, /// a
-    pub service: &'a str, /// a
-    pub revision: u64, /// a
-    pub listener: &'a str }
+pub struct Labels<'a> {
+    /// a
+    pub route: &'a str,
+    /// a
+    pub service: &'a str,
+    /// a
+    pub revision: u64,
+    /// a
+    pub listener: &'a str,
+}
 impl Observer {
     /// a
-    pub fn new(_: usize, _: Arc<Shared>) -> Observer { Observer }
+    pub fn new(_: usize, _: Arc<Shared>) -> Observer {
+        Observer
+    }
     /// a
     pub fn tick(&self) {}
     /// a
