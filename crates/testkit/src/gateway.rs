@@ -146,8 +146,10 @@ impl Gateway {
 
     #[track_caller]
     fn address(&self, text: Option<&Value>) -> SocketAddr {
-        let address = text.and_then(Value::as_str).and_then(|text| text.parse().ok());
-        address.unwrap_or_else(|| panic!("no such address in the ready file: {}", self.ready))
+        match text.and_then(Value::as_str).and_then(|text| text.parse().ok()) {
+            Some(address) => address,
+            None => panic!("no such address in the ready file: {}", self.ready),
+        }
     }
 
     /// The folder of its configuration.
@@ -213,8 +215,10 @@ impl Gateway {
     /// Waits for a line on its standard error.
     #[track_caller]
     pub fn wait_for_line(&self, wanted: impl Fn(&str) -> bool) -> String {
-        let found = self.stderr.wait(|lines| lines.iter().find(|line| wanted(line)).cloned());
-        found.unwrap_or_else(|| panic!("no such line on stderr:\n{}", self.stderr.all().join("\n")))
+        match self.stderr.wait(|lines| lines.iter().find(|line| wanted(line)).cloned()) {
+            Some(line) => line,
+            None => panic!("no such line on stderr:\n{}", self.stderr.all().join("\n")),
+        }
     }
 
     /// The lines of its access log so far (those of standard output that are JSON).
@@ -225,8 +229,10 @@ impl Gateway {
     /// Waits for a line of the access log.
     #[track_caller]
     pub fn wait_for_log(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let found = self.stdout.wait(|lines| parsed(lines).into_iter().find(|line| wanted(line)));
-        found.unwrap_or_else(|| panic!("no such line in the access log:\n{}", self.stdout.all().join("\n")))
+        match self.stdout.wait(|lines| parsed(lines).into_iter().find(|line| wanted(line))) {
+            Some(line) => line,
+            None => panic!("no such line in the access log:\n{}", self.stdout.all().join("\n")),
+        }
     }
 
     /// All metrics now.

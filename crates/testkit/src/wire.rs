@@ -239,6 +239,15 @@ fn field(line: &[u8]) -> Result<(String, String), Trouble> {
     Ok((String::from_utf8_lossy(name).into_owned(), value.trim_matches([' ', '\t']).to_owned()))
 }
 
+/// What came, or a failure of the test, at the place of the caller, that says what did not come.
+#[track_caller]
+pub fn wanted<T>(what: &str, came: Result<T, Trouble>) -> T {
+    match came {
+        Ok(it) => it,
+        Err(trouble) => panic!("no {what}: {trouble}"),
+    }
+}
+
 /// Whether a byte may stand in a token (RFC 9110 section 5.6.2).
 pub fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)

@@ -20,10 +20,24 @@ routes:
     )
 }
 
-/// Sends bytes that must be refused and checks all that a refusal is: the status, the word that the
-/// connection ends, its end, and that nobody behind has seen a whole request.
+/// Sends bytes that must be refused by their head and checks all that a refusal is: the status, the word that
+/// the connection ends, its end, and that no byte has gone to the origin.
 #[track_caller]
 pub(crate) fn refuse(gateway: &Gateway, origin: &Origin, bytes: impl AsRef<[u8]>, status: u16) -> Response {
+    let shown: String = String::from_utf8_lossy(bytes.as_ref()).chars().take(300).collect();
+    let answer = refuse_midway(gateway, origin, bytes, status);
+    assert_eq!(origin.received(), "", "{shown:?} was passed on");
+    answer
+}
+
+/// The same for bytes whose fault comes after the head: the origin may have seen a beginning and never an end.
+#[track_caller]
+pub(crate) fn refuse_midway(
+    gateway: &Gateway,
+    origin: &Origin,
+    bytes: impl AsRef<[u8]>,
+    status: u16,
+) -> Response {
     let shown: String = String::from_utf8_lossy(bytes.as_ref()).chars().take(300).collect();
     let mut client = Raw::connect(gateway.addr());
     client.send(bytes);

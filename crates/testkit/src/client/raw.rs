@@ -54,9 +54,10 @@ impl Response {
     /// The body as JSON; fails the test when it is not.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| {
-            panic!("the body is not JSON ({error}): {} {:?}", self.status, self.text())
-        })
+        match serde_json::from_slice(&self.body) {
+            Ok(value) => value,
+            Err(error) => panic!("the body is not JSON ({error}): {} {:?}", self.status, self.text()),
+        }
     }
 
     /// Whether the answer says that the connection ends after it.
@@ -86,9 +87,10 @@ impl Raw {
     /// Connects, or fails the test.
     #[track_caller]
     pub fn connect(addr: SocketAddr) -> Raw {
-        let stream = TcpStream::connect_timeout(&addr, PATIENCE)
-            .unwrap_or_else(|error| panic!("cannot connect to {addr}: {error}"));
-        Raw { wire: Wire::new(stream), authority: addr.to_string() }
+        match TcpStream::connect_timeout(&addr, PATIENCE) {
+            Ok(stream) => Raw { wire: Wire::new(stream), authority: addr.to_string() },
+            Err(error) => panic!("cannot connect to {addr}: {error}"),
+        }
     }
 
     /// The client's own address.
@@ -141,7 +143,7 @@ impl Raw {
     /// The next final answer with its body, as the answer to `method` (`HEAD` has none).
     #[track_caller]
     pub fn read_response_to(&mut self, method: &str) -> Response {
-        self.try_read_response_to(method).unwrap_or_else(|trouble| panic!("no whole answer: {trouble}"))
+        wire::wanted("whole answer", self.try_read_response_to(method))
     }
 
     /// The next final answer with its body, or why there is none.
@@ -163,13 +165,13 @@ impl Raw {
     /// The next final head alone; the body is left on the wire for [`Raw::read_chunk`] or [`Raw::read_exact`].
     #[track_caller]
     pub fn read_head(&mut self) -> Response {
-        self.try_read_head().unwrap_or_else(|trouble| panic!("no head of an answer: {trouble}"))
+        wire::wanted("head of an answer", self.try_read_head())
     }
 
     /// The next head, interim or final, and nothing after it.
     #[track_caller]
     pub fn read_interim(&mut self) -> Interim {
-        let head = self.one_head().unwrap_or_else(|trouble| panic!("no interim answer: {trouble}"));
+        let head = wire::wanted("interim answer", self.one_head());
         assert!((100..200).contains(&head.status), "expected an interim answer, got {}", head.status);
         Interim { status: head.status, headers: head.headers }
     }
@@ -213,9 +215,9 @@ impl Raw {
     /// The next chunk of a chunked body, as text; `None` after the last one (its trailers are read too).
     #[track_caller]
     pub fn read_chunk(&mut self) -> Option<String> {
-        let chunk = self.wire.chunk().unwrap_or_else(|trouble| panic!("no chunk: {trouble}"));
+        let chunk = wire::wanted("chunk", self.wire.chunk());
         if chunk.is_empty() {
-            self.wire.fields().unwrap_or_else(|trouble| panic!("no end of the trailers: {trouble}"));
+            wire::wanted("end of the trailers", self.wire.fields());
             return None;
         }
         Some(String::from_utf8_lossy(&chunk).into_owned())
@@ -224,7 +226,7 @@ impl Raw {
     /// Exactly `count` bytes.
     #[track_caller]
     pub fn read_exact(&mut self, count: usize) -> Vec<u8> {
-        self.wire.exact(count).unwrap_or_else(|trouble| panic!("not {count} bytes: {trouble}"))
+        wire::wanted("such number of bytes", self.wire.exact(count))
     }
 
     /// Everything up to the end of the stream; a reset ends it too.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use sha1::{Digest, Sha1};
 
 use super::{Raw, Response};
-use crate::wire::{Trouble, Wire};
+use crate::wire::{Trouble, Wire, wanted};
 
 /// One frame, unmasked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +37,10 @@ impl WebSocket {
     /// Opens a WebSocket, or fails the test with the answer that came instead.
     #[track_caller]
     pub fn connect(addr: SocketAddr, path: &str) -> WebSocket {
-        WebSocket::try_connect(addr, path, &[])
-            .unwrap_or_else(|answer| panic!("no WebSocket: {} {}", answer.status, answer.text()))
+        match WebSocket::try_connect(addr, path, &[]) {
+            Ok(socket) => socket,
+            Err(answer) => panic!("no WebSocket: {} {:?}", answer.status, answer.headers),
+        }
     }
 
     /// Opens a WebSocket with more fields in the handshake; an answer other than 101 is the error.
@@ -85,7 +87,7 @@ impl WebSocket {
     /// The next frame, or a failure of the test.
     #[track_caller]
     pub fn read(&mut self) -> Frame {
-        self.try_read().unwrap_or_else(|trouble| panic!("no frame: {trouble}"))
+        wanted("frame", self.try_read())
     }
 
     /// Sends a text and fails the test unless the same comes back.

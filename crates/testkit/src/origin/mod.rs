@@ -153,8 +153,10 @@ impl Origin {
     /// Waits until at least `count` requests have come.
     #[track_caller]
     pub fn wait_for_requests(&self, count: usize) -> Vec<Recorded> {
-        let found = self.shared.requests.wait(|all| (all.len() >= count).then(|| all.to_vec()));
-        found.unwrap_or_else(|| panic!("{} requests came of {count}", self.requests().len()))
+        match self.shared.requests.wait(|all| (all.len() >= count).then(|| all.to_vec())) {
+            Some(requests) => requests,
+            None => panic!("{} requests came of {count}", self.requests().len()),
+        }
     }
 
     /// The one request that came; fails the test when there were more or none.
@@ -185,7 +187,7 @@ impl Origin {
     pub fn wait_for_open_connections(&self, count: usize) {
         let open = |all: &[Connection]| all.iter().filter(|connection| connection.stream.is_some()).count();
         let found = self.shared.connections.wait(|all| (open(all) == count).then_some(()));
-        found.unwrap_or_else(|| panic!("{} connections are open, not {count}", self.open_connections()));
+        assert!(found.is_some(), "{} connections are open, not {count}", self.open_connections());
     }
 
     /// Closes every connection on which no request is being answered; says how many.

@@ -115,7 +115,8 @@ fn an_idle_connection_is_closed_in_time() {
     let origin = Origin::start();
     let url = origin.url();
     let gateway = with_service(&format!(r#"{{ targets: ["{url}"], keep_alive: {{ idle: 100ms }} }}"#));
-    assert_eq!(gateway.get("/").status, 200);
+    let mut client = Raw::connect(gateway.addr());
+    assert_eq!(client.get("/").read_response().status, 200);
     origin.wait_for_open_connections(0);
 }
 
@@ -125,7 +126,8 @@ fn the_patience_of_the_service_is_respected() {
     let origin = Origin::answering(|_| Reply::ok("").header("Keep-Alive", "timeout=2"));
     let url = origin.url();
     let gateway = with_service(&format!(r#"{{ targets: ["{url}"], keep_alive: {{ idle: 60s }} }}"#));
-    assert_eq!(gateway.get("/").status, 200);
+    let mut client = Raw::connect(gateway.addr());
+    assert_eq!(client.get("/").read_response().status, 200);
     origin.wait_for_open_connections(0);
 }
 
