@@ -84,9 +84,10 @@ impl LineWriter {
         escape::hex(out, exchange.trace.trace_id as u64);
         out.extend_from_slice(b"\",\"client\":\"");
         address(out, exchange.client.ip);
-        if exchange.client.ip != exchange.client.peer.ip() {
+        let peer = exchange.client.peer.ip().to_canonical();
+        if exchange.client.ip != peer {
             out.extend_from_slice(b"\",\"peer\":\"");
-            address(out, exchange.client.peer.ip());
+            address(out, peer);
         }
         out.extend_from_slice(b"\",\"method\":");
         escape::json(out, method(exchange), most::METHOD);
