@@ -161,8 +161,9 @@ impl AccessLog {
     /// Writes what waits and ends the writer, within the time; false when lines had to be dropped, or when a write
     /// hangs. What workers still hold is not in it: they flush before.
     pub fn close(&self, within: Duration) -> bool {
-        let end_by = Instant::now().checked_add(within);
-        *self.shared.end_by.lock().unwrap_or_else(PoisonError::into_inner) = end_by;
+        let now = Instant::now();
+        let end_by = now.checked_add(within).unwrap_or(now);
+        self.shared.end_by.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(end_by);
         _ = self.queue.try_send(Parcel::Wake);
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         // The writer never sends: the end of the wait is the end of the writer, or of the patience.
@@ -228,3 +229,6 @@ impl Drop for LogLines {
         self.hand_over();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -286,3 +286,6 @@ fn socket(out: &mut Vec<u8>, address_and_port: SocketAddr) {
     }
     number(out, b":", u64::from(address_and_port.port()));
 }
+
+#[cfg(test)]
+mod tests;

@@ -303,3 +303,6 @@ fn process(page: &mut Exposition, shared: &Shared) {
     page.family("process_start_time_seconds", Kind::Gauge, "seconds", "When the process started.");
     page.gauge(&[], seconds(u64::try_from(started.as_micros()).unwrap_or(u64::MAX)));
 }
+
+#[cfg(test)]
+mod tests;
