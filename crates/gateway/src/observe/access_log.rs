@@ -16,9 +16,9 @@ use super::redact::Redaction;
 use super::sink::{Sink, Writer};
 
 /// A buffer of this size is handed over.
-const FULL: usize = 32 * 1024;
+const FULL: usize = 64 * 1024;
 /// Buffers that wait for the writer: with [`FULL`] 16 MiB, or some 40,000 lines.
-const QUEUE: u64 = 512;
+const QUEUE: u64 = 256;
 /// Buffers kept for reuse.
 const SPARE: usize = 16;
 
