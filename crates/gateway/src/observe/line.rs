@@ -125,10 +125,11 @@ impl LineWriter {
 
     fn rest_of_json(&mut self, out: &mut Vec<u8>, exchange: &Exchange, labels: &Labels<'_>) {
         let record = &exchange.record;
-        if let Some(agent) = exchange.request.fields.get(names::USER_AGENT) {
+        let fields = &exchange.request.fields;
+        if let Some(agent) = fields.get(names::USER_AGENT).filter(|agent| !agent.is_empty()) {
             text(out, b",\"user_agent\":", agent, most::AGENT);
         }
-        if let Some(value) = exchange.request.fields.get(names::REFERER) {
+        if let Some(value) = fields.get(names::REFERER).filter(|value| !value.is_empty()) {
             text(out, b",\"referer\":", self.referer(value), most::REFERER);
         }
         text(out, b",\"listener\":", labels.listener.as_bytes(), most::NAME);

@@ -56,8 +56,6 @@ pub struct Shared {
     pub log: Option<Arc<AccessLog>>,
     /// Counters of the process.
     pub totals: Arc<Totals>,
-    /// Counters of exchanges that no route took.
-    pub unrouted: Arc<RouteStats>,
     /// Where spans go, if tracing is on.
     pub tracer: Option<Arc<Tracer>>,
 }
@@ -65,8 +63,7 @@ pub struct Shared {
 impl Shared {
     /// Fresh counters for so many workers.
     pub fn new(workers: usize, log: Option<Arc<AccessLog>>, tracer: Option<Arc<Tracer>>) -> Arc<Shared> {
-        let (totals, unrouted) = (Totals::new(workers), RouteStats::new(workers));
-        Arc::new(Shared { log, totals, unrouted, tracer })
+        Arc::new(Shared { log, totals: Totals::new(workers), tracer })
     }
 
     /// Writes and sends what waits, no longer than this for each of log and traces. To be called when the workers
@@ -101,11 +98,15 @@ impl Observer {
         Observer { worker, shared, log }
     }
 
-    /// An exchange begins: it counts as in flight until the value is dropped, and its trace is sampled or not.
-    pub fn begin(&self, trace: &mut Trace) -> Option<Open<'_>> {
+    /// Decides whether the trace is sampled; without a tracer the caller's word stands.
+    pub fn sample(&self, trace: &mut Trace) {
         if let Some(tracer) = &self.shared.tracer {
             tracer.decide(trace);
         }
+    }
+
+    /// An exchange begins: it counts as in flight until the value is dropped.
+    pub fn begin(&self) -> Option<Open<'_>> {
         self.totals().map(WorkerTotals::exchange)
     }
 
@@ -115,12 +116,14 @@ impl Observer {
     }
 
     /// Tells of an exchange that is over: [`crate::exchange::Record::finished`] has been set. `stats` are those of
-    /// the route that took it. A rehearsal is not told of.
+    /// the route that took it, or of all exchanges that no route took. A rehearsal is not told of.
     pub fn finish(&self, exchange: &Exchange, labels: &Labels<'_>, stats: Option<&RouteStats>) {
         if exchange.rehearsal {
             return;
         }
-        stats.unwrap_or(&self.shared.unrouted).record(self.worker, exchange);
+        if let Some(stats) = stats {
+            stats.record(self.worker, exchange);
+        }
         if let Some(totals) = self.totals() {
             totals.record(exchange);
         }
@@ -159,5 +162,33 @@ pub(crate) fn status_of(exchange: &Exchange) -> u16 {
         (0, Some(fault)) => fault.facts().status,
         (0, None) => 499,
         (status, _) => status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::access_log::LogTarget;
+    use super::line::LineFormat;
+    use super::*;
+
+    #[test]
+    fn one_call_counts_and_logs_and_a_rehearsal_does_neither() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let target = LogTarget::File(path.clone());
+        let log =
+            AccessLog::open(LogSettings { target, format: LineFormat::Json, redact: vec!["no".into()] });
+        let shared = Shared::new(1, log.unwrap(), None);
+        let (observer, stats) = (Observer::new(0, shared.clone()), RouteStats::new(1));
+        let labels = Labels { route: "GET /a", service: "s", revision: 1, listener: "public" };
+        let mut exchange = Exchange { query: b"no=SECRET".to_vec(), ..Exchange::default() };
+        observer.finish(&exchange, &labels, Some(&stats));
+        exchange.rehearsal = true;
+        observer.finish(&exchange, &labels, Some(&stats));
+        observer.tick();
+        shared.close(Duration::from_secs(60));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!((text.lines().count(), stats.requests()), (1, 1));
+        assert!(text.contains("\"query\":\"no=***\""), "{text}");
     }
 }

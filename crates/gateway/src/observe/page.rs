@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use super::Shared;
+use super::connections::Connections;
 use super::histogram::Reading;
 use super::metrics::{RouteReading, RouteStats};
 pub use super::openmetrics::CONTENT_TYPE;
@@ -25,10 +27,12 @@ const RESERVED: usize = 500;
 pub struct PageInput<'a> {
     /// Counters of the process, log and traces.
     pub shared: &'a Shared,
-    /// All routes of the snapshot.
+    /// All routes of the snapshot, and what no route took under the name `none`.
     pub routes: &'a [RouteEntry<'a>],
     /// All endpoints of all services.
     pub targets: &'a [TargetReading<'a>],
+    /// All listeners by name.
+    pub listeners: &'a [(&'a str, &'a Connections)],
     /// Most series of the page.
     pub most_series: usize,
 }
@@ -69,7 +73,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     routes.write(&mut page);
     targets.write(&mut page);
     exchanges(&mut page, input.shared);
-    connections(&mut page, input.shared);
+    connections(&mut page, input.listeners);
     configuration(&mut page, input.shared);
     telling(&mut page, input.shared);
     process(&mut page, input.shared);
@@ -90,9 +94,8 @@ struct Routes<'a> {
 
 impl<'a> Routes<'a> {
     fn gather(input: &PageInput<'a>, room: usize) -> Routes<'a> {
-        let none = RouteEntry { route: "none", service: "", stats: &input.shared.unrouted };
-        let all = std::iter::once(&none).chain(input.routes);
-        let mut used: Vec<_> = all.filter_map(|entry| Some((entry.stats.order()?, entry))).collect();
+        let used = input.routes.iter().filter_map(|entry| Some((entry.stats.order()?, entry)));
+        let mut used: Vec<_> = used.collect();
         // The oldest stay, so that a counter that was told goes on being told.
         used.sort_by_key(|(order, _)| *order);
         let (mut told, mut other) = (Vec::new(), RouteReading::default());
@@ -229,20 +232,18 @@ fn exchanges(page: &mut Exposition, shared: &Shared) {
     page.gauge(&[], totals.sum(|worker| &worker.tunnels));
 }
 
-fn connections(page: &mut Exposition, shared: &Shared) {
-    let listeners = shared.totals.listeners();
-    let readings: Vec<_> = listeners.iter().map(|listener| (listener.name(), listener.read())).collect();
+fn connections(page: &mut Exposition, listeners: &[(&str, &Connections)]) {
     page.family("tidegate_connections_accepted", Kind::Counter, "", "Connections of clients accepted.");
-    for (listener, reading) in &readings {
-        page.counter(&[("listener", listener)], reading.accepted);
+    for (listener, connections) in listeners {
+        page.counter(&[("listener", listener)], connections.accepted.load(Ordering::Relaxed));
     }
     page.family("tidegate_connections_rejected", Kind::Counter, "", "Connections of clients turned away.");
-    for (listener, reading) in &readings {
-        page.counter(&[("listener", listener)], reading.rejected);
+    for (listener, connections) in listeners {
+        page.counter(&[("listener", listener)], connections.refused.load(Ordering::Relaxed));
     }
     page.family("tidegate_connections_active", Kind::Gauge, "", "Connections of clients open now.");
-    for (listener, reading) in &readings {
-        page.gauge(&[("listener", listener)], reading.active);
+    for (listener, connections) in listeners {
+        page.gauge(&[("listener", listener)], connections.active.load(Ordering::Relaxed));
     }
 }
 

@@ -1,9 +1,9 @@
-//! Counters of the process: what is in flight, faults, connections by listener, reloads.
+//! Counters of the process: what is in flight, faults, reloads.
 //!
 //! Workers write shards of their own; the few things that only happen now and then are plain atomics.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::histogram::{Histogram, add};
@@ -17,7 +17,6 @@ const FAULTS: usize = 128;
 /// Counters of the process.
 pub struct Totals {
     workers: Box<[WorkerTotals]>,
-    listeners: Mutex<Vec<Arc<ListenerStats>>>,
     started: SystemTime,
     revision: AtomicU64,
     reloads: AtomicU64,
@@ -51,7 +50,6 @@ impl Totals {
         };
         Arc::new(Totals {
             workers: (0..workers).map(shard).collect(),
-            listeners: Mutex::default(),
             started: SystemTime::now(),
             revision: AtomicU64::new(0),
             reloads: AtomicU64::new(0),
@@ -64,18 +62,6 @@ impl Totals {
     /// The counters of a worker.
     pub fn worker(&self, worker: usize) -> Option<&WorkerTotals> {
         self.workers.get(worker)
-    }
-
-    /// The counters of the listener of this name, which outlive it.
-    pub fn listener(&self, name: &str) -> Arc<ListenerStats> {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = listeners.iter().find(|listener| &*listener.name == name) {
-            return known.clone();
-        }
-        let shards = self.workers.iter().map(|_| ListenerShard::default()).collect();
-        let listener = Arc::new(ListenerStats { name: name.into(), shards });
-        listeners.push(listener.clone());
-        listener
     }
 
     /// A configuration was applied as this revision, the first one included.
@@ -99,21 +85,12 @@ impl Totals {
         self.sum(|worker| &worker.exchanges)
     }
 
-    /// Connections open now, over all listeners.
-    pub fn connections(&self) -> u64 {
-        self.listeners().iter().map(|listener| listener.read().active).fold(0, u64::wrapping_add)
-    }
-
     pub(crate) fn workers(&self) -> &[WorkerTotals] {
         &self.workers
     }
 
     pub(crate) fn sum(&self, counter: impl Fn(&WorkerTotals) -> &AtomicU64) -> u64 {
         self.workers.iter().map(|worker| counter(worker).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
-    }
-
-    pub(crate) fn listeners(&self) -> Vec<Arc<ListenerStats>> {
-        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn reloads(&self) -> ReloadReading {
@@ -200,59 +177,6 @@ impl Drop for Open<'_> {
     }
 }
 
-/// Connections of one listener.
-pub struct ListenerStats {
-    name: Box<str>,
-    shards: Box<[ListenerShard]>,
-}
-
-#[repr(align(128))]
-#[derive(Default)]
-struct ListenerShard {
-    accepted: AtomicU64,
-    rejected: AtomicU64,
-    active: AtomicU64,
-}
-
-impl ListenerStats {
-    /// A connection was accepted by this worker: it counts as active until the value is dropped.
-    pub fn accepted(&self, worker: usize) -> Option<Open<'_>> {
-        let shard = self.shards.get(worker)?;
-        add(&shard.accepted, 1);
-        Some(Open::new(&shard.active))
-    }
-
-    /// A connection was turned away by this worker.
-    pub fn rejected(&self, worker: usize) {
-        if let Some(shard) = self.shards.get(worker) {
-            add(&shard.rejected, 1);
-        }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn read(&self) -> ListenerReading {
-        let sum = |counter: fn(&ListenerShard) -> &AtomicU64| {
-            let counts = self.shards.iter().map(|shard| counter(shard).load(Ordering::Relaxed));
-            counts.fold(0, u64::wrapping_add)
-        };
-        ListenerReading {
-            accepted: sum(|shard| &shard.accepted),
-            rejected: sum(|shard| &shard.rejected),
-            active: sum(|shard| &shard.active),
-        }
-    }
-}
-
-/// Connections of one listener, over all workers.
-pub(crate) struct ListenerReading {
-    pub(crate) accepted: u64,
-    pub(crate) rejected: u64,
-    pub(crate) active: u64,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,15 +184,10 @@ mod tests {
     #[test]
     fn what_is_open_counts_until_it_is_dropped() {
         let totals = Totals::new(2);
-        let listener = totals.listener("public");
-        let same = totals.listener("public");
-        let (first, second) = (listener.accepted(0), same.accepted(1));
-        assert_eq!(totals.connections(), 2);
-        drop((first, second));
-        listener.rejected(1);
-        let reading = listener.read();
-        assert_eq!((reading.accepted, reading.active, reading.rejected), (2, 0, 1));
-        assert_eq!(totals.listeners().len(), 1);
+        let open: Vec<_> = totals.workers().iter().map(WorkerTotals::exchange).collect();
+        assert_eq!(totals.in_flight(), 2);
+        drop(open);
+        assert_eq!(totals.in_flight(), 0);
     }
 
     #[test]

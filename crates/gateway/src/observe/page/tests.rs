@@ -88,7 +88,7 @@ fn exchange(method: Method, status: u16) -> Exchange {
 }
 
 fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> {
-    PageInput { shared, routes, targets: &[], most_series: MOST_SERIES }
+    PageInput { shared, routes, targets: &[], listeners: &[], most_series: MOST_SERIES }
 }
 
 #[test]
@@ -100,9 +100,9 @@ fn what_was_told_stands_on_the_page() {
     };
     let shared = Shared::new(2, AccessLog::open(log).unwrap(), None);
     shared.totals.configured(7);
-    let listener = shared.totals.listener("public");
-    let _connection = listener.accepted(1);
-    let stats = RouteStats::new(2);
+    let listener = Arc::new(Connections::default());
+    let _connection = listener.enter(1);
+    let (stats, unrouted) = (RouteStats::new(2), RouteStats::new(2));
     let labels = super::super::Labels { route: "", service: "", revision: 7, listener: "public" };
     for (worker, status, fault, route) in [
         (0, 200, None, true),
@@ -113,10 +113,14 @@ fn what_was_told_stands_on_the_page() {
         let mut exchange = exchange(Method::Get, status);
         exchange.record.fault = fault;
         let observer = super::super::Observer::new(worker, shared.clone());
-        let _open = observer.begin(&mut exchange.trace);
-        observer.finish(&exchange, &labels, route.then_some(&stats));
+        let _open = observer.begin();
+        observer.finish(&exchange, &labels, Some(if route { &stats } else { &unrouted }));
     }
-    let routes = [RouteEntry { route: "GET /a\"b\\*", service: "s", stats: &stats }];
+    let routes = [
+        RouteEntry { route: "none", service: "", stats: &unrouted },
+        RouteEntry { route: "GET /a\"b\\*", service: "s", stats: &stats },
+    ];
+    let listeners = [("public", &*listener)];
     let target = |micros: u64| {
         let histogram = super::super::histogram::Histogram::default();
         histogram.record(Duration::from_micros(micros));
@@ -125,7 +129,7 @@ fn what_was_told_stands_on_the_page() {
         reading
     };
     let targets = [target(100), target(700)];
-    let text = page(&PageInput { targets: &targets, ..input(&shared, &routes) });
+    let text = page(&PageInput { targets: &targets, listeners: &listeners, ..input(&shared, &routes) });
     let all = read(&text);
     let route = r#"route="GET /a\"b\\*""#;
     for (name, labels, wish) in [
