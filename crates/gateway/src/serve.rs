@@ -50,6 +50,7 @@ pub async fn serve(
     let view = worker.view();
     (exchange.record.started, exchange.record.started_at) = (Instant::now(), SystemTime::now());
     let received = client.reader.head(&client.limits, &mut exchange.request).await;
+    let _in_flight = worker.observer.begin();
     let keep_alive = may_stay && exchange.request.keep_alive && received == Ok(true);
     let (method, version) = (exchange.request.method, exchange.request.version);
     client.responder.begin(method, version, keep_alive, client.limits.write_stall);
@@ -93,6 +94,7 @@ async fn road(
                 local,
                 random: &worker.random,
                 timers: &worker.timers,
+                observer: &worker.observer,
                 forwarding: view.snapshot.forwarding,
                 shape: &|exchange| policies::response(&route.policies, exchange),
             };

@@ -52,6 +52,14 @@ impl Histogram {
 }
 
 impl Reading {
+    /// Adds another reading.
+    pub fn add(&mut self, other: &Reading) {
+        for (sum, bucket) in self.buckets.iter_mut().zip(&other.buckets) {
+            *sum = sum.wrapping_add(*bucket);
+        }
+        self.sum_micros = self.sum_micros.wrapping_add(other.sum_micros);
+    }
+
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().fold(0, |sum, bucket| sum.wrapping_add(*bucket))

@@ -27,6 +27,7 @@ use crate::http::incoming::{Broken, Piece};
 use crate::http::responder::Responder;
 use crate::http::socket::Socket;
 use crate::http::timer::Timers;
+use crate::observe::Observer;
 use crate::observe::histogram::add;
 use crate::values::random::Random;
 
@@ -47,6 +48,8 @@ pub struct Forward<'a> {
     pub random: &'a Random,
     /// The worker's deadlines.
     pub timers: &'a Rc<Timers>,
+    /// Where tunnels count as open.
+    pub observer: &'a Observer,
     /// Which forwarding fields the service gets.
     pub forwarding: Forwarding,
     /// What is done to the head of the answer before the client gets it.
@@ -173,6 +176,7 @@ impl Forward<'_> {
         client.total.disarm();
         let outcome = match ended {
             Ok(true) => {
+                let _tunnel = self.observer.tunnel();
                 tunnel::run(&mut client.reader.incoming, &mut connection.incoming, self.service.idle_timeout)
                     .await
             }

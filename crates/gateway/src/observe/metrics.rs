@@ -1,0 +1,298 @@
+//! What is counted for each route: requests by method and status, durations, bytes, refusals.
+//!
+//! One shard for each worker, made when that worker first meets the route, so that routes nobody asks for cost
+//! nothing. Each shard has one writer, so that counting is a load and a store. Bounded whatever methods and statuses
+//! come up.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use http1::Method;
+
+use super::histogram::{Histogram, Reading, add};
+use super::openmetrics::HISTOGRAM_SERIES;
+use super::status_of;
+use super::tally::{Tally, Words};
+use crate::exchange::Exchange;
+
+/// Combinations of method and status that most routes need.
+const FEW: usize = 8;
+/// Further combinations, for routes that need them; all others count together.
+const MORE: usize = 56;
+/// Different refusals of one route.
+const REFUSALS: usize = 32;
+
+/// Counters of one route.
+pub struct RouteStats {
+    workers: usize,
+    used: OnceLock<Box<Used>>,
+}
+
+struct Used {
+    /// Which route was used first, second and so on: the page keeps the oldest when there are too many.
+    order: u64,
+    shards: Box<[OnceLock<Box<Shard>>]>,
+}
+
+#[repr(align(64))]
+struct Shard {
+    /// Method and status, see [`Key`]; 0 for none.
+    keys: [AtomicU32; FEW],
+    counts: [AtomicU64; FEW],
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    duration: Histogram,
+    more: OnceLock<Box<[(AtomicU32, AtomicU64)]>>,
+    other: AtomicU64,
+    refusals: OnceLock<Tally>,
+}
+
+/// Method and status in one number that is not 0; also their order on the page.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Key(u32);
+
+impl Key {
+    /// What found no room.
+    pub(crate) const OTHER: Key = Key(u32::MAX);
+    const METHODS: [Method; 10] = [
+        Method::Get,
+        Method::Head,
+        Method::Post,
+        Method::Put,
+        Method::Delete,
+        Method::Connect,
+        Method::Options,
+        Method::Trace,
+        Method::Patch,
+        Method::Other,
+    ];
+
+    fn new(method: Method, status: u16) -> Key {
+        Key((method as u32 + 1) << 16 | u32::from(status))
+    }
+
+    /// The label of the method.
+    pub(crate) fn method(self) -> &'static str {
+        let method = Key::METHODS.iter().find(|method| **method as u32 + 1 == self.0 >> 16);
+        method.unwrap_or(&Method::Other).as_str()
+    }
+
+    /// The status; `None` for [`Key::OTHER`].
+    pub(crate) fn status(self) -> Option<u16> {
+        (self != Key::OTHER).then(|| u16::try_from(self.0 & 0xffff).unwrap_or(0))
+    }
+}
+
+/// What was counted for a route, over all workers, or for several routes.
+#[derive(Default)]
+pub(crate) struct RouteReading {
+    pub(crate) requests: BTreeMap<Key, u64>,
+    pub(crate) refusals: BTreeMap<Words, u64>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) duration: Reading,
+}
+
+impl RouteReading {
+    /// Most series of the reading of one route.
+    pub(crate) const MOST_SERIES: usize = FEW + MORE + 1 + HISTOGRAM_SERIES + 2 + REFUSALS + 1;
+
+    /// Series the page needs for it.
+    pub(crate) fn series(&self) -> usize {
+        let counted = self.requests.len().saturating_add(self.refusals.len());
+        counted.saturating_add(HISTOGRAM_SERIES).saturating_add(2)
+    }
+
+    /// The same with no more combinations than one route can have: those beyond count together.
+    pub(crate) fn bounded(mut self) -> RouteReading {
+        let mut other = self.requests.remove(&Key::OTHER).unwrap_or(0);
+        while self.requests.len() > FEW + MORE {
+            other = other.wrapping_add(self.requests.pop_last().map_or(0, |(_, count)| count));
+        }
+        if other > 0 {
+            self.requests.insert(Key::OTHER, other);
+        }
+        self
+    }
+}
+
+impl RouteStats {
+    /// Counters for so many workers.
+    pub fn new(workers: usize) -> Arc<RouteStats> {
+        Arc::new(RouteStats { workers, used: OnceLock::new() })
+    }
+
+    /// Counts an exchange that is over. Only the worker of this number may call this.
+    pub fn record(&self, worker: usize, exchange: &Exchange) {
+        let used = self.used.get_or_init(|| {
+            static ORDER: AtomicU64 = AtomicU64::new(0);
+            let shards = (0..self.workers).map(|_| OnceLock::new()).collect();
+            Box::new(Used { order: ORDER.fetch_add(1, Ordering::Relaxed), shards })
+        });
+        let Some(shard) = used.shards.get(worker) else { return };
+        shard.get_or_init(Box::default).record(exchange);
+    }
+
+    /// Requests of all workers so far.
+    pub fn requests(&self) -> u64 {
+        let mut reading = RouteReading::default();
+        self.read(&mut reading);
+        reading.duration.count()
+    }
+
+    /// When the route was first used, compared with others; `None` before that.
+    pub(crate) fn order(&self) -> Option<u64> {
+        self.used.get().map(|used| used.order)
+    }
+
+    /// Adds what was counted to a reading.
+    pub(crate) fn read(&self, reading: &mut RouteReading) {
+        let shards = self.used.get().into_iter().flat_map(|used| &used.shards);
+        for shard in shards.filter_map(OnceLock::get) {
+            shard.read(reading);
+        }
+    }
+}
+
+impl Default for Shard {
+    fn default() -> Shard {
+        Shard {
+            keys: Default::default(),
+            counts: Default::default(),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            duration: Histogram::default(),
+            more: OnceLock::new(),
+            other: AtomicU64::new(0),
+            refusals: OnceLock::new(),
+        }
+    }
+}
+
+impl Shard {
+    fn record(&self, exchange: &Exchange) {
+        let record = &exchange.record;
+        let key = Key::new(record.method, status_of(exchange));
+        let few = self.keys.iter().zip(&self.counts).find(|(own, _)| claim(own, key));
+        add(few.map_or_else(|| self.further(key), |(_, count)| count), 1);
+        self.duration.record(record.finished);
+        add(&self.bytes_in, record.bytes_in);
+        add(&self.bytes_out, record.bytes_out);
+        if record.refused_by.is_some() || !record.shadowed.is_empty() {
+            self.refused(exchange);
+        }
+    }
+
+    fn further(&self, key: Key) -> &AtomicU64 {
+        let more = self.more.get_or_init(|| (0..MORE).map(|_| Default::default()).collect());
+        more.iter().find(|(own, _)| claim(own, key)).map_or(&self.other, |(_, count)| count)
+    }
+
+    fn refused(&self, exchange: &Exchange) {
+        let refusals = self.refusals.get_or_init(|| Tally::with_room(REFUSALS));
+        if let Some(policy) = exchange.record.refused_by {
+            refusals.count([policy, exchange.record.reason, "enforce"]);
+        }
+        for (policy, reason) in &exchange.record.shadowed {
+            refusals.count([policy, reason, "shadow"]);
+        }
+    }
+
+    fn read(&self, reading: &mut RouteReading) {
+        let few = self.keys.iter().zip(&self.counts);
+        let more = self.more.get().into_iter().flatten().map(|(key, count)| (key, count));
+        for (key, count) in few.chain(more) {
+            let key = key.load(Ordering::Relaxed);
+            if key != 0 {
+                *reading.requests.entry(Key(key)).or_default() += count.load(Ordering::Relaxed);
+            }
+        }
+        let other = self.other.load(Ordering::Relaxed);
+        if other > 0 {
+            *reading.requests.entry(Key::OTHER).or_default() += other;
+        }
+        if let Some(refusals) = self.refusals.get() {
+            refusals.read(|words, count| *reading.refusals.entry(words).or_default() += count);
+        }
+        reading.bytes_in = reading.bytes_in.wrapping_add(self.bytes_in.load(Ordering::Relaxed));
+        reading.bytes_out = reading.bytes_out.wrapping_add(self.bytes_out.load(Ordering::Relaxed));
+        self.duration.read(&mut reading.duration);
+    }
+}
+
+/// Whether a place is this key's, or becomes it because it was nobody's.
+fn claim(place: &AtomicU32, key: Key) -> bool {
+    match place.load(Ordering::Relaxed) {
+        0 => {
+            place.store(key.0, Ordering::Relaxed);
+            true
+        }
+        own => own == key.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn exchange(method: Method, status: u16) -> Exchange {
+        let mut exchange = Exchange::default();
+        (exchange.record.method, exchange.record.status) = (method, status);
+        exchange.record.finished = Duration::from_millis(3);
+        (exchange.record.bytes_in, exchange.record.bytes_out) = (2, 5);
+        exchange
+    }
+
+    fn read(stats: &RouteStats) -> RouteReading {
+        let mut reading = RouteReading::default();
+        stats.read(&mut reading);
+        reading
+    }
+
+    #[test]
+    fn workers_count_apart_and_are_read_together() {
+        let stats = RouteStats::new(2);
+        assert_eq!((stats.order(), stats.requests()), (None, 0));
+        for (worker, status) in [(0, 200), (1, 200), (1, 404), (7, 500)] {
+            stats.record(worker, &exchange(Method::Get, status));
+        }
+        let reading = read(&stats);
+        let requests: Vec<_> =
+            reading.requests.iter().map(|(key, count)| (key.method(), key.status(), *count)).collect();
+        assert_eq!(requests, [("GET", Some(200), 2), ("GET", Some(404), 1)]);
+        assert_eq!((reading.bytes_in, reading.bytes_out, reading.duration.count()), (6, 15, 3));
+        assert!(stats.order().is_some());
+    }
+
+    #[test]
+    fn statuses_without_end_count_together() {
+        let stats = RouteStats::new(1);
+        for status in 0..1000 {
+            stats.record(0, &exchange(Method::Other, 100 + status));
+        }
+        let reading = read(&stats);
+        assert_eq!(reading.requests.len(), FEW + MORE + 1);
+        assert_eq!(reading.requests.get(&Key::OTHER), Some(&(1000 - FEW as u64 - MORE as u64)));
+        assert_eq!((Key::OTHER.method(), Key::OTHER.status()), ("_OTHER", None));
+    }
+
+    #[test]
+    fn every_method_has_its_own_key() {
+        let names: Vec<_> = Key::METHODS.iter().map(|method| Key::new(*method, 200).method()).collect();
+        let own: Vec<_> = Key::METHODS.iter().map(|method| method.as_str()).collect();
+        assert_eq!(names, own);
+    }
+
+    #[test]
+    fn refusals_count_by_policy_and_reason() {
+        let stats = RouteStats::new(1);
+        let mut refused = exchange(Method::Get, 403);
+        (refused.record.refused_by, refused.record.reason) = (Some("ip"), "ip_denied");
+        refused.record.shadowed.push(("cors", "origin_denied"));
+        stats.record(0, &refused);
+        let refusals: Vec<_> = read(&stats).refusals.into_iter().collect();
+        assert_eq!(refusals, [(["cors", "origin_denied", "shadow"], 1), (["ip", "ip_denied", "enforce"], 1)]);
+    }
+}
