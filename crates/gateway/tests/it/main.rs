@@ -19,6 +19,14 @@ mod http {
     mod trust;
     mod upgrade;
 }
+mod policies {
+    mod body_limit;
+    mod cors;
+    mod headers;
+    mod ip;
+    mod rewrite;
+    mod timeout;
+}
 mod upstream {
     mod answers;
     mod pool;

@@ -63,3 +63,19 @@ pub(crate) fn post_with(line: &str) -> String {
 pub(crate) fn chunked_post(body: &str) -> String {
     post_with("Transfer-Encoding: chunked") + body
 }
+
+/// A gateway with these routes, written in YAML, and the origin as the service `app`.
+pub(crate) fn with_routes(origin: &Origin, routes: &str) -> Gateway {
+    let routes = routes.trim_matches('\n');
+    testkit::gateway!(
+        r#"
+listen: 127.0.0.1:0
+admin: {{ listen: 127.0.0.1:0 }}
+workers: 1
+services: {{ app: "{app}" }}
+routes:
+{routes}
+"#,
+        app = origin.url()
+    )
+}

@@ -1,0 +1,36 @@
+//! `timeout` on the wire: 504 when the head of the answer does not come, and no bound for what follows it.
+
+use std::sync::mpsc;
+
+use testkit::client::Raw;
+use testkit::origin::{Origin, Reply};
+
+use crate::setup::with_routes;
+
+#[test]
+fn an_answer_that_does_not_begin_in_time_is_a_504() {
+    let origin = Origin::answering(|_| Reply::hang());
+    let gateway = with_routes(&origin, "  /*: { to: app, timeout: 50ms }");
+    let answer = gateway.get("/");
+    assert_eq!((answer.status, answer.json()["type"].as_str()), (504, Some("urn:tidegate:problem:timeout")));
+    // The answer never comes, so its connection is of no more use.
+    origin.wait_for_open_connections(0);
+}
+
+#[test]
+fn a_stream_lasts_longer_than_the_time_for_its_head() {
+    let (events, stream) = mpsc::channel();
+    let stream = std::sync::Mutex::new(Some(stream));
+    let origin = Origin::answering(move |request| match request.target.as_str() {
+        "/events" => Reply::sse(stream.lock().unwrap().take().unwrap()),
+        _ => Reply::hang(),
+    });
+    let gateway = with_routes(&origin, "  /*: { to: app, timeout: 300ms }");
+    let mut client = Raw::connect(gateway.addr());
+    client.get("/events").read_head();
+    // A request of the same time-out that begins later and ends by it: after it the stream's time is over.
+    assert_eq!(gateway.get("/slow").status, 504);
+    events.send("late".to_owned()).unwrap();
+    let chunk = client.wire().chunk().unwrap();
+    assert!(String::from_utf8_lossy(&chunk).contains("late"), "{chunk:?}");
+}
