@@ -1,1 +1,99 @@
 //! The command line: one file for each command.
+//!
+//! stdout is data, stderr is talk. Exit codes: 0 good, 1 the answer is "no", 2 wrong usage, 3 cannot reach.
+
+pub mod check;
+pub mod completions;
+pub mod config_show;
+pub mod demo;
+pub mod explain;
+pub mod init;
+pub mod reload;
+pub mod run;
+pub mod schema;
+pub mod status;
+pub mod version;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// An API gateway for microservices: one binary, one file.
+#[derive(Parser)]
+#[command(name = "tidegate", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway from a file or folder, or to a single URL without any file
+    Run(run::Options),
+    /// Run a shop of small services behind the gateway, to try things on
+    Demo(demo::Options),
+    /// Write a small gateway.yaml, ready to run and known to editors
+    Init(init::Options),
+    /// Check a configuration and print every fault with its place and remedy
+    Check(check::Options),
+    /// Tell what would become of a request: which route and why, each policy's verdict, the request sent on
+    Explain(explain::Options),
+    /// Look at a configuration
+    Config(config_show::Options),
+    /// Print the JSON Schema of the configuration, for editors
+    Schema,
+    /// Print completions for a shell
+    Completions(completions::Options),
+    /// Ask a running gateway how it is
+    Status(status::Options),
+    /// Let a running gateway read its configuration again
+    Reload(reload::Options),
+    /// Print the version
+    Version,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Good.
+    Good = 0,
+    /// The answer is "no": invalid, different, failed.
+    No = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// Something cannot be reached.
+    Unreachable = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// The configuration that commands read when none is named.
+pub const USUAL_FILE: &str = "gateway.yaml";
+
+/// The file named, or the usual one.
+pub fn file_or_usual(file: Option<PathBuf>) -> PathBuf {
+    file.unwrap_or_else(|| USUAL_FILE.into())
+}
+
+/// Reads the command line and runs the command.
+pub fn main() -> ExitCode {
+    let exit = match Arguments::parse().command {
+        Command::Run(options) => run::run(options),
+        Command::Demo(options) => demo::run(options),
+        Command::Init(options) => init::run(options),
+        Command::Check(options) => check::run(options),
+        Command::Explain(options) => explain::run(options),
+        Command::Config(options) => config_show::run(options),
+        Command::Schema => schema::run(),
+        Command::Completions(options) => completions::run(options),
+        Command::Status(options) => status::run(options),
+        Command::Reload(options) => reload::run(options),
+        Command::Version => version::run(),
+    };
+    exit.into()
+}

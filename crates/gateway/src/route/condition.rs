@@ -36,6 +36,8 @@ pub enum Source {
 pub enum Test {
     /// Anything, also nothing: the name occurs.
     Present,
+    /// The name does not occur.
+    Absent,
     /// This value, byte by byte.
     Equals(String),
     /// A value of which this matches the whole.
@@ -58,7 +60,7 @@ impl Condition {
             Source::Header(name) => self.test.judge(lookup.fields.get_all(name.as_name())),
             Source::Cookie(name) => self.test.judge(cookies(lookup, name)),
             Source::Query(name) => {
-                let mut found = Err(Failure::Absent);
+                let mut found = self.test.judge(std::iter::empty());
                 for value in query_values(lookup.query, name) {
                     scratch.clear();
                     scratch.extend(Decoded::query(value));
@@ -86,10 +88,13 @@ impl Test {
     fn judge<'v>(&self, mut values: impl Iterator<Item = &'v [u8]>) -> Result<(), Failure> {
         let passes = |value: &[u8]| match self {
             Self::Present => true,
+            Self::Absent => false,
             Self::Equals(wanted) => value == wanted.as_bytes(),
             Self::Matches(regex) => regex.is_match(value),
         };
-        let Some(first) = values.next() else { return Err(Failure::Absent) };
+        let Some(first) = values.next() else {
+            return if *self == Self::Absent { Ok(()) } else { Err(Failure::Absent) };
+        };
         if passes(first) || values.any(passes) { Ok(()) } else { Err(Failure::Different) }
     }
 }
@@ -119,6 +124,7 @@ impl fmt::Display for Test {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Present => f.write_str("is there"),
+            Self::Absent => f.write_str("is absent"),
             Self::Equals(value) => write!(f, "is `{value}`"),
             Self::Matches(regex) => write!(f, "matches `{}`", regex.as_str()),
         }

@@ -3,7 +3,9 @@
 //! `compile` makes a [`Snapshot`] of a configuration and is the only place that may refuse one; `live` publishes it;
 //! `worker` is what one worker sees of it. No request sees two configurations.
 
+pub mod compile;
 pub mod live;
+mod pattern;
 pub mod worker;
 
 use std::net::SocketAddr;
@@ -12,7 +14,7 @@ use std::sync::Arc;
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
 use crate::observe::RouteStats;
-use crate::route::compiled::Route;
+use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
 use crate::upstream::request::Forwarding;
 use crate::upstream::service::Service;
@@ -60,6 +62,14 @@ impl Snapshot {
     /// The service at a place.
     pub fn service(&self, place: u32) -> Option<&Arc<Service>> {
         self.services.get(place as usize)
+    }
+
+    /// The name of the service a route forwards to; empty when it answers itself.
+    pub fn service_of(&self, route: &Route) -> &str {
+        match &route.action {
+            Action::Forward(place) => self.service(*place).map_or("", |service| &*service.name),
+            Action::Respond(_) | Action::Redirect { .. } => "",
+        }
     }
 
     /// The listener of a name.

@@ -69,11 +69,10 @@ pub fn prepare(exchange: &mut Exchange, service: &Service, forwarding: Forwardin
     }
 }
 
-/// Aims the prepared request at one endpoint: its base path, and its name where the service wants that as Host.
+/// Aims the prepared request at one endpoint, whose name the service may want as Host.
 pub fn aim(exchange: &mut Exchange, service: &Service, endpoint: &EndpointSettings) {
     let mut target = std::mem::take(&mut exchange.record.target);
     target.clear();
-    target.extend_from_slice(endpoint.base_path.as_bytes());
     target.extend_from_slice(exchange.upstream_path());
     if let Some(query) = exchange.upstream_query() {
         target.push(b'?');

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 
 use crate::balance::Balance;
 use crate::observe::histogram::Histogram;
+use crate::values::TargetUrl;
 
 /// A service of the snapshot.
 pub struct Service {
@@ -19,6 +20,8 @@ pub struct Service {
     pub name: Arc<str>,
     /// Its place in the snapshot.
     pub index: u32,
+    /// What its endpoints are made of; the resolver keeps them up to date.
+    pub targets: Vec<Target>,
     /// How an endpoint is chosen.
     pub balance: Balance,
     /// Time for a connection to be accepted.
@@ -37,6 +40,15 @@ pub struct Service {
     pub max_head: usize,
     /// What outlives a reload.
     pub live: Arc<ServiceLive>,
+}
+
+/// One target as written: a name may stand for many endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Host and port.
+    pub url: TargetUrl,
+    /// Share of the requests, of all its endpoints together.
+    pub weight: u32,
 }
 
 /// Which Host the service sees.
@@ -102,8 +114,6 @@ pub struct EndpointSettings {
     pub address: SocketAddr,
     /// The target it came from, as written: `users-a:8000`.
     pub authority: Arc<str>,
-    /// Put before the path of every request; empty or `/base` without a slash at its end.
-    pub base_path: Arc<str>,
     /// Its share of the requests, against the other endpoints'.
     pub weight: u32,
 }
@@ -171,7 +181,7 @@ mod tests {
 
     fn settings(port: u16) -> EndpointSettings {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        EndpointSettings { address, authority: "a".into(), base_path: "".into(), weight: 1 }
+        EndpointSettings { address, authority: "a".into(), weight: 1 }
     }
 
     #[test]

@@ -1,0 +1,278 @@
+//! Makes a snapshot of a configuration: the only place that may refuse one, and it tells all reasons at once.
+//!
+//! References are resolved, patterns and policies built, and the live part of whatever stays is carried over from the
+//! snapshot before. Does no I/O; nothing that runs is touched until the snapshot is applied.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http1::{HeadLimits, NameBuf};
+
+use super::{Listener, Snapshot};
+use crate::balance::Balance;
+use crate::config::{self, Config, Diagnostics, Named, Node, Spanned, To, Use, codes};
+use crate::exchange::{Answer, Body};
+use crate::http::client::ClientLimits;
+use crate::http::trust::Trust;
+use crate::observe::RouteStats;
+use crate::policies::{self, Bound};
+use crate::route::compiled::{Action, Route};
+use crate::route::table::Builder;
+use crate::upstream::request::Forwarding;
+use crate::upstream::service::{HostHeader, Service, ServiceLive, Target};
+
+/// Bytes of body a route takes that says nothing.
+const BODY_LIMIT: u64 = 10 * 1024 * 1024;
+
+/// Compiles a configuration. `None` when there are faults, which then stand in `faults`.
+pub fn compile(
+    config: &Config,
+    revision: u64,
+    previous: Option<&Snapshot>,
+    workers: usize,
+    faults: &mut Diagnostics,
+) -> Option<Snapshot> {
+    check_shared_policies(config, faults);
+    let mut services = Services::new(config, previous);
+    let mut stats = Stats::new(previous, workers);
+    let mut table = Builder::new();
+    let mut routes = Vec::with_capacity(config.routes.len());
+    let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
+    for (key, route) in &config.routes {
+        let place = u32::try_from(routes.len()).unwrap_or(u32::MAX);
+        faults.within(format!("route `{key}`"), |faults| {
+            for pattern in super::pattern::patterns(key, route, faults) {
+                if let Err(conflict) = table.add(pattern, place) {
+                    let other = keys.get(conflict.existing_index).copied().unwrap_or(key);
+                    let text = format!("routes `{other}` and `{key}` take exactly the same requests");
+                    let fault = faults.error(codes::EQUAL_ROUTES, key.span(), text);
+                    fault.note(other.span(), "the other one").help("change one of them, or remove it");
+                } else {
+                    keys.push(key);
+                }
+            }
+            let action = action(&route.action, &mut services, faults);
+            let policies = bind(config, route, faults);
+            let service = match &action {
+                Action::Forward(place) => services.name(*place),
+                Action::Respond(_) | Action::Redirect { .. } => "".into(),
+            };
+            let name: Arc<str> = key.as_str().into();
+            let stats = stats.of(&name, &service);
+            routes.push(Route { key: name, action, policies, stats });
+        });
+    }
+    if faults.has_errors() {
+        return None;
+    }
+    Some(Snapshot {
+        revision,
+        table: table.build(),
+        routes,
+        services: services.list,
+        listeners: config
+            .listeners
+            .iter()
+            .map(|(name, listener)| listener_of(config, name, listener))
+            .collect(),
+        forwarding: forwarding(config.forwarded),
+        unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
+    })
+}
+
+/// Reports faults in `defaults` and bundles once, not once for each route that uses them.
+fn check_shared_policies(config: &Config, faults: &mut Diagnostics) {
+    faults.within("`defaults`", |faults| bind_all(&config.defaults.policies, faults));
+    for (name, bundle) in &config.policies {
+        faults.within(format!("bundle `{name}`"), |faults| bind_all(&bundle.policies, faults));
+    }
+}
+
+fn bind_all(settings: &Named<Node>, faults: &mut Diagnostics) {
+    for (key, settings) in settings {
+        if let Some(kind) = policies::LIST.iter().find(|kind| kind.name == key.as_str()) {
+            kind.bind(key, settings, faults);
+        }
+    }
+}
+
+/// The policies of a route in the order of running: its own settings win over those of bundles, later bundles over
+/// earlier ones, bundles over `defaults`.
+fn bind(config: &Config, route: &config::Route, faults: &mut Diagnostics) -> Vec<Bound> {
+    let removed = |name: &str| {
+        let mut uses = route.uses.iter();
+        uses.any(|used| matches!(&**used, Use::Remove(removed) if removed.as_str() == name))
+    };
+    let default_uses = config.defaults.uses.iter().filter(|used| !removed(used.name()));
+    let added = route.uses.iter().filter(|used| matches!(&***used, Use::Add(_)));
+    let bundles = default_uses.chain(added).filter_map(|used| config.policies.get(used.name()));
+    let shared: Vec<&Named<Node>> =
+        std::iter::once(&config.defaults.policies).chain(bundles.map(|bundle| &bundle.policies)).collect();
+    let mut bound = Vec::new();
+    for kind in policies::LIST {
+        let find = |policies: &'_ Named<Node>| -> Option<(Spanned<String>, Node)> {
+            policies.iter().find(|(key, _)| key.as_str() == kind.name).cloned()
+        };
+        if let Some((key, settings)) = find(&route.policies) {
+            bound.extend(kind.bind(&key, &settings, faults));
+        } else if let Some((key, settings)) = shared.iter().rev().find_map(|policies| find(policies)) {
+            // Its faults have been told where it stands.
+            bound.extend(kind.bind(&key, &settings, &mut Diagnostics::default()));
+        }
+    }
+    bound
+}
+
+fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Diagnostics) -> Action {
+    match action {
+        config::Action::To(to) => Action::Forward(services.place(to)),
+        config::Action::Respond(respond) => Action::Respond(answer(respond)),
+        config::Action::Redirect(redirect) => {
+            let status = redirect.status.get();
+            if !matches!(status, 301 | 302 | 303 | 307 | 308) {
+                faults.error(codes::BAD_VALUE, redirect.to.span(), format!("{status} does not redirect"));
+            }
+            Action::Redirect { status, location: (*redirect.to).clone() }
+        }
+    }
+}
+
+fn answer(respond: &config::Respond) -> Answer {
+    let mut answer = Answer::empty(respond.status.get(), "respond");
+    for (name, value) in &respond.headers {
+        if let Ok(name) = NameBuf::new(name.as_str()) {
+            answer.fields.push((name, value.as_str().as_bytes().to_vec()));
+        }
+    }
+    if let Some(content_type) = &respond.content_type {
+        let bytes = Arc::from(respond.body.clone().into_bytes());
+        answer.body = Body::Bytes { content_type: content_type.as_str().into(), bytes };
+    }
+    answer
+}
+
+/// The services of the snapshot: the named ones first, then those that routes name by URL.
+struct Services<'a> {
+    list: Vec<Arc<Service>>,
+    places: HashMap<String, u32>,
+    previous: HashMap<&'a str, &'a Arc<Service>>,
+}
+
+impl<'a> Services<'a> {
+    fn new(config: &Config, previous: Option<&'a Snapshot>) -> Self {
+        let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
+        let previous = previous.map(|service| (&*service.name, service)).collect();
+        let mut services = Services { list: Vec::new(), places: HashMap::new(), previous };
+        for (name, service) in &config.services {
+            services.add(name, service);
+        }
+        services
+    }
+
+    fn place(&mut self, to: &Spanned<To>) -> u32 {
+        let name = to.to_string();
+        match (self.places.get(&name), &**to) {
+            (Some(place), _) => *place,
+            (None, To::Url(url)) => {
+                let url = Spanned::new(url.clone(), to.span());
+                self.add(&name, &config::Service::of_target(url))
+            }
+            // Reading has reported a name that nobody has.
+            (None, To::Service(_)) => u32::MAX,
+        }
+    }
+
+    fn name(&self, place: u32) -> Arc<str> {
+        self.list.get(place as usize).map_or_else(|| "".into(), |service| service.name.clone())
+    }
+
+    fn add(&mut self, name: &str, settings: &config::Service) -> u32 {
+        let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
+        let live = self.previous.get(name).map_or_else(ServiceLive::new, |known| known.live.clone());
+        let targets = settings
+            .targets
+            .iter()
+            .map(|target| Target { url: (*target.url).clone(), weight: target.weight });
+        self.list.push(Arc::new(Service {
+            name: name.into(),
+            index,
+            targets: targets.collect(),
+            balance: match &settings.balance {
+                config::Balance::RoundRobin => Balance::RoundRobin,
+                config::Balance::LeastRequest => Balance::LeastRequest,
+                config::Balance::Random => Balance::Random,
+                config::Balance::Ewma => Balance::Ewma,
+                config::Balance::Hash(source) => Balance::Hash(source.clone()),
+            },
+            connect_timeout: settings.connect_timeout.get(),
+            answer_timeout: settings.timeout.get(),
+            idle_timeout: settings.idle_timeout.get(),
+            pool_idle: settings.keep_alive.idle.get(),
+            pool_size: settings.keep_alive.max_idle as usize,
+            host: match &settings.host {
+                config::HostHeader::Client => HostHeader::Client,
+                config::HostHeader::Target => HostHeader::Target,
+                config::HostHeader::Literal(host) => HostHeader::Fixed(host.as_bytes().into()),
+            },
+            max_head: settings.max_response_head.as_usize(),
+            live,
+        }));
+        self.places.insert(name.to_owned(), index);
+        index
+    }
+}
+
+/// What was counted about routes: a route of the same key and service goes on with its counters.
+struct Stats<'a> {
+    known: HashMap<(&'a str, &'a str), &'a Arc<RouteStats>>,
+    workers: usize,
+}
+
+impl<'a> Stats<'a> {
+    fn new(previous: Option<&'a Snapshot>, workers: usize) -> Self {
+        let known = previous.into_iter().flat_map(|snapshot| {
+            snapshot.routes.iter().map(|route| ((&*route.key, snapshot.service_of(route)), &route.stats))
+        });
+        Stats { known: known.collect(), workers }
+    }
+
+    fn of(&mut self, key: &str, service: &str) -> Arc<RouteStats> {
+        let known = self.known.get(&(key, service)).map(|stats| Arc::clone(stats));
+        known.unwrap_or_else(|| RouteStats::new(self.workers))
+    }
+}
+
+fn listener_of(config: &Config, name: &str, listener: &config::Listener) -> Arc<Listener> {
+    let (limits, timeouts) = (&listener.limits, &listener.timeouts);
+    let identity: Vec<String> = config.client_identity_headers.iter().map(ToString::to_string).collect();
+    Arc::new(Listener {
+        name: name.into(),
+        address: listener.address.get(),
+        limits: Arc::new(ClientLimits {
+            head: HeadLimits {
+                start_line: limits.request_line.as_usize(),
+                field: limits.header.as_usize(),
+                head: limits.headers.as_usize(),
+                fields: limits.header_count as usize,
+            },
+            head_timeout: timeouts.head.get(),
+            keep_alive: timeouts.keep_alive.get(),
+            body_idle: timeouts.body_idle.get(),
+            min_body_rate: timeouts.min_body_rate.bytes(),
+            write_stall: timeouts.write_idle.get(),
+            max_requests: timeouts.max_requests,
+            max_age: timeouts.max_age.get(),
+            reject_encoded_slash: listener.reject_encoded_slash,
+        }),
+        trust: Trust::new(listener.trusted_proxies.clone(), identity.iter().map(String::as_str)),
+        max_connections: limits.connections as usize,
+        body_limit: BODY_LIMIT,
+    })
+}
+
+fn forwarding(forwarded: config::Forwarded) -> Forwarding {
+    Forwarding {
+        x_forwarded: matches!(forwarded, config::Forwarded::Both | config::Forwarded::X),
+        rfc7239: matches!(forwarded, config::Forwarded::Both | config::Forwarded::Rfc7239),
+    }
+}

@@ -1,0 +1,84 @@
+//! From what a route says of its requests to the patterns of the router: one for each of its hosts.
+
+use http1::NameBuf;
+
+use crate::config::{self, Diagnostics, PathMatch, Spanned, codes};
+use crate::route::condition::{Condition, Source, Test};
+use crate::route::full_regex::FullRegex;
+use crate::route::pattern::{HostPattern, PathPattern, Pattern, Segment};
+
+/// The patterns of a route; none when it has faults.
+pub fn patterns(key: &Spanned<String>, route: &config::Route, faults: &mut Diagnostics) -> Vec<Pattern> {
+    let wanted = &route.conditions;
+    let Some(path) = path(key, wanted.path.as_ref(), faults) else { return Vec::new() };
+    let Some(conditions) = conditions(key, wanted, faults) else { return Vec::new() };
+    let mut pattern = Pattern::any(path);
+    pattern.conditions = conditions;
+    for method in wanted.methods.iter() {
+        pattern = pattern.with_method(method.as_str());
+    }
+    if wanted.host.is_empty() {
+        return vec![pattern];
+    }
+    let hosts = wanted.host.iter().map(|host| match host {
+        config::HostPattern::Exact(host) => HostPattern::Exact(host.clone()),
+        config::HostPattern::Below(host) => HostPattern::Suffix(host.clone()),
+    });
+    hosts.map(|host| Pattern { host, ..pattern.clone() }).collect()
+}
+
+/// Without a path, a route that names a host takes all of it.
+fn path(
+    key: &Spanned<String>,
+    wanted: Option<&Spanned<PathMatch>>,
+    faults: &mut Diagnostics,
+) -> Option<PathPattern> {
+    let Some(wanted) = wanted else {
+        return Some(PathPattern::Segments { segments: Vec::new(), tail: true });
+    };
+    match &**wanted {
+        PathMatch::Text(pattern) => {
+            let segments = pattern.segments.iter().map(|segment| match segment {
+                config::Segment::Literal(text) => Segment::Literal(text.clone()),
+                config::Segment::Param(name) => Segment::Name(name.clone()),
+            });
+            Some(PathPattern::Segments { segments: segments.collect(), tail: pattern.tail })
+        }
+        PathMatch::Map(map) => regex(key, map.regex.as_str(), faults).map(PathPattern::Regex),
+    }
+}
+
+fn regex(key: &Spanned<String>, text: &str, faults: &mut Diagnostics) -> Option<FullRegex> {
+    match FullRegex::new(text) {
+        Ok(regex) => Some(regex),
+        Err(error) => {
+            let text = format!("`{text}` cannot be used: {error}");
+            faults.error(codes::BAD_VALUE, key.span(), text);
+            None
+        }
+    }
+}
+
+fn conditions(
+    key: &Spanned<String>,
+    wanted: &config::Match,
+    faults: &mut Diagnostics,
+) -> Option<Vec<Condition>> {
+    let headers = wanted
+        .headers
+        .iter()
+        .filter_map(|(name, test)| Some((Source::Header(NameBuf::new(name.as_str()).ok()?), test)));
+    let query = wanted.query.iter().map(|(name, test)| (Source::Query(name.clone()), test));
+    let cookies = wanted.cookies.iter().map(|(name, test)| (Source::Cookie(name.clone()), test));
+    let all = headers.chain(query).chain(cookies);
+    all.map(|(source, test)| {
+        let test = match test {
+            config::Test::Equals(value) => Test::Equals(value.clone()),
+            config::Test::Present(true) => Test::Present,
+            config::Test::Present(false) => Test::Absent,
+            config::Test::Regex(text) => Test::Matches(regex(key, text.as_str(), faults)?),
+        };
+        Some(Condition { source, test })
+    })
+    .collect()
+}
