@@ -2,6 +2,7 @@
 //!
 //! stdout is data, stderr is talk. Exit codes: 0 good, 1 the answer is "no", 2 wrong usage, 3 cannot reach.
 
+pub mod admin_client;
 pub mod check;
 pub mod completions;
 pub mod config_show;

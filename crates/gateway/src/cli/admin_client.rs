@@ -1,0 +1,150 @@
+//! Asks the admin address of a running gateway: one request, one answer, one connection.
+//!
+//! Takes where it listens, a path and maybe a JSON body; gives status and body. Every wait has an end and an answer a
+//! greatest size. Speaks as much HTTP/1.1 as the admin address does; the data plane never uses it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use http1::{BodyDecoder, HeadLimits, Method, ResponseHead, ResponseParser};
+use serde_json::Value;
+
+/// Time for the connection to be accepted.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Time for the whole answer.
+const ANSWER: Duration = Duration::from_secs(30);
+/// Most bytes of an answer.
+const LARGEST: usize = 64 * 1024 * 1024;
+
+/// Sends one request to `admin`, a URL such as `http://127.0.0.1:9900` or just `127.0.0.1:9900`, and gives status and
+/// body of the answer.
+///
+/// # Errors
+/// A sentence that says what cannot be reached and why.
+pub fn call(admin: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String), String> {
+    let authority = authority(admin)?;
+    let failed = |what: &dyn std::fmt::Display| format!("cannot reach the admin address {authority}: {what}");
+    let mut stream = connect(authority).map_err(|error| failed(&error))?;
+    let text = body.map(Value::to_string).unwrap_or_default();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\nConnection: close\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    stream.set_write_timeout(Some(CONNECT)).map_err(|error| failed(&error))?;
+    stream.write_all(request.as_bytes()).map_err(|error| failed(&error))?;
+    let answer = read(&mut stream).map_err(|error| failed(&error))?;
+    let method = Method::from_bytes(method.as_bytes());
+    let (status, body) = parse(method, &answer).map_err(|what| failed(&what))?;
+    Ok((status, String::from_utf8_lossy(&body).into_owned()))
+}
+
+/// `127.0.0.1:9900` of `http://127.0.0.1:9900/`.
+fn authority(admin: &str) -> Result<&str, String> {
+    if admin.starts_with("https:") {
+        return Err(format!("`{admin}`: the admin address speaks plain HTTP; write `http://`"));
+    }
+    let rest = admin.strip_prefix("http://").unwrap_or(admin);
+    let authority = rest.split('/').next().unwrap_or_default();
+    let clean = !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_graphic());
+    let port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    if clean && port {
+        Ok(authority)
+    } else {
+        Err(format!("`{admin}` is not an admin address such as `http://127.0.0.1:9900`"))
+    }
+}
+
+fn connect(authority: &str) -> std::io::Result<TcpStream> {
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    for address in authority.to_socket_addrs()?.collect::<Vec<SocketAddr>>() {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Everything up to the end of the connection.
+fn read(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+    let until = Instant::now() + ANSWER;
+    let (mut answer, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() || answer.len() > LARGEST {
+            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the answer does not end"));
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut piece) {
+            Ok(0) => return Ok(answer),
+            Ok(count) => answer.extend_from_slice(piece.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            // A time-out of a socket says that reading would block.
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time"));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Status and body of an answer that came whole.
+fn parse(method: Method, answer: &[u8]) -> Result<(u16, Vec<u8>), String> {
+    let (mut head, mut rest) = (ResponseHead::default(), answer);
+    while head.is_interim() || rest.len() == answer.len() {
+        let read = ResponseParser::new().parse(rest, &HeadLimits::default(), method, &mut head);
+        let length = read.map_err(|error| error.to_string())?.ok_or("the answer is cut")?;
+        rest = rest.get(length..).unwrap_or_default();
+    }
+    let (mut decoder, mut body) = (BodyDecoder::new(head.framing), Vec::new());
+    while !decoder.is_done() {
+        let step = decoder.decode(rest).map_err(|error| error.to_string())?;
+        if step.consumed == 0 {
+            decoder.on_eof().map_err(|_| "the answer is cut")?;
+            break;
+        }
+        body.extend_from_slice(rest.get(step.data).unwrap_or_default());
+        rest = rest.get(step.consumed..).unwrap_or_default();
+    }
+    Ok((head.status, body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_address_is_a_url_or_a_host_with_a_port() {
+        for (text, authority_of) in [
+            ("http://127.0.0.1:9900", Some("127.0.0.1:9900")),
+            ("http://gate:9900/", Some("gate:9900")),
+            ("[::1]:9900", Some("[::1]:9900")),
+            ("https://127.0.0.1:9900", None),
+            ("127.0.0.1", None),
+            ("http://a b:1", None),
+            ("", None),
+        ] {
+            assert_eq!(authority(text).ok(), authority_of, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_read_by_the_framing_of_its_head() {
+        for (answer, told) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", Ok((200, "{}"))),
+            (
+                "HTTP/1.1 409 Conflict\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+                Ok((409, "ab")),
+            ),
+            ("HTTP/1.1 200 OK\r\n\r\nall", Ok((200, "all"))),
+            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", Ok((204, ""))),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nab", Err("the answer is cut")),
+            ("HTTP/1.1 200 OK\r\nContent-", Err("the answer is cut")),
+        ] {
+            let told = told.map(|(status, body)| (status, body.as_bytes().to_vec())).map_err(str::to_owned);
+            assert_eq!(parse(Method::Get, answer.as_bytes()), told, "{answer}");
+        }
+    }
+}
