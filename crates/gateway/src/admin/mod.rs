@@ -1,1 +1,3 @@
 //! The admin address: health, metrics, schema, explain.
+
+pub mod explain;
