@@ -144,20 +144,12 @@ impl Gateway {
         self.active() == 0
     }
 
-    /// Ends the workers.
-    pub fn stop(self) {
-        for worker in &self.workers {
-            // A worker ends when nobody can command it any more.
-            let _ = worker.commands.send(Command::Stop);
-        }
+    /// Ends the workers, and waits a moment for them.
+    pub fn stop(&self) {
+        self.tell_all(|| Command::Stop);
         let patience = Instant::now() + thread::LAST_MOMENT;
-        for worker in self.workers {
-            while !worker.thread.is_finished() && Instant::now() < patience {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            if worker.thread.is_finished() {
-                let _ = worker.thread.join();
-            }
+        while self.workers.iter().any(|worker| !worker.thread.is_finished()) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -1,3 +1,86 @@
-//! The admin address: health, metrics, schema, explain.
+//! The admin address: health, metrics, schema, status, reload, explain.
+//!
+//! Runs on the control side with a well-kept server library: nothing here is on the road. It answers only to names
+//! that cannot be somebody else's web page (DNS rebinding), takes changes from this machine only, and never from a
+//! page of another origin.
 
+pub mod control;
 pub mod explain;
+mod pages;
+pub mod process;
+pub mod watch;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tokio::net::TcpListener;
+
+use control::Control;
+
+/// Answers on the admin address until the process ends.
+pub async fn serve(listener: TcpListener, control: Arc<Control>) {
+    let routes = Router::new()
+        .route("/", get(pages::index))
+        .route("/healthz", get(pages::alive))
+        .route("/livez", get(pages::alive))
+        .route("/readyz", get(pages::ready))
+        .route("/metrics", get(pages::metrics))
+        .route("/tidegate.schema.json", get(pages::schema))
+        .route("/api/v1/status", get(pages::status))
+        .route("/api/v1/reload", post(pages::reload))
+        .layer(middleware::from_fn(guard))
+        .with_state(control);
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    if let Err(error) = axum::serve(listener, service).await {
+        tracing::error!(error = %error, "the admin address has ended");
+    }
+}
+
+/// Lets through what may be asked.
+async fn guard(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    if !is_own_name(headers) {
+        return refuse("this Host is not the admin address: use an IP address or localhost");
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if !reads && headers.contains_key(header::ORIGIN) {
+        return refuse("changes are not taken from web pages");
+    }
+    if !reads && !peer.ip().to_canonical().is_loopback() {
+        return refuse("changes are taken from this machine only");
+    }
+    next.run(request).await
+}
+
+/// Whether Host is an address, or `localhost`: a name can be made to point here by anybody's DNS.
+fn is_own_name(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return true };
+    if host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok() {
+        return true;
+    }
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name == "localhost" || (name.starts_with('[') && name.ends_with(']'))
+}
+
+fn refuse(detail: &'static str) -> Response {
+    problem(StatusCode::FORBIDDEN, "admin_refused", detail)
+}
+
+/// Problem details (RFC 9457) of the admin address.
+fn problem(status: StatusCode, reason: &str, detail: &str) -> Response {
+    let body = serde_json::json!({
+        "type": format!("urn:tidegate:problem:{reason}"),
+        "title": status.canonical_reason().unwrap_or_default(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], format!("{body}\n")).into_response()
+}
+
+type Shared = State<Arc<Control>>;

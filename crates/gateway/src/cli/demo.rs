@@ -1,12 +1,52 @@
-//! `tidegate demo`.
+//! `tidegate demo`: the shop behind the gateway.
 
-use super::Exit;
+use std::collections::BTreeMap;
+
+use super::{Exit, run::text_source};
+use crate::admin::process::Process;
+use crate::demo::{self, DemoError, DemoOptions, Running};
 
 /// What the command is told.
 #[derive(clap::Args)]
-pub struct Options {}
+pub struct Options {
+    /// Send no traffic of its own
+    #[arg(long)]
+    no_traffic: bool,
+    /// Port of 127.0.0.1 for clients; 0 takes a free one
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+    /// Port of 127.0.0.1 for the admin address; 0 takes a free one
+    #[arg(long, default_value_t = 9900)]
+    admin_port: u16,
+}
 
 /// Runs the command.
-pub fn run(_options: Options) -> Exit {
-    Exit::Good
+pub fn run(options: Options) -> Exit {
+    let options =
+        DemoOptions { port: options.port, admin_port: options.admin_port, traffic: !options.no_traffic };
+    match demo::run(&options, &mut std::io::stdout(), start) {
+        Ok(()) => Exit::Good,
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Starts the gateway on a runtime of its own, which then waits for its end.
+fn start(name: &str, text: &str, variables: &BTreeMap<String, String>) -> Result<Running, String> {
+    let source = text_source(name, text, variables);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    let process = runtime.block_on(Process::start(source, None)).map_err(|error| error.to_string())?;
+    let gateway = process.control.gateway.address("main").ok_or("the demo has no listener `main`")?;
+    let admin = process.admin.ok_or("the demo has no admin address")?;
+    let wait = move || {
+        runtime.block_on(process.run());
+        Ok(())
+    };
+    Ok(Running { gateway, admin, wait: Box::new(wait) })
+}
+
+#[expect(clippy::print_stderr, reason = "stderr is where a command talks")]
+fn refuse(error: &DemoError) -> Exit {
+    eprintln!("error: {error}");
+    Exit::No
 }

@@ -34,6 +34,11 @@ pub static LIST: &[Kind] = &[
     kind::<headers::Headers>(),
 ];
 
+/// The schemas of all policies by name, for [`crate::config::schema`].
+pub fn schemas(generator: &mut SchemaGenerator) -> Vec<(String, Schema)> {
+    LIST.iter().map(|kind| (kind.name.to_owned(), (kind.schema)(generator))).collect()
+}
+
 /// What a user writes for a policy. Its doc comments are the manual and the schema.
 pub trait Settings: DeserializeOwned + JsonSchema {
     /// Its key in the configuration, its name in metrics and logs.

@@ -8,7 +8,11 @@ use crate::route::full_regex::FullRegex;
 use crate::route::pattern::{HostPattern, PathPattern, Pattern, Segment};
 
 /// The patterns of a route; none when it has faults.
-pub fn patterns(key: &Spanned<String>, route: &config::Route, faults: &mut Diagnostics) -> Vec<Pattern> {
+pub(super) fn patterns(
+    key: &Spanned<String>,
+    route: &config::Route,
+    faults: &mut Diagnostics,
+) -> Vec<Pattern> {
     let wanted = &route.conditions;
     let Some(path) = path(key, wanted.path.as_ref(), faults) else { return Vec::new() };
     let Some(conditions) = conditions(key, wanted, faults) else { return Vec::new() };

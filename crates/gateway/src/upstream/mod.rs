@@ -6,5 +6,6 @@ pub mod connection;
 pub mod forward;
 pub mod local;
 pub mod request;
+pub mod resolve;
 pub mod service;
 pub mod tunnel;

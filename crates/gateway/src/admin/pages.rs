@@ -1,0 +1,169 @@
+//! What the admin address answers.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::control::{Control, Refused, Reloaded};
+use super::{Shared, problem};
+use crate::observe::Connections;
+use crate::observe::page::{self, PageInput, RouteEntry, TargetReading};
+use crate::snapshot::Snapshot;
+
+pub(super) async fn index() -> Response {
+    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/api/v1/status\n\
+                POST /api/v1/reload\nPOST /api/v1/explain\n";
+    text.into_response()
+}
+
+pub(super) async fn alive() -> &'static str {
+    "alive\n"
+}
+
+/// Ready while the gateway takes requests and is not ending. `?verbose` says what is known.
+pub(super) async fn ready(State(control): Shared, RawQuery(query): RawQuery) -> Response {
+    let draining = control.is_draining();
+    let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let word = if draining { "draining" } else { "ready" };
+    if !query.is_some_and(|query| query.contains("verbose")) {
+        return (status, format!("{word}\n")).into_response();
+    }
+    let mut text = format!("{word}\nrevision {}\n", control.gateway.live.snapshot().revision);
+    for (name, address, _) in control.gateway.listeners() {
+        text.push_str(&format!("listener {name} {address}\n"));
+    }
+    match control.refused() {
+        Some(refused) => text.push_str(&format!("the last reload was refused:\n{refused}\n")),
+        None => text.push_str("the configuration on disk is the one that runs\n"),
+    }
+    (status, text).into_response()
+}
+
+pub(super) async fn metrics(State(control): Shared) -> Response {
+    let text = metrics_text(&control);
+    ([(header::CONTENT_TYPE, page::CONTENT_TYPE)], text).into_response()
+}
+
+fn metrics_text(control: &Control) -> String {
+    let snapshot = control.gateway.live.snapshot();
+    let mut routes: Vec<RouteEntry<'_>> = snapshot
+        .routes
+        .iter()
+        .map(|route| RouteEntry {
+            route: &route.key,
+            service: snapshot.service_of(route),
+            stats: &route.stats,
+        })
+        .collect();
+    routes.push(RouteEntry { route: "none", service: "", stats: &snapshot.unrouted });
+    let listeners = control.gateway.listeners();
+    let listeners: Vec<(&str, &Connections)> =
+        listeners.iter().map(|(name, _, connections)| (&**name, &**connections)).collect();
+    let endpoints: Vec<_> =
+        snapshot.services.iter().map(|service| (service, service.live.endpoints())).collect();
+    let targets: Vec<TargetReading<'_>> = endpoints
+        .iter()
+        .flat_map(|(service, endpoints)| {
+            endpoints.iter().map(|endpoint| TargetReading::of(&service.name, endpoint))
+        })
+        .collect();
+    page::page(&PageInput {
+        shared: &control.gateway.live.observe,
+        routes: &routes,
+        targets: &targets,
+        listeners: &listeners,
+        most_series: page::MOST_SERIES,
+    })
+}
+
+pub(super) async fn schema() -> Response {
+    (
+        [(header::CONTENT_TYPE, "application/schema+json")],
+        crate::config::schema(crate::policies::schemas).to_string(),
+    )
+        .into_response()
+}
+
+/// What runs: version, revision, listeners, services with their endpoints.
+pub(super) async fn status(State(control): Shared) -> Response {
+    let snapshot = control.gateway.live.snapshot();
+    let listeners: serde_json::Map<String, Value> = control
+        .gateway
+        .listeners()
+        .into_iter()
+        .map(|(name, address, connections)| {
+            let active = connections.active.load(std::sync::atomic::Ordering::Relaxed);
+            (name.to_string(), json!({ "address": address.to_string(), "connections": active }))
+        })
+        .collect();
+    let body = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "state": if control.is_draining() { "draining" } else { "ready" },
+        "revision": snapshot.revision,
+        "uptime_seconds": control.started.elapsed().as_secs(),
+        "workers": control.gateway.live.workers,
+        "routes": snapshot.routes.len(),
+        "listeners": listeners,
+        "services": services(&snapshot),
+        "last_reload_refused": control.refused(),
+    });
+    json_response(StatusCode::OK, &body)
+}
+
+fn services(snapshot: &Snapshot) -> Value {
+    let services = snapshot.services.iter().map(|service| {
+        let endpoints: Vec<Value> = service
+            .live
+            .endpoints()
+            .iter()
+            .map(|endpoint| {
+                json!({
+                    "target": &*endpoint.settings.authority,
+                    "address": endpoint.settings.address.to_string(),
+                    "in_flight": endpoint.in_flight(),
+                })
+            })
+            .collect();
+        (service.name.to_string(), json!({ "endpoints": endpoints }))
+    });
+    Value::Object(services.collect())
+}
+
+/// Reads the configuration again.
+pub(super) async fn reload(State(control): Shared) -> Response {
+    match reload_and_tell(&control).await {
+        Ok(Reloaded::Applied(revision)) => {
+            json_response(StatusCode::OK, &json!({ "revision": revision, "changed": true }))
+        }
+        Ok(Reloaded::Unchanged(revision)) => {
+            json_response(StatusCode::OK, &json!({ "revision": revision, "changed": false }))
+        }
+        Err(refused @ Refused::Faults(_)) => {
+            problem(StatusCode::UNPROCESSABLE_ENTITY, "configuration_refused", &refused.to_string())
+        }
+        Err(refused) => problem(StatusCode::CONFLICT, "configuration_refused", &refused.to_string()),
+    }
+}
+
+/// Reloads and says in the log what came of it.
+pub(super) async fn reload_and_tell(control: &Arc<Control>) -> Result<Reloaded, Refused> {
+    let started = std::time::Instant::now();
+    let outcome = control.reload().await;
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    match &outcome {
+        Ok(Reloaded::Applied(revision)) => tracing::info!(revision, millis, "configuration applied"),
+        Ok(Reloaded::Unchanged(revision)) => tracing::info!(revision, "configuration unchanged"),
+        Err(refused) => {
+            let running = control.gateway.live.snapshot().revision;
+            tracing::error!("configuration refused; revision {running} keeps running\n{refused}");
+        }
+    }
+    outcome
+}
+
+fn json_response(status: StatusCode, body: &Value) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+}

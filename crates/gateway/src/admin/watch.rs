@@ -1,0 +1,110 @@
+//! Notices that the configuration on disk has changed.
+//!
+//! Watches the folders of the files that were read: editors that replace a file by renaming, and Kubernetes, which
+//! swaps a symbolic link beside it, touch the folder, not the file. Looks itself every few seconds too, for file
+//! systems that tell nobody.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::mpsc;
+
+use super::control::{Control, Source};
+use super::pages::reload_and_tell;
+
+/// Rest after the last sign of a change: editors write in several steps.
+const QUIET: Duration = Duration::from_millis(150);
+/// How often the files are looked at when nothing is told.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// What tells two states of the files apart.
+type State = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+
+/// Reloads whenever the files have changed, until the process ends.
+pub async fn run(control: Arc<Control>) {
+    let Source::Path(source) = control.source.clone() else { return };
+    let (signs, mut seen) = mpsc::channel(1);
+    let mut watcher = watcher(signs);
+    let mut folders = Vec::new();
+    let mut state = state(&source, &control.paths());
+    loop {
+        follow(&mut watcher, &mut folders, &source, &control.paths());
+        if tokio::time::timeout(LOOK, seen.recv()).await.is_ok() {
+            while tokio::time::timeout(QUIET, seen.recv()).await.is_ok_and(|sign| sign.is_some()) {}
+        }
+        let now = self::state(&source, &control.paths());
+        if now != state && !control.is_draining() {
+            // What came of it has been told.
+            let _ = reload_and_tell(&control).await;
+            state = self::state(&source, &control.paths());
+        }
+    }
+}
+
+fn watcher(signs: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+    let told = move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            // One waiting sign is as good as many.
+            let _ = signs.try_send(());
+        }
+    };
+    notify::recommended_watcher(told)
+        .inspect_err(
+            |error| tracing::warn!(error = %error, "cannot watch files; looking at them every 5 s instead"),
+        )
+        .ok()
+}
+
+/// Watches the folders of these files, and no others.
+fn follow(
+    watcher: &mut Option<RecommendedWatcher>,
+    folders: &mut Vec<PathBuf>,
+    source: &Path,
+    paths: &[PathBuf],
+) {
+    let Some(watcher) = watcher else { return };
+    let mut wanted: Vec<PathBuf> = paths.iter().flat_map(|path| folders_of(path)).collect();
+    wanted.extend(folders_of(source));
+    if source.is_dir() {
+        wanted.push(source.to_owned());
+    }
+    wanted.sort();
+    wanted.dedup();
+    if *folders == wanted {
+        return;
+    }
+    for gone in folders.iter().filter(|folder| !wanted.contains(folder)) {
+        let _ = watcher.unwatch(gone);
+    }
+    for fresh in wanted.iter().filter(|folder| !folders.contains(folder)) {
+        // A folder that cannot be watched is still looked at.
+        let _ = watcher.watch(fresh, RecursiveMode::NonRecursive);
+    }
+    *folders = wanted;
+}
+
+/// The folder of a file, and the one of what it links to.
+fn folders_of(path: &Path) -> Vec<PathBuf> {
+    let folder = |path: &Path| match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let real = path.canonicalize().ok();
+    std::iter::once(folder(path)).chain(real.as_deref().map(folder)).collect()
+}
+
+fn state(source: &Path, paths: &[PathBuf]) -> State {
+    let mut all: Vec<PathBuf> = paths.to_vec();
+    all.push(source.to_owned());
+    all.sort();
+    all.dedup();
+    all.into_iter()
+        .map(|path| {
+            let facts = std::fs::metadata(&path).ok();
+            let facts = facts.and_then(|facts| Some((facts.modified().ok()?, facts.len())));
+            (path, facts)
+        })
+        .collect()
+}
