@@ -214,8 +214,21 @@ impl Fault {
         }
     }
 
-    /// Whether nothing of the request can have been acted upon, so that any request may be sent elsewhere.
-    pub fn is_unsent(&self) -> bool {
-        matches!(self, Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout)
+    /// Whether the client's connection ends with this fault: where its next request begins cannot be known, or a client
+    /// that sends such things is not to be believed about it.
+    pub fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Fault::Head(_)
+                | Fault::Target(_)
+                | Fault::Body(_)
+                | Fault::MethodRefused(_)
+                | Fault::HeadTimeout
+                | Fault::BodyTimeout
+                | Fault::ClientGone
+                | Fault::ClientStalled
+                | Fault::Panic
+                | Fault::Overloaded
+        )
     }
 }

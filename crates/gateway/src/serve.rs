@@ -98,6 +98,8 @@ async fn road(
                 observer: &worker.observer,
                 forwarding: view.snapshot.forwarding,
                 shape: &|exchange| policies::response(&route.policies, exchange),
+                trust: &listener.trust,
+                closing: &|| worker.live.draining().is_some(),
             };
             forward.run(exchange, client).await
         }
@@ -251,9 +253,7 @@ async fn send(exchange: &mut Exchange, client: &mut ClientConnection, body: &[u8
 /// Makes a response of a fault, if there is still somebody to tell.
 async fn fail(view: &View, exchange: &mut Exchange, client: &mut ClientConnection, fault: Fault) {
     let gone = matches!(fault, Fault::ClientGone | Fault::ClientStalled);
-    let broken =
-        gone || matches!(fault, Fault::Head(_) | Fault::HeadTimeout | Fault::Body(_) | Fault::BodyTimeout);
-    client.responder.keep_alive &= !broken;
+    client.responder.keep_alive &= !fault.ends_connection();
     if client.responder.head_sent || gone {
         client.responder.cut();
         exchange.record.reason = fault.facts().code;

@@ -101,8 +101,12 @@ impl Request {
                 Source::Query(_) => self.query.strip_prefix("q="),
                 Source::Cookie(_) => self.cookie.and_then(|cookie| cookie.strip_prefix("c=")),
             };
+            if condition.test == Test::Absent {
+                return value.is_none();
+            }
             value.is_some_and(|value| match &condition.test {
                 Test::Present => true,
+                Test::Absent => false,
                 Test::Equals(wanted) => value == wanted,
                 Test::Matches(_) => !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()),
             })
@@ -198,6 +202,7 @@ fn conditions() -> impl Strategy<Value = Vec<Condition>> {
         Condition { source: header("x-a"), test: Test::Present },
         Condition { source: Source::Query("q".to_owned()), test: digits() },
         Condition { source: Source::Query("q".to_owned()), test: Test::Present },
+        Condition { source: Source::Query("q".to_owned()), test: Test::Absent },
         Condition { source: Source::Cookie("c".to_owned()), test: Test::Equals("2".to_owned()) },
     ];
     prop_oneof![2 => Just(Vec::new()), 1 => prop::sample::subsequence(all, 0..3)]

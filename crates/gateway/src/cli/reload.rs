@@ -1,12 +1,40 @@
-//! `tidegate reload`.
+//! `tidegate reload`: lets a running gateway read its configuration again, and says what came of it.
 
-use super::Exit;
+use serde_json::Value;
+
+use super::status::{USUAL_ADMIN, refuse};
+use super::{Exit, admin_client};
 
 /// What the command is told.
 #[derive(clap::Args)]
-pub struct Options {}
+pub struct Options {
+    /// The admin address of the gateway
+    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
+    admin: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
 
-/// Runs the command.
-pub fn run(_options: Options) -> Exit {
+/// Runs the command: "no" when the configuration was refused and the old one goes on.
+#[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
+pub fn run(options: Options) -> Exit {
+    let (status, body) = match admin_client::call(&options.admin, "POST", "/api/v1/reload", None) {
+        Ok(answer) => answer,
+        Err(error) => return refuse(&error, Exit::Unreachable),
+    };
+    if options.json {
+        print!("{body}");
+    }
+    let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+    if status != 200 {
+        let detail = answer.get("detail").and_then(Value::as_str).unwrap_or(&body);
+        return refuse(&format!("the configuration was refused; the old one goes on\n{detail}"), Exit::No);
+    }
+    if !options.json {
+        let revision = answer.get("revision").map(Value::to_string).unwrap_or_default();
+        let changed = answer.get("changed").and_then(Value::as_bool) == Some(true);
+        println!("revision {revision} {}", if changed { "applied" } else { "goes on: nothing has changed" });
+    }
     Exit::Good
 }

@@ -1,12 +1,87 @@
-//! `tidegate status`.
+//! `tidegate status`: asks a running gateway how it is.
 
-use super::Exit;
+use serde_json::Value;
+
+use super::{Exit, admin_client};
+
+/// Where a gateway's admin address is when nothing else is said.
+pub const USUAL_ADMIN: &str = "http://127.0.0.1:9900";
 
 /// What the command is told.
 #[derive(clap::Args)]
-pub struct Options {}
+pub struct Options {
+    /// The admin address of the gateway
+    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
+    admin: String,
+    /// Print the whole answer as JSON
+    #[arg(long)]
+    json: bool,
+}
 
-/// Runs the command.
-pub fn run(_options: Options) -> Exit {
-    Exit::Good
+/// Runs the command: good while the gateway takes requests, "no" while it drains.
+pub fn run(options: Options) -> Exit {
+    let answer = admin_client::call(&options.admin, "GET", "/api/v1/status", None);
+    match answer {
+        Ok((200, body)) => show(&body, options.json),
+        Ok((status, body)) => {
+            refuse(&format!("{} answered {status}: {}", options.admin, body.trim()), Exit::Unreachable)
+        }
+        Err(error) => refuse(&error, Exit::Unreachable),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
+fn show(body: &str, json: bool) -> Exit {
+    let Ok(status) = serde_json::from_str::<Value>(body) else {
+        return refuse("the admin address answered something that is not a status", Exit::Unreachable);
+    };
+    let exit =
+        if status.get("state").and_then(Value::as_str) == Some("ready") { Exit::Good } else { Exit::No };
+    print!("{}", if json { body.to_owned() } else { text(&status) });
+    exit
+}
+
+fn text(status: &Value) -> String {
+    let word = |key: &str| match status.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+        None => "?".to_owned(),
+    };
+    let mut text = format!(
+        "tidegate {} {}, revision {}, up {} s, {} workers, {} routes\n",
+        word("version"),
+        word("state"),
+        word("revision"),
+        word("uptime_seconds"),
+        word("workers"),
+        word("routes"),
+    );
+    let objects = |key: &str| status.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
+    for (name, listener) in objects("listeners") {
+        let field =
+            |key: &str| listener.get(key).map(|value| value.to_string().replace('"', "")).unwrap_or_default();
+        text.push_str(&format!(
+            "  listener {name}  {}  {} connections\n",
+            field("address"),
+            field("connections")
+        ));
+    }
+    for (name, service) in objects("services") {
+        let endpoints = service.get("endpoints").and_then(Value::as_array).cloned().unwrap_or_default();
+        let addresses: Vec<&str> =
+            endpoints.iter().filter_map(|endpoint| endpoint.get("address").and_then(Value::as_str)).collect();
+        let known = if addresses.is_empty() { "no endpoint".to_owned() } else { addresses.join(" ") };
+        text.push_str(&format!("  service {name}  {known}\n"));
+    }
+    if let Some(refused) = status.get("last_reload_refused").and_then(Value::as_str) {
+        text.push_str(&format!("the last reload was refused:\n{refused}\n"));
+    }
+    text
+}
+
+/// Says why, and gives the exit code back.
+#[expect(clippy::print_stderr, reason = "stderr is where a command talks")]
+pub fn refuse(why: &str, exit: Exit) -> Exit {
+    eprintln!("error: {why}");
+    exit
 }

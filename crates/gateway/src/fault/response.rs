@@ -24,6 +24,10 @@ pub fn respond_fault(exchange: &mut Exchange, fault: &Fault) -> Arc<[u8]> {
     }
     match fault {
         Fault::MethodNotAllowed(allowed) => answer = answer.with("Allow", allowed.as_str()),
+        // RFC 9110 section 15.5.6 wants an Allow: what routes may take at all.
+        Fault::MethodRefused(_) => {
+            answer = answer.with("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+        }
         Fault::Overloaded => answer = answer.with("Retry-After", "1"),
         _ => {}
     }

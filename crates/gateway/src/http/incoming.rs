@@ -70,6 +70,11 @@ impl Incoming {
         self.decoder.trailers()
     }
 
+    /// The same, to clean them.
+    pub fn trailers_mut(&mut self) -> &mut Fields {
+        self.decoder.trailers_mut()
+    }
+
     /// What stands in the buffer already.
     pub fn piece(&mut self) -> Result<Piece, BodyError> {
         while !self.decoder.is_done() {

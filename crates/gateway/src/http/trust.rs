@@ -91,6 +91,13 @@ impl Trust {
         }
     }
 
+    /// Takes from trailers what would have been taken from a stranger's head.
+    pub fn clean_trailers(&self, trailers: &mut Fields) {
+        if !trailers.is_empty() {
+            trailers.retain(|field| !self.is_unwanted(field.id, field.name, false));
+        }
+    }
+
     fn is_unwanted(&self, id: FieldId, name: &[u8], trusted: bool) -> bool {
         thread_local! {
             static FORWARDING_PATTERNS: Vec<Pattern> = FORWARDING.iter().map(|name| Pattern::new(name)).collect();

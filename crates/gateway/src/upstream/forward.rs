@@ -27,6 +27,7 @@ use crate::http::incoming::{Broken, Piece};
 use crate::http::responder::Responder;
 use crate::http::socket::Socket;
 use crate::http::timer::Timers;
+use crate::http::trust::Trust;
 use crate::observe::Observer;
 use crate::observe::histogram::add;
 use crate::values::random::Random;
@@ -54,6 +55,10 @@ pub struct Forward<'a> {
     pub forwarding: Forwarding,
     /// What is done to the head of the answer before the client gets it.
     pub shape: &'a dyn Fn(&mut Exchange),
+    /// Cleans trailers as it cleaned the head.
+    pub trust: &'a Trust,
+    /// Whether the gateway is ending, so that the client's connection should too.
+    pub closing: &'a dyn Fn() -> bool,
 }
 
 /// How far the upload is.
@@ -221,7 +226,9 @@ impl Forward<'_> {
         framing: Framing,
         state: &Cell<Upload>,
     ) -> Fault {
-        let sent = send_body(reader, limits, socket, &mut out, framing, self.service.answer_timeout).await;
+        let sent =
+            send_body(reader, limits, socket, &mut out, framing, self.service.answer_timeout, self.trust)
+                .await;
         give_out(out);
         match sent {
             Ok(complete) => state.set(if complete { Upload::Complete } else { Upload::Refused }),
@@ -256,7 +263,7 @@ impl Forward<'_> {
         (self.shape)(exchange);
         exchange.record.upgraded = switched;
         // A body that was not read to its end would be taken for the next request.
-        responder.keep_alive &= upload.get() == Upload::Complete && !switched;
+        responder.keep_alive &= upload.get() == Upload::Complete && !switched && !(self.closing)();
         responder.head(&mut exchange.response);
         if !switched {
             self.body(connection, responder).await?;
@@ -312,6 +319,7 @@ async fn send_body(
     out: &mut Vec<u8>,
     framing: Framing,
     answer_timeout: Duration,
+    trust: &Trust,
 ) -> Result<bool, Fault> {
     let chunked = framing == Framing::Chunked;
     loop {
@@ -334,7 +342,7 @@ async fn send_body(
             }
             Piece::Done | Piece::Starved => {
                 if chunked && piece == Piece::Done {
-                    http1::encode_last_chunk(out, trailers(reader));
+                    http1::encode_last_chunk(out, trailers(reader, trust));
                 }
                 if !out.is_empty() {
                     sent = socket.write_all([out], limits.write_stall).await;
@@ -353,8 +361,11 @@ async fn send_body(
     }
 }
 
-fn trailers(reader: &ClientReader) -> &Fields {
-    reader.incoming.trailers()
+/// The trailers without those that look like an identity.
+fn trailers<'r>(reader: &'r mut ClientReader, trust: &Trust) -> &'r Fields {
+    let trailers = reader.incoming.trailers_mut();
+    trust.clean_trailers(trailers);
+    trailers
 }
 
 /// Runs both directions until the answer is out, the client is at fault, or the route's time is over before the
