@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::{Diagnostics, Form, Kind as NodeKind, Node, Spanned, codes, decode, decode_key};
+use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
 
 /// All policies, in the order of running.
@@ -61,7 +61,7 @@ fn schema_of(kind: &Kind, generator: &mut SchemaGenerator) -> Schema {
 pub fn shown(name: &str, settings: &Node) -> Option<Value> {
     let kind = LIST.iter().find(|kind| kind.name == name)?;
     let (own, mode) = if kind.refuses { without_mode(settings) } else { (settings.clone(), None) };
-    if has_variables(settings) {
+    if settings.has_variables() {
         return None;
     }
     let mut shown = (kind.shown)(&own)?;
@@ -70,14 +70,6 @@ pub fn shown(name: &str, settings: &Node) -> Option<Value> {
         shown.insert("mode".into(), mode.into());
     }
     Some(shown)
-}
-
-fn has_variables(node: &Node) -> bool {
-    match &node.kind {
-        NodeKind::Scalar(scalar) => matches!(scalar.form, Form::Replaced(_)),
-        NodeKind::List(items) => items.iter().any(has_variables),
-        NodeKind::Map(entries) => entries.iter().any(|entry| has_variables(&entry.value)),
-    }
 }
 
 /// What a user writes for a policy. Its doc comments are the manual and the schema.
