@@ -26,7 +26,8 @@ pub(super) fn value(field: &Field<'_>) -> String {
         Authorization | ProxyAuthorization => scheme(field.value),
         Cookie => cookies(field.value),
         SetCookie => MASK.to_owned(),
-        _ if Redaction::default().is_secret(field.name) => MASK.to_owned(),
+        // Well-known names are no secrets, whatever they end with: `Access-Control-Allow-Credentials`.
+        FieldId::Other if Redaction::default().is_secret(field.name) => MASK.to_owned(),
         _ => text(field.value),
     }
 }
