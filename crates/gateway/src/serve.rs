@@ -6,9 +6,10 @@
 //! for whole.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http1::{Fields, Method};
+use http1::{Fields, Framing, Method};
 
 use crate::exchange::{Answer, Exchange, RequestId, Trace};
 use crate::fault::{Fault, response};
@@ -24,6 +25,8 @@ use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::forward::Forward;
+use crate::values::Template;
+use crate::values::random::Random;
 
 /// Rest of an unread body that is read and thrown away to keep a connection.
 const MOST_DRAINED: u64 = 64 * 1024;
@@ -56,7 +59,8 @@ pub async fn serve(
     let (method, version) = (exchange.request.method, exchange.request.version);
     client.responder.begin(method, version, keep_alive, client.limits.write_stall);
     exchange.record.method = method;
-    name(worker, exchange);
+    name(&worker.random, exchange);
+    worker.observer.sample(&mut exchange.trace);
     let outcome = match received {
         Ok(false) => return Next::Close,
         Ok(true) => road(worker, &view, listener, exchange, client).await,
@@ -79,17 +83,14 @@ async fn road(
     client: &mut ClientConnection,
 ) -> Result<(), Fault> {
     client.reader.begin_body(&exchange.request, listener.body_limit);
-    let has_params =
-        target::take_apart(exchange, client.limits.reject_encoded_slash).map_err(Fault::Target)?;
-    listener.trust.receive(exchange);
-    let route = find_route(worker, &view.snapshot, exchange, has_params)?;
+    let route = admit(&view.snapshot, listener, exchange, &mut worker.params.borrow_mut())?;
     if let Err(answer) = policies::request(&route.policies, exchange).await {
         return answer_here(route, exchange, client, &answer).await;
     }
     match &route.action {
         Action::Forward(place) => {
             let (service, local) = view.service(*place).ok_or(Fault::NoEndpoint)?;
-            limit_body(exchange, client)?;
+            client.reader.body_limit = body_limit(exchange, listener)?;
             let forward = Forward {
                 service,
                 local,
@@ -105,35 +106,48 @@ async fn road(
         }
         Action::Respond(answer) => answer_here(route, exchange, client, answer).await,
         Action::Redirect { status, location } => {
-            let answer = Answer::empty(*status, "redirect").with("Location", exchange.render(location));
+            let answer = redirect(exchange, *status, location);
             answer_here(route, exchange, client, &answer).await
         }
     }
 }
 
+// What follows down to `answer_fault` is all that decides about a request: `explain` calls it too.
+
 /// Gives the exchange its names: request id and trace.
-fn name(worker: &Worker, exchange: &mut Exchange) {
+pub fn name(random: &Random, exchange: &mut Exchange) {
     let fields = &exchange.request.fields;
     let parent = fields.get(http1::names::TRACEPARENT);
-    let trace = parent.and_then(|parent| Trace::from_parent(parent, &worker.random));
-    exchange.trace = trace.unwrap_or_else(|| Trace::start(&worker.random));
+    let trace = parent.and_then(|parent| Trace::from_parent(parent, random));
+    exchange.trace = trace.unwrap_or_else(|| Trace::start(random));
     let brought = fields.get(http1::names::X_REQUEST_ID).and_then(RequestId::from_client);
     exchange.id = brought.unwrap_or_else(|| RequestId::from_trace(&exchange.trace));
-    worker.observer.sample(&mut exchange.trace);
 }
 
-/// The route of the request. `explain` calls this too.
-pub fn find_route<'s>(
-    worker: &Worker,
+/// Takes the request apart, removes what is not believed, and finds its route.
+pub fn admit<'s>(
+    snapshot: &'s Snapshot,
+    listener: &Listener,
+    exchange: &mut Exchange,
+    params: &mut Params,
+) -> Result<&'s Route, Fault> {
+    let reject = listener.limits.reject_encoded_slash;
+    let has_params = target::take_apart(exchange, reject).map_err(Fault::Target)?;
+    listener.trust.receive(exchange);
+    find_route(snapshot, exchange, has_params, params)
+}
+
+/// The route of the request.
+fn find_route<'s>(
     snapshot: &'s Snapshot,
     exchange: &mut Exchange,
     has_params: bool,
+    params: &mut Params,
 ) -> Result<&'s Route, Fault> {
     let method = exchange.request.method;
     if matches!(method, Method::Connect | Method::Trace) {
         return Err(Fault::MethodRefused(method));
     }
-    let params = &mut *worker.params.borrow_mut();
     let lookup = Lookup {
         method,
         method_text: exchange.request.method_text(),
@@ -181,16 +195,34 @@ fn find_place(
     }
 }
 
-/// Refuses a body that says it is too large before anything is sent; bounds one that says nothing.
-fn limit_body(exchange: &Exchange, client: &mut ClientConnection) -> Result<(), Fault> {
-    if let Some(limit) = exchange.plan.body_limit {
-        client.reader.body_limit = limit;
+/// Most bytes that the body may have. One that says it is larger is refused before anything is sent.
+pub fn body_limit(exchange: &Exchange, listener: &Listener) -> Result<u64, Fault> {
+    let limit = exchange.plan.body_limit.unwrap_or(listener.body_limit);
+    match exchange.request.framing {
+        Framing::Length(length) if length > limit => Err(Fault::BodyTooLarge(limit)),
+        _ => Ok(limit),
     }
-    let limit = client.reader.body_limit;
-    match client.reader.incoming.remaining() {
-        Some(length) if length > limit => Err(Fault::BodyTooLarge(limit)),
-        _ => Ok(()),
+}
+
+/// The answer that sends the client elsewhere.
+pub fn redirect(exchange: &Exchange, status: u16, location: &Template) -> Answer {
+    Answer::empty(status, "redirect").with("Location", exchange.render(location))
+}
+
+/// Makes the answer of a route, or of its policies, the response of the exchange; gives its body.
+pub fn answer(route: &Route, exchange: &mut Exchange, answer: &Answer) -> Arc<[u8]> {
+    let body = response::respond(exchange, answer);
+    policies::response(&route.policies, exchange);
+    body
+}
+
+/// Makes a fault the response of the exchange; gives its body.
+pub fn answer_fault(snapshot: &Snapshot, exchange: &mut Exchange, fault: &Fault) -> Arc<[u8]> {
+    let body = response::respond_fault(exchange, fault);
+    if let Some(route) = exchange.record.route.and_then(|place| snapshot.route(place)) {
+        policies::response(&route.policies, exchange);
     }
+    body
 }
 
 /// Answers without asking a service.
@@ -198,10 +230,9 @@ async fn answer_here(
     route: &Route,
     exchange: &mut Exchange,
     client: &mut ClientConnection,
-    answer: &Answer,
+    told: &Answer,
 ) -> Result<(), Fault> {
-    let body = response::respond(exchange, answer);
-    policies::response(&route.policies, exchange);
+    let body = answer(route, exchange, told);
     send(exchange, client, &body).await
 }
 
@@ -228,10 +259,7 @@ async fn fail(view: &View, exchange: &mut Exchange, client: &mut ClientConnectio
         client.responder.cut();
         exchange.record.reason = fault.facts().code;
     } else {
-        let body = response::respond_fault(exchange, &fault);
-        if let Some(route) = exchange.record.route.and_then(|place| view.snapshot.route(place)) {
-            policies::response(&route.policies, exchange);
-        }
+        let body = answer_fault(&view.snapshot, exchange, &fault);
         // A second fault while telling the first means that the client is gone.
         if send(exchange, client, &body).await.is_err() {
             client.responder.cut();

@@ -34,6 +34,7 @@ pub async fn serve(listener: TcpListener, control: Arc<Control>) {
         .route("/tidegate.schema.json", get(pages::schema))
         .route("/api/v1/status", get(pages::status))
         .route("/api/v1/reload", post(pages::reload))
+        .route("/api/v1/explain", post(pages::explain))
         .layer(middleware::from_fn(guard))
         .with_state(control);
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::control::{Control, Refused, Reloaded};
+use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
 use crate::observe::page::{self, PageInput, RouteEntry, TargetReading};
@@ -162,6 +163,18 @@ pub(super) async fn reload_and_tell(control: &Arc<Control>) -> Result<Reloaded, 
         }
     }
     outcome
+}
+
+/// What would become of a request: a question as JSON, its explanation as JSON.
+pub(super) async fn explain(State(control): Shared, body: String) -> Response {
+    let question: Question = match serde_json::from_str(&body) {
+        Ok(question) => question,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, "question_unclear", &error.to_string()),
+    };
+    match explain::explain(&control.gateway.live.snapshot(), &question) {
+        Ok(told) => json_response(StatusCode::OK, &json!(told)),
+        Err(unclear) => problem(StatusCode::BAD_REQUEST, "question_unclear", &unclear.to_string()),
+    }
 }
 
 fn json_response(status: StatusCode, body: &Value) -> Response {

@@ -9,6 +9,7 @@ pub mod config_show;
 pub mod demo;
 pub mod explain;
 pub mod init;
+pub mod output;
 pub mod reload;
 pub mod run;
 pub mod schema;

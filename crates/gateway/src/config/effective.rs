@@ -4,7 +4,7 @@
 //! YAML can be loaded again and means the same. Secrets and what `${...}` brought are shown as written or as `***`.
 
 use super::load::Loaded;
-use super::node::{Kind, Node};
+use super::node::{Form, Kind, Node, Scalar};
 use super::place::{Files, Span};
 use super::read::{inherited, long_form};
 use serde::Serialize;
@@ -131,7 +131,10 @@ impl Walk<'_> {
                     items.into_iter().enumerate().map(|(i, value)| self.value(value, inner(i))).collect(),
                 )
             }
-            leaf => Effective::Leaf(leaf, self.origin(node.map(|node| node.span))),
+            leaf => {
+                let shown = node.and_then(without_variables).unwrap_or(leaf);
+                Effective::Leaf(shown, self.origin(node.map(|node| node.span)))
+            }
         }
     }
 
@@ -193,6 +196,16 @@ impl Walk<'_> {
             }
         }
         map(walked)
+    }
+}
+
+/// What is shown in the place of what `${...}` brought, which may be a secret; none where it brought nothing.
+fn without_variables(node: &Node) -> Option<Value> {
+    match &node.kind {
+        Kind::Scalar(Scalar { form: Form::Replaced(written), .. }) => Some(written.as_str().into()),
+        // A text made of a whole tree, as the body that `json` gives.
+        _ if node.has_variables() => Some("***".into()),
+        _ => None,
     }
 }
 

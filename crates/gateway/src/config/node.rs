@@ -108,6 +108,15 @@ impl Node {
         }
     }
 
+    /// Whether `${...}` brought any part of it.
+    pub fn has_variables(&self) -> bool {
+        match &self.kind {
+            Kind::Scalar(scalar) => matches!(scalar.form, Form::Replaced(_)),
+            Kind::List(items) => items.iter().any(Self::has_variables),
+            Kind::Map(entries) => entries.iter().any(|entry| entry.value.has_variables()),
+        }
+    }
+
     /// Whether nothing was written, as in `key:`.
     pub fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.value() == Value::Null)

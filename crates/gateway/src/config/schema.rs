@@ -107,8 +107,11 @@ fn finish(schema: &mut Value) {
             }
             if let Some(Value::String(description)) = object.get_mut("description") {
                 // Comments are broken into lines for the width of the source, paragraphs are meant.
-                let paragraphs: Vec<_> =
-                    description.split("\n\n").map(|text| text.replace('\n', " ")).collect();
+                let joined = |text: &str| {
+                    // Code stays as it is.
+                    if text.starts_with("```") { text.to_owned() } else { text.replace('\n', " ") }
+                };
+                let paragraphs: Vec<_> = description.split("\n\n").map(joined).collect();
                 *description = paragraphs.join("\n\n");
             }
             if object.get("properties").is_some_and(Value::is_object)

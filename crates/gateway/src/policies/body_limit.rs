@@ -4,7 +4,7 @@
 //! as well as one that says its length.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Policy, Settings};
 use crate::config::{Diagnostics, Spanned};
@@ -20,7 +20,7 @@ use crate::values::{OrOff, Size};
 /// ```yaml
 /// body_limit: 1MiB
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct BodyLimit(OrOff<Size>);
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use http1::{Fields, names};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Policy, Settings};
 use crate::config::{Diagnostics, Method, OneOrMany, Spanned, codes};
@@ -33,7 +33,7 @@ use crate::values::{Duration, HeaderName, OriginPattern};
 ///   credentials: true
 ///   max_age: 1h
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct Cors {
     /// Origins whose pages may read answers, written as browsers send them: `https://app.example.com`; all below a host:
     /// `https://*.example.com` (not `example.com` itself); any port: `http://localhost:*`; every origin: `*`. Compared as

@@ -5,7 +5,7 @@
 
 use http1::{Fields, NameBuf};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Policy, Settings};
 use crate::config::{Diagnostics, OneOrMany, Pairs, Span, Spanned, codes};
@@ -35,7 +35,7 @@ use crate::values::{HeaderName, HeaderPattern, Part, Template};
 ///     default: { Cache-Control: no-store }
 ///     remove: Server
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct Headers {
     /// Changes to the request, before the service gets it. The gateway's other policies have seen it as it came.
     #[serde(default)]
@@ -47,7 +47,7 @@ pub struct Headers {
 }
 
 /// Changes to the headers of one side.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 #[schemars(rename = "HeaderChanges")]
 struct Changes {

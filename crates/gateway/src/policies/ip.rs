@@ -3,7 +3,7 @@
 //! The address is the client's as `http::trust` found it: the peer's, or what trusted proxies said.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
@@ -18,7 +18,7 @@ use crate::values::Cidr;
 /// ```yaml
 /// ip: { allow: [10.0.0.0/8, "2001:db8::/32"], deny: [10.0.66.0/24] }
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct Ip {
     /// Networks, or single addresses, that may pass; all others get 403. Default: every address may pass that `deny`
     /// does not name.

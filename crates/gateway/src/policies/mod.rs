@@ -11,9 +11,11 @@ pub mod rewrite;
 pub mod timeout;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode_key};
+use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
 
 /// All policies, in the order of running.
@@ -36,11 +38,42 @@ pub static LIST: &[Kind] = &[
 
 /// The schemas of all policies by name, for [`crate::config::schema`].
 pub fn schemas(generator: &mut SchemaGenerator) -> Vec<(String, Schema)> {
-    LIST.iter().map(|kind| (kind.name.to_owned(), (kind.schema)(generator))).collect()
+    LIST.iter().map(|kind| (kind.name.to_owned(), schema_of(kind, generator))).collect()
+}
+
+/// The schema of a policy's settings, with the `mode` that every policy that refuses knows.
+fn schema_of(kind: &Kind, generator: &mut SchemaGenerator) -> Schema {
+    let mut schema = (kind.schema)(generator);
+    let properties = schema.get_mut("properties").and_then(|properties| properties.as_object_mut());
+    if let Some(properties) = properties.filter(|_| kind.refuses) {
+        let mode = serde_json::json!({
+            "enum": ["enforce", "shadow"],
+            "default": "enforce",
+            "description": "`shadow` decides, counts and logs what it would refuse, and lets it pass.",
+        });
+        properties.insert("mode".into(), mode);
+    }
+    schema
+}
+
+/// The settings of a policy with its defaults filled in, for [`crate::config::effective`]. None when that would show
+/// what `${...}` brought, which may be a secret: then they are shown as written.
+pub fn shown(name: &str, settings: &Node) -> Option<Value> {
+    let kind = LIST.iter().find(|kind| kind.name == name)?;
+    let (own, mode) = if kind.refuses { without_mode(settings) } else { (settings.clone(), None) };
+    if settings.has_variables() {
+        return None;
+    }
+    let mut shown = (kind.shown)(&own)?;
+    if let (Some(shown), true) = (shown.as_object_mut(), kind.refuses) {
+        let mode = mode.as_ref().and_then(Node::text).unwrap_or("enforce");
+        shown.insert("mode".into(), mode.into());
+    }
+    Some(shown)
 }
 
 /// What a user writes for a policy. Its doc comments are the manual and the schema.
-pub trait Settings: DeserializeOwned + JsonSchema {
+pub trait Settings: DeserializeOwned + Serialize + JsonSchema {
     /// Its key in the configuration, its name in metrics and logs.
     const NAME: &'static str;
     /// Whether it may refuse a request, and so knows `mode: shadow`.
@@ -80,6 +113,7 @@ pub struct Kind {
     pub takes_preflights: bool,
     /// The schema of its settings.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
+    shown: fn(&Node) -> Option<Value>,
     compile: Compile,
 }
 
@@ -90,6 +124,10 @@ const fn kind<S: Settings>() -> Kind {
         every_answer: S::EVERY_ANSWER,
         takes_preflights: S::TAKES_PREFLIGHTS,
         schema: |generator| S::json_schema(generator),
+        shown: |node| {
+            let settings = decode::<S>(node, &mut Diagnostics::default())?;
+            serde_json::to_value(settings).ok()
+        },
         compile: |key, node, faults| {
             let before = faults.errors();
             let settings = decode_key::<S>(key, node, faults)?;

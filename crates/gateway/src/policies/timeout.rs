@@ -3,7 +3,7 @@
 //! Only writes the time into the plan: the road keeps it, whatever the exchange is waiting for.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
@@ -19,7 +19,7 @@ use crate::values::{Duration, OrOff};
 /// ```yaml
 /// timeout: 5s
 /// ```
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Timeout(Spanned<OrOff<Duration>>);
 

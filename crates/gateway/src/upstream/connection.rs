@@ -32,18 +32,18 @@ impl Connection {
         address: SocketAddr,
         within: Duration,
         timers: &Rc<Timers>,
-    ) -> Result<Connection, Fault> {
+    ) -> Result<Box<Connection>, Fault> {
         let stream = match tokio::time::timeout(within, TcpStream::connect(address)).await {
             Ok(connected) => connected.map_err(|error| connect_fault(&error))?,
             Err(_) => return Err(Fault::ConnectTimeout),
         };
         let socket = Rc::new(Socket::new(stream, timers));
-        Ok(Connection {
+        Ok(Box::new(Connection {
             incoming: Incoming::new(socket),
             parser: ResponseParser::new(),
             reused: false,
             heard: false,
-        })
+        }))
     }
 
     /// Receives the next head of an answer, interim or final. The caller has armed the read timer.

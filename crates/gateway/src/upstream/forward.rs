@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -72,7 +72,8 @@ enum Upload {
 
 /// A connection and whose it is.
 struct Aimed {
-    connection: Connection,
+    // Boxed, because it is handed from hand to hand.
+    connection: Box<Connection>,
     endpoint: Rc<LocalEndpoint>,
     _in_flight: InFlight,
 }
@@ -177,7 +178,7 @@ impl Forward<'_> {
         let framing = exchange.request.framing;
         let up = self.upload(&mut client.reader, &client.limits, &socket, out, framing, &upload);
         let down = self.download(exchange, &mut client.responder, &mut connection, &upload, &answered);
-        let ended = race(up, down, &answered, &client.total).await;
+        let ended = race(pin!(up), pin!(down), &answered, &client.total).await;
         client.total.disarm();
         let outcome = match ended {
             Ok(true) => {
@@ -201,7 +202,13 @@ impl Forward<'_> {
     }
 
     /// Keeps the connection for the next exchange if nothing is left on it from this one.
-    fn rest(&self, exchange: &Exchange, connection: Connection, endpoint: &LocalEndpoint, upload: Upload) {
+    fn rest(
+        &self,
+        exchange: &Exchange,
+        connection: Box<Connection>,
+        endpoint: &LocalEndpoint,
+        upload: Upload,
+    ) {
         let (Some(sent), Some(answered)) = (exchange.record.sent, exchange.record.answered) else { return };
         endpoint.learn(answered.saturating_sub(sent));
         let clean = upload == Upload::Complete
@@ -371,12 +378,11 @@ fn trailers<'r>(reader: &'r mut ClientReader, trust: &Trust) -> &'r Fields {
 /// Runs both directions until the answer is out, the client is at fault, or the route's time is over before the
 /// head of the answer is there.
 async fn race<T>(
-    upload: impl Future<Output = Fault>,
-    download: impl Future<Output = Result<T, Fault>>,
+    mut upload: Pin<&mut impl Future<Output = Fault>>,
+    mut download: Pin<&mut impl Future<Output = Result<T, Fault>>>,
     answered: &Cell<bool>,
     total: &crate::http::timer::Timer,
 ) -> Result<T, Fault> {
-    let (mut upload, mut download) = (pin!(upload), pin!(download));
     poll_fn(|cx| {
         if let Poll::Ready(fault) = upload.as_mut().poll(cx) {
             return Poll::Ready(Err(fault));

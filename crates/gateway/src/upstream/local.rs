@@ -41,7 +41,7 @@ pub struct LocalEndpoint {
 }
 
 struct Idle {
-    connection: Connection,
+    connection: Box<Connection>,
     until: u32,
 }
 
@@ -158,7 +158,7 @@ impl LocalEndpoint {
     }
 
     /// A connection that rests and is still good. One that stirred while it rested is closed or confused.
-    pub fn take_idle(&self, ask_kernel: bool) -> Option<Connection> {
+    pub fn take_idle(&self, ask_kernel: bool) -> Option<Box<Connection>> {
         let mut cx = Context::from_waker(Waker::noop());
         loop {
             let idle = self.idle.borrow_mut().pop()?;
@@ -170,7 +170,7 @@ impl LocalEndpoint {
     }
 
     /// Lets a connection rest for the next exchange.
-    pub fn put_idle(&self, mut connection: Connection, rest: Duration, most: usize) {
+    pub fn put_idle(&self, mut connection: Box<Connection>, rest: Duration, most: usize) {
         let mut idle = self.idle.borrow_mut();
         if self.retired.get() || rest.is_zero() || idle.len() >= most {
             return;

@@ -12,6 +12,19 @@
 
 mod setup;
 
+mod admin {
+    mod agreement;
+    mod explain;
+}
+mod cli {
+    mod check;
+    mod completions;
+    mod config_show;
+    mod explain;
+    mod init;
+    mod schema;
+    mod version;
+}
 mod http {
     mod framing;
     mod limits;

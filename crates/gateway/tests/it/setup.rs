@@ -79,3 +79,36 @@ routes:
         app = origin.url()
     )
 }
+
+/// What a command said and how it ended.
+pub(crate) struct Told {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Told {
+    /// What it wrote to stdout, as JSON.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        match serde_json::from_str(&self.stdout) {
+            Ok(value) => value,
+            Err(error) => panic!("{error} in {:?} ({})", self.stdout, self.stderr),
+        }
+    }
+}
+
+/// Runs `tidegate` with these words in a folder.
+pub(crate) fn tidegate(folder: &std::path::Path, words: &[&str]) -> Told {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let output = command.current_dir(folder).args(words).env_remove("NO_COLOR").output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Told { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A folder with this text as its `gateway.yaml`.
+pub(crate) fn folder_with(yaml: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.yaml"), yaml).unwrap();
+    folder
+}

@@ -9,7 +9,7 @@ mod path;
 mod query;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Policy, Settings};
 use crate::config::{Diagnostics, OneOrMany, Pairs, Regex, Spanned, codes};
@@ -44,28 +44,41 @@ pub enum Rewrite {
     Map(Box<Changes>),
 }
 
+impl Serialize for Rewrite {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Rewrite::Text(path) => path.serialize(serializer),
+            Rewrite::Map(changes) => changes.serialize(serializer),
+        }
+    }
+}
+
 /// What a rewrite changes.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 #[schemars(rename = "RewriteChanges")]
 pub struct Changes {
     /// The whole new path, such as `/users/{path.id}`. Not together with `strip_prefix`, `regex` or `add_prefix`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<Spanned<Template>>,
     /// Whole segments that are taken from the beginning of the path, the first of a list that is there: `/api` is taken
     /// from `/api` and `/api/x`, never from `/apis`. Another path stays as it is.
     strip_prefix: OneOrMany<Spanned<String>>,
     /// Every match of a regular expression in the path, after `strip_prefix`, is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
     regex: Option<Replacement>,
     /// Segments that are put before the path, after all else, such as `/v2` or `/tenants/{header.x-tenant}`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     add_prefix: Option<Spanned<Template>>,
     /// The `Host` that the service gets, with its port where it has one. It holds instead of the `host` of the service.
+    #[serde(skip_serializing_if = "Option::is_none")]
     host: Option<Spanned<Template>>,
     /// Changes to the query.
     query: QueryChanges,
 }
 
 /// A regular expression and what its matches become.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct Replacement {
     /// The expression, in the syntax of the Rust crate `regex`; it matches anywhere unless it says `^` and `$`.
     r#match: Regex,
@@ -75,7 +88,7 @@ pub struct Replacement {
 
 /// Changes to the query: first `remove`, then `set`, then `add`. Names and values are written plain; the gateway encodes
 /// them.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct QueryChanges {
     /// Parameters that stand there once afterwards. One whose value is nothing but sources without text is left out.
