@@ -7,7 +7,7 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use http1::{Fields, Framing, Method};
 
@@ -51,7 +51,8 @@ pub async fn serve(
     may_stay: bool,
 ) -> Next {
     let view = worker.view();
-    (exchange.record.started, exchange.record.started_at) = (Instant::now(), SystemTime::now());
+    let now = Instant::now();
+    (exchange.record.started, exchange.record.started_at) = (now, worker.wall_clock(now));
     let received = client.reader.head(&client.limits, &mut exchange.request).await;
     let _in_flight = worker.observer.begin();
     let keep_alive = may_stay && exchange.request.keep_alive && received == Ok(true);
@@ -322,13 +323,15 @@ fn tell(
 /// What is left to do for an exchange that panicked.
 pub async fn after_panic(
     worker: &Worker,
-    listener: &Listener,
+    listener: &str,
     exchange: &mut Exchange,
     client: &mut ClientConnection,
 ) -> Next {
     let view = worker.view();
     client.responder.keep_alive = false;
     fail(&view, exchange, client, Fault::Panic).await;
-    tell(worker, &view.snapshot, listener, exchange, client);
+    if let Some(listener) = view.snapshot.listener(listener) {
+        tell(worker, &view.snapshot, listener, exchange, client);
+    }
     Next::Close
 }

@@ -4,20 +4,22 @@ use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::net::TcpStream;
 
-use crate::exchange::Client;
+use crate::exchange::{Client, Exchange};
 use crate::http::buffer::SIZE;
-use crate::http::client::{ClientConnection, ClientReader};
+use crate::http::client::{ClientConnection, ClientLimits, ClientReader};
 use crate::http::responder::Responder;
 use crate::http::socket::Socket;
 use crate::serve::{self, Next};
 use crate::snapshot::Listener;
 use crate::snapshot::worker::Worker;
 
+/// A pause between two exchanges after which a connection counts as resting.
+const PAUSE: Duration = Duration::from_millis(500);
 /// After the last answer the client's unread bytes are thrown away for so long, so that it can read the answer
 /// before it learns that the connection is gone (RFC 9112 section 9.6).
 const LINGER_TIME: Duration = Duration::from_secs(2);
@@ -28,7 +30,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer: SocketAddr) {
     let Ok(local) = stream.local_addr() else { return };
     let socket = Rc::new(Socket::new(stream, &worker.timers));
-    let mut view = worker.view();
+    let view = worker.view();
     let Some(settings) = view.snapshot.listener(&listener) else { return };
     let who = Client { peer, local, ip: peer.ip(), trusted: false, https: false };
     let mut client = ClientConnection {
@@ -38,57 +40,74 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
         total: worker.timers.timer(),
     };
     let mut bounds = Bounds::new(&worker, settings);
-    loop {
-        // A resting connection does not keep an old snapshot alive.
-        drop(view);
-        if !wait(&worker, &mut client).await {
-            return;
-        }
-        // Settings may have changed with a reload; the connections of a listener that is gone end.
-        view = worker.view();
-        let Some(settings) = view.snapshot.listener(&listener) else { return };
-        if !Arc::ptr_eq(&client.limits, &settings.limits) {
-            client.limits = settings.limits.clone();
-        }
-        let may_stay = bounds.may_stay(&worker);
-        if one(&worker, settings, &mut client, who, may_stay).await == Next::Close {
+    // A resting connection keeps no old snapshot alive.
+    drop(view);
+    while wait(&worker, &mut client, client_rest).await {
+        let mut exchange = worker.take_exchange();
+        // On the heap, so that a resting connection does not carry the room of a running exchange.
+        let burst = Box::pin(burst(&worker, &listener, &mut client, &mut exchange, who, &mut bounds));
+        let next = AssertUnwindSafe(burst).catch_unwind().await;
+        let next = match next {
+            Ok(next) => next,
+            Err(_) => serve::after_panic(&worker, &listener, &mut exchange, &mut client).await,
+        };
+        worker.give_exchange(exchange);
+        if next == Next::Close {
             linger(&mut client).await;
             return;
         }
     }
 }
 
-/// One exchange. A panic in it costs this connection, nothing else.
-async fn one(
+/// Exchanges in close succession, until the client rests. A panic in one costs this connection, nothing else.
+async fn burst(
     worker: &Worker,
-    listener: &Listener,
+    listener: &str,
     client: &mut ClientConnection,
+    exchange: &mut Exchange,
     who: Client,
-    may_stay: bool,
+    bounds: &mut Bounds,
 ) -> Next {
-    let mut exchange = worker.take_exchange();
-    exchange.clear();
-    exchange.client = who;
-    // On the heap, so that a resting connection does not carry the room of a running exchange.
-    let served = Box::pin(serve::serve(worker, listener, &mut exchange, client, may_stay));
-    let next = match AssertUnwindSafe(served).catch_unwind().await {
-        Ok(next) => next,
-        Err(_) => serve::after_panic(worker, listener, &mut exchange, client).await,
-    };
-    worker.give_exchange(exchange);
-    client.responder.release();
-    next
+    loop {
+        // Settings may have changed with a reload; the connections of a listener that is gone end.
+        let view = worker.view();
+        let Some(settings) = view.snapshot.listener(listener) else { return Next::Close };
+        if !Arc::ptr_eq(&client.limits, &settings.limits) {
+            client.limits = settings.limits.clone();
+        }
+        exchange.clear();
+        exchange.client = who;
+        let may_stay = bounds.may_stay(worker);
+        let next = serve::serve(worker, settings, exchange, client, may_stay).await;
+        client.responder.release();
+        drop(view);
+        if next == Next::Close {
+            return Next::Close;
+        }
+        if !wait(worker, client, |limits| limits.keep_alive.min(PAUSE)).await {
+            // While the gateway drains, this was the time drawn for the connection to close.
+            return if worker.live.draining().is_some() { Next::Close } else { Next::KeepAlive };
+        }
+    }
 }
 
-/// Waits for the next request; false when there will be none.
-async fn wait(worker: &Worker, client: &mut ClientConnection) -> bool {
-    let rest = client.limits.keep_alive;
+fn client_rest(limits: &ClientLimits) -> Duration {
+    limits.keep_alive
+}
+
+/// Waits for the next request; false when none has come in time.
+async fn wait(
+    worker: &Worker,
+    client: &mut ClientConnection,
+    rest: impl Fn(&ClientLimits) -> Duration,
+) -> bool {
+    let rest = rest(&client.limits);
     client.reader.wait(rest, || worker.closing_time()).await
 }
 
 /// How long a connection may live.
 struct Bounds {
-    until: Instant,
+    until: u32,
     left: u32,
 }
 
@@ -102,14 +121,13 @@ impl Bounds {
         let age =
             Duration::from_millis(jitter(u64::try_from(limits.max_age.as_millis()).unwrap_or(u64::MAX)));
         let left = u32::try_from(jitter(u64::from(limits.max_requests))).unwrap_or(u32::MAX);
-        let now = Instant::now();
-        Bounds { until: now.checked_add(age).unwrap_or(now), left }
+        Bounds { until: worker.timers.after(age), left }
     }
 
     /// Counts one exchange; false when the connection is to end after it.
     fn may_stay(&mut self, worker: &Worker) -> bool {
         self.left = self.left.saturating_sub(1);
-        self.left > 0 && worker.live.draining().is_none() && Instant::now() < self.until
+        self.left > 0 && worker.live.draining().is_none() && worker.timers.now() < self.until
     }
 }
 

@@ -94,7 +94,7 @@ async fn tick(worker: Rc<Worker>) {
     loop {
         interval.tick().await;
         ticks = ticks.wrapping_add(1);
-        worker.timers.tick();
+        worker.tick();
         if ticks.is_multiple_of(TELL_TICKS) {
             worker.observer.tick();
         }

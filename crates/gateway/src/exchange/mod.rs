@@ -50,6 +50,8 @@ pub struct Exchange {
     pub trace: Trace,
     /// The decisions and times of this exchange.
     pub record: Record,
+    /// Memory for whoever puts a value together.
+    pub scratch: Vec<u8>,
     /// True in `explain`: policies decide and change nothing that outlives the exchange.
     pub rehearsal: bool,
 }
@@ -118,6 +120,7 @@ impl Default for Exchange {
             id: RequestId::default(),
             trace: Trace::default(),
             record: Record::default(),
+            scratch: Vec::new(),
             rehearsal: false,
         }
     }
@@ -135,7 +138,7 @@ impl Exchange {
         self.captures.clear();
         self.plan = Plan::default();
         self.reader.clear();
-        self.record = Record::default();
+        self.record.clear();
     }
 
     /// The path the service gets.

@@ -60,14 +60,21 @@ pub struct Record {
 
 impl Default for Record {
     fn default() -> Self {
+        Record::at(Instant::now(), SystemTime::now(), Vec::new())
+    }
+}
+
+impl Record {
+    /// An empty record of an exchange that started then; `target` is memory to use again.
+    fn at(started: Instant, started_at: SystemTime, target: Vec<u8>) -> Record {
         Record {
-            started: Instant::now(),
-            started_at: SystemTime::now(),
+            started,
+            started_at,
             method: Method::Get,
             route: None,
             service: None,
             endpoint: None,
-            target: Vec::new(),
+            target,
             tries: 0,
             reused: false,
             sent: None,
@@ -85,9 +92,14 @@ impl Default for Record {
             upgraded: false,
         }
     }
-}
 
-impl Record {
+    /// Forgets everything but the time, which costs a look at the clock to know.
+    pub fn clear(&mut self) {
+        let mut target = std::mem::take(&mut self.target);
+        target.clear();
+        *self = Record::at(self.started, self.started_at, target);
+    }
+
     /// Time since the exchange started.
     pub fn elapsed(&self) -> Duration {
         self.started.elapsed()

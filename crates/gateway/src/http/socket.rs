@@ -3,17 +3,16 @@
 //! Takes a tokio stream; gives polls and small futures that end in `TimedOut` when a direction made no progress by
 //! its deadline. Never buffers.
 
-use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::buffer::Buffer;
@@ -22,9 +21,12 @@ use super::timer::{Timer, Timers};
 /// Progress that counts when a peer reads slowly: a peer that takes less in a whole write deadline is let go.
 const WRITE_PROGRESS: usize = 16 * 1024;
 
-/// One connection. The halves of an exchange share it by reference: no borrow of the stream outlives a poll.
+/// One connection, shared by reference by the halves of an exchange.
+///
+/// Reads and writes are system calls of their own: those of the C library are points where a thread may be cancelled,
+/// which costs 2 % of an exchange once a process has several threads.
 pub struct Socket {
-    stream: RefCell<TcpStream>,
+    stream: TcpStream,
     /// Deadline of whoever waits for bytes.
     pub read_timer: Timer,
     write_timer: Timer,
@@ -35,7 +37,7 @@ impl Socket {
     pub fn new(stream: TcpStream, timers: &Rc<Timers>) -> Socket {
         // Fails only on a socket that is already dead, which the first read will say.
         let _ = stream.set_nodelay(true);
-        Socket { stream: RefCell::new(stream), read_timer: timers.timer(), write_timer: timers.timer() }
+        Socket { stream, read_timer: timers.timer(), write_timer: timers.timer() }
     }
 
     /// Reads into the buffer, which may hold `most` waiting bytes; 0 is the end of the stream.
@@ -49,17 +51,39 @@ impl Socket {
         if spare.is_empty() {
             return Poll::Ready(Err(Buffer::overflow()));
         }
-        let mut room = ReadBuf::new(spare);
-        let polled = Pin::new(&mut *self.stream.borrow_mut()).poll_read(cx, &mut room);
-        match polled {
-            Poll::Ready(Ok(())) => {
-                let count = room.filled().len();
+        loop {
+            ready!(self.poll_readable(cx))?;
+            let wanted = spare.len();
+            let receive = || Ok(rustix::net::recv(&self.stream, &mut *spare, RecvFlags::empty())?.0);
+            let received = self.attempt(Interest::READABLE, wanted, receive);
+            if let Some(count) = received? {
                 buffer.advance(count);
-                Poll::Ready(Ok(count))
+                return Poll::Ready(Ok(count));
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending if self.read_timer.expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// One system call on a stream that is said to be ready; `None` when it was not. Fewer bytes than wanted mean that
+    /// the kernel has no more, which tokio takes note of when it is told "would block": that saves the call that would
+    /// only say so.
+    fn attempt(
+        &self,
+        interest: Interest,
+        wanted: usize,
+        call: impl FnOnce() -> io::Result<usize>,
+    ) -> io::Result<Option<usize>> {
+        let mut moved = None;
+        let tried = self.stream.try_io(interest, || {
+            let count = call()?;
+            moved = Some(count);
+            if count > 0 && count < wanted { Err(ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        });
+        match tried {
+            _ if moved.is_some() => Ok(moved),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
+            Err(error) => Err(error),
+            Ok(()) => Ok(None),
         }
     }
 
@@ -70,8 +94,8 @@ impl Socket {
 
     /// Ready when bytes, or the end of the stream, can be read.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.stream.borrow().poll_read_ready(cx) {
-            Poll::Pending if self.read_timer.expired(cx) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+        match self.stream.poll_read_ready(cx) {
+            Poll::Pending if self.read_timer.expired(cx) => Poll::Ready(Err(ErrorKind::TimedOut.into())),
             polled => polled,
         }
     }
@@ -84,12 +108,11 @@ impl Socket {
     /// Whether the peer has sent something, or gone, while nobody was reading. With `ask_kernel` false this knows
     /// what the last look at epoll knew and costs nothing; with true it is one more system call.
     pub fn stirred(&self, cx: &mut Context<'_>, ask_kernel: bool) -> bool {
-        let stream = self.stream.borrow();
-        if stream.poll_read_ready(cx).is_ready() {
+        if self.stream.poll_read_ready(cx).is_ready() {
             return true;
         }
-        let mut byte = [std::mem::MaybeUninit::uninit()];
-        ask_kernel && SockRef::from(&*stream).peek(&mut byte).is_ok()
+        let mut byte = [0];
+        ask_kernel && rustix::net::recv(&self.stream, &mut byte[..], RecvFlags::PEEK).is_ok()
     }
 
     /// Writes all of the pieces in order, or fails. `stall` bounds the time in which the peer takes less than
@@ -107,7 +130,7 @@ impl Socket {
                             self.write_timer.arm(stall);
                         }
                         if self.write_timer.expired(cx) {
-                            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                            return Poll::Ready(Err(ErrorKind::TimedOut.into()));
                         }
                         return Poll::Pending;
                     }
@@ -140,22 +163,29 @@ impl Socket {
                 used += 1;
             }
         }
-        let mut stream = self.stream.borrow_mut();
-        let stream = Pin::new(&mut *stream);
-        let count = match used {
-            1 => ready!(stream.poll_write(cx, only))?,
-            _ => ready!(stream.poll_write_vectored(cx, slices.get(..used).unwrap_or_default()))?,
-        };
-        if count == 0 { Poll::Ready(Err(io::ErrorKind::WriteZero.into())) } else { Poll::Ready(Ok(count)) }
+        let slices = slices.get(..used).unwrap_or_default();
+        let wanted = slices.iter().map(|slice| slice.len()).sum();
+        loop {
+            ready!(self.stream.poll_write_ready(cx))?;
+            let sent = self.attempt(Interest::WRITABLE, wanted, || match slices {
+                [_] => Ok(rustix::net::send(&self.stream, only, SendFlags::NOSIGNAL)?),
+                _ => Ok(rustix::io::writev(&self.stream, slices)?),
+            });
+            match sent? {
+                Some(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
+                Some(count) => return Poll::Ready(Ok(count)),
+                None => {}
+            }
+        }
     }
 
     /// Tells the peer that nothing more will be sent.
     pub fn finish(&self) {
-        let _ = SockRef::from(&*self.stream.borrow()).shutdown(Shutdown::Write);
+        let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
     }
 
     /// Makes the close that follows a reset, so that nobody takes a cut answer for a whole one.
     pub fn reset_on_close(&self) {
-        let _ = SockRef::from(&*self.stream.borrow()).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 }

@@ -67,6 +67,12 @@ impl Timers {
         self.now.get()
     }
 
+    /// The time of the clock at which so much will have passed.
+    pub fn after(&self, time: Duration) -> u32 {
+        let millis = u32::try_from(time.as_millis()).unwrap_or(NEVER);
+        self.now.get().saturating_add(millis).min(NEVER - 1)
+    }
+
     /// A new, disarmed timer.
     pub fn timer(self: &Rc<Self>) -> Timer {
         let mut slots = self.slots.borrow_mut();

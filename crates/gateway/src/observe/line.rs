@@ -17,6 +17,7 @@ use super::redact::{Redaction, referer};
 use super::totals::blame_of;
 use super::{Labels, status_of};
 use crate::exchange::Exchange;
+use crate::values::push_ip;
 
 /// Longest line in bytes, its end included.
 pub const MOST_LINE: usize = 8 * 1024;
@@ -83,11 +84,11 @@ impl LineWriter {
         escape::hex(out, (exchange.trace.trace_id >> 64) as u64);
         escape::hex(out, exchange.trace.trace_id as u64);
         out.extend_from_slice(b"\",\"client\":\"");
-        address(out, exchange.client.ip);
+        push_ip(out, exchange.client.ip);
         let peer = exchange.client.peer.ip().to_canonical();
         if exchange.client.ip != peer {
             out.extend_from_slice(b"\",\"peer\":\"");
-            address(out, peer);
+            push_ip(out, peer);
         }
         out.extend_from_slice(b"\",\"method\":");
         escape::json(out, method(exchange), most::METHOD);
@@ -161,7 +162,7 @@ impl LineWriter {
     /// then `"route" endpoint milliseconds reason request_id`.
     pub fn write_text(&mut self, out: &mut Vec<u8>, exchange: &Exchange, labels: &Labels<'_>) {
         let record = &exchange.record;
-        address(out, exchange.client.ip);
+        push_ip(out, exchange.client.ip);
         out.extend_from_slice(b" - - [");
         out.extend_from_slice(self.clock.stamp(record.started_at).common);
         out.extend_from_slice(b" +0000] \"");
@@ -264,25 +265,9 @@ fn fraction(out: &mut Vec<u8>, thousandths: u32) {
     out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
 }
 
-fn address(out: &mut Vec<u8>, ip: IpAddr) {
-    match ip {
-        IpAddr::V4(ip) => {
-            let [a, b, c, d] = ip.octets();
-            let mut digits = itoa::Buffer::new();
-            out.extend_from_slice(digits.format(a).as_bytes());
-            for octet in [b, c, d] {
-                out.push(b'.');
-                out.extend_from_slice(digits.format(octet).as_bytes());
-            }
-        }
-        // Writing into a vector cannot fail.
-        IpAddr::V6(ip) => _ = write!(out, "{ip}"),
-    }
-}
-
 fn socket(out: &mut Vec<u8>, address_and_port: SocketAddr) {
     match address_and_port {
-        SocketAddr::V4(v4) => address(out, IpAddr::V4(*v4.ip())),
+        SocketAddr::V4(v4) => push_ip(out, IpAddr::V4(*v4.ip())),
         SocketAddr::V6(v6) => _ = write!(out, "[{}]", v6.ip()),
     }
     number(out, b":", u64::from(address_and_port.port()));

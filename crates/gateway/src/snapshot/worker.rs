@@ -5,7 +5,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::Snapshot;
 use super::live::Live;
@@ -19,6 +19,11 @@ use crate::values::random::Random;
 
 /// Exchanges kept for later, each with its grown memory.
 const KEPT_EXCHANGES: usize = 256;
+
+/// Exchanges at rest. Boxed, because an exchange is a kilobyte and would be copied with every use.
+#[expect(clippy::vec_box, reason = "the boxes are what is handed out")]
+#[derive(Default)]
+struct Exchanges(Vec<Box<Exchange>>);
 
 /// One worker.
 pub struct Worker {
@@ -36,7 +41,8 @@ pub struct Worker {
     pub params: RefCell<Params>,
     generation: Cell<u64>,
     view: RefCell<Rc<View>>,
-    exchanges: RefCell<Vec<Exchange>>,
+    clock: Cell<(Instant, SystemTime)>,
+    exchanges: RefCell<Exchanges>,
 }
 
 /// The snapshot as one worker sees it.
@@ -67,6 +73,7 @@ impl Worker {
             params: RefCell::default(),
             generation: Cell::new(0),
             view: RefCell::new(Rc::new(empty)),
+            clock: Cell::new((Instant::now(), SystemTime::now())),
             exchanges: RefCell::default(),
         };
         worker.view();
@@ -99,7 +106,7 @@ impl Worker {
     /// Housekeeping: closes connections that rested too long, and those to endpoints that are gone.
     pub fn sweep(&self) {
         let view = self.view();
-        let now = Instant::now();
+        let now = self.timers.now();
         for (service, local) in view.snapshot.services.iter().zip(&view.locals) {
             local.group(service);
             local.sweep(now);
@@ -113,14 +120,27 @@ impl Worker {
         Some(Duration::from_millis(self.random.below(millis.saturating_add(1)) as u64))
     }
 
+    /// The wall clock at a moment of the monotonic one that has just been read: without reading it again, and with the
+    /// system's changes of it taken over at each tick.
+    pub fn wall_clock(&self, now: Instant) -> SystemTime {
+        let (then, at) = self.clock.get();
+        at + now.saturating_duration_since(then)
+    }
+
+    /// Moves the worker's clocks and wakes whose deadline has passed.
+    pub fn tick(&self) {
+        self.clock.set((Instant::now(), SystemTime::now()));
+        self.timers.tick();
+    }
+
     /// An exchange to fill.
-    pub fn take_exchange(&self) -> Exchange {
-        self.exchanges.borrow_mut().pop().unwrap_or_default()
+    pub fn take_exchange(&self) -> Box<Exchange> {
+        self.exchanges.borrow_mut().0.pop().unwrap_or_default()
     }
 
     /// Gives an exchange back for later.
-    pub fn give_exchange(&self, exchange: Exchange) {
-        let mut kept = self.exchanges.borrow_mut();
+    pub fn give_exchange(&self, exchange: Box<Exchange>) {
+        let kept = &mut self.exchanges.borrow_mut().0;
         if kept.len() < KEPT_EXCHANGES {
             kept.push(exchange);
         }

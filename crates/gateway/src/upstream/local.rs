@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::connection::Connection;
 use super::service::{Endpoint, EndpointShard, Service, ServiceLive};
@@ -42,7 +42,7 @@ pub struct LocalEndpoint {
 
 struct Idle {
     connection: Connection,
-    until: Instant,
+    until: u32,
 }
 
 impl LocalService {
@@ -87,7 +87,7 @@ impl LocalService {
     }
 
     /// Closes connections that rested too long.
-    pub fn sweep(&self, now: Instant) {
+    pub fn sweep(&self, now: u32) {
         for endpoint in &self.group.borrow().endpoints {
             endpoint.idle.borrow_mut().retain(|idle| idle.until > now);
         }
@@ -159,10 +159,10 @@ impl LocalEndpoint {
 
     /// A connection that rests and is still good. One that stirred while it rested is closed or confused.
     pub fn take_idle(&self, ask_kernel: bool) -> Option<Connection> {
-        let now = Instant::now();
         let mut cx = Context::from_waker(Waker::noop());
         loop {
             let idle = self.idle.borrow_mut().pop()?;
+            let now = idle.connection.incoming.socket.read_timer.timers().now();
             if idle.until > now && !idle.connection.incoming.socket.stirred(&mut cx, ask_kernel) {
                 return Some(idle.connection);
             }
@@ -176,7 +176,8 @@ impl LocalEndpoint {
             return;
         }
         connection.rest();
-        idle.push(Idle { connection, until: Instant::now() + rest });
+        let until = connection.incoming.socket.read_timer.timers().after(rest);
+        idle.push(Idle { connection, until });
     }
 
     fn retire(&self) {

@@ -8,6 +8,8 @@ use http1::{Framing, Version, names};
 
 use super::service::{EndpointSettings, HostHeader, Service};
 use crate::exchange::Exchange;
+use crate::http::trust::canonical;
+use crate::values::push_ip;
 
 /// Which forwarding fields are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,22 +22,30 @@ pub struct Forwarding {
 
 /// Makes the exchange's request the one for the service. Once for each exchange, before the first try.
 pub fn prepare(exchange: &mut Exchange, service: &Service, forwarding: Forwarding) {
-    let mut peer_text = IpText { bytes: [0; 46] };
-    let peer = peer_text.write(exchange.client.peer.ip());
-    let proto: &[u8] = if exchange.client.https { b"https" } else { b"http" };
+    let mut text = std::mem::take(&mut exchange.scratch);
+    text.clear();
+    push_ip(&mut text, canonical(exchange.client.peer.ip()));
+    let length = text.len();
+    text.extend_from_slice(exchange.request.fields.get(names::HOST).unwrap_or_default());
+    let (peer, host) = text.split_at_checked(length).unwrap_or_default();
+    add_way(exchange, forwarding, peer, host);
+    exchange.scratch = text;
     let fields = &mut exchange.request.fields;
-    let host_line: Vec<u8>;
-    let host = match fields.get(names::HOST) {
-        Some(host) => {
-            host_line = host.to_vec();
-            &host_line[..]
-        }
-        None => b"",
-    };
-    fields.push(
-        names::VIA,
-        if exchange.request.version == Version::Http10 { b"1.0 tidegate" } else { b"1.1 tidegate" },
-    );
+    fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
+    fields.set(names::TRACEPARENT, &exchange.trace.to_parent());
+    match (&exchange.plan.host, &service.host) {
+        (Some(host), _) => fields.set(names::HOST, host),
+        (None, HostHeader::Fixed(host)) => fields.set(names::HOST, host),
+        (None, HostHeader::Client | HostHeader::Target) => {}
+    }
+}
+
+/// Says which way the request has come.
+fn add_way(exchange: &mut Exchange, forwarding: Forwarding, peer: &[u8], host: &[u8]) {
+    let proto: &[u8] = if exchange.client.https { b"https" } else { b"http" };
+    let old = exchange.request.version == Version::Http10;
+    let fields = &mut exchange.request.fields;
+    fields.push(names::VIA, if old { b"1.0 tidegate" } else { b"1.1 tidegate" });
     if forwarding.x_forwarded {
         if fields.contains(names::X_FORWARDED_FOR) {
             let mut hops = fields.get_all(names::X_FORWARDED_FOR).collect::<Vec<_>>().join(&b", "[..]);
@@ -53,19 +63,10 @@ pub fn prepare(exchange: &mut Exchange, service: &Service, forwarding: Forwardin
         }
     }
     if forwarding.rfc7239 {
-        let quote: &[u8] = if peer.contains(&b':') { b"\"[" } else { b"" };
-        let unquote: &[u8] = if peer.contains(&b':') { b"]\"" } else { b"" };
-        let parts: [&[u8]; 7] = [b"for=", quote, peer, unquote, b";host=\"", host, b"\";proto="];
-        let mut all = parts.to_vec();
-        all.push(proto);
-        fields.push_parts(names::FORWARDED, &all);
-    }
-    fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
-    fields.set(names::TRACEPARENT, &exchange.trace.to_parent());
-    match (&exchange.plan.host, &service.host) {
-        (Some(host), _) => fields.set(names::HOST, host),
-        (None, HostHeader::Fixed(host)) => fields.set(names::HOST, host),
-        (None, HostHeader::Client | HostHeader::Target) => {}
+        // An IPv6 address stands in brackets and quotes (RFC 7239 section 6).
+        let (open, close): (&[u8], &[u8]) = if peer.contains(&b':') { (b"\"[", b"]\"") } else { (b"", b"") };
+        let parts: [&[u8]; 8] = [b"for=", open, peer, close, b";host=\"", host, b"\";proto=", proto];
+        fields.push_parts(names::FORWARDED, &parts);
     }
 }
 
@@ -89,20 +90,4 @@ pub fn aim(exchange: &mut Exchange, service: &Service, endpoint: &EndpointSettin
 /// Whether the request can be sent again: nothing of a body has been taken from the client.
 pub fn is_bodyless(exchange: &Exchange) -> bool {
     matches!(exchange.request.framing, Framing::None | Framing::Length(0))
-}
-
-/// Room for an address as text.
-struct IpText {
-    bytes: [u8; 46],
-}
-
-impl IpText {
-    fn write(&mut self, address: std::net::IpAddr) -> &[u8] {
-        use std::io::Write;
-        let mut room = &mut self.bytes[..];
-        let before = room.len();
-        let _ = write!(room, "{}", crate::http::trust::canonical(address));
-        let used = before.saturating_sub(room.len());
-        self.bytes.get(..used).unwrap_or_default()
-    }
 }

@@ -19,12 +19,14 @@ mod source;
 mod target;
 mod template;
 
+mod ip_text;
 pub mod random;
 
 pub use address::Address;
 pub use cidr::Cidr;
 pub use duration::Duration;
 pub use header::{HeaderName, HeaderPattern, HeaderValue};
+pub use ip_text::push_ip;
 pub use names::{Name, nearest};
 pub use or_off::OrOff;
 pub use origin::OriginPattern;
