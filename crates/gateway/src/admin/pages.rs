@@ -1,6 +1,7 @@
 //! What the admin address answers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
@@ -13,6 +14,7 @@ use super::{Shared, problem};
 use crate::observe::Connections;
 use crate::observe::page::{self, PageInput, RouteEntry, TargetReading};
 use crate::snapshot::Snapshot;
+use crate::upstream::service::Endpoint;
 
 pub(super) async fn index() -> Response {
     let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/api/v1/status\n\
@@ -67,9 +69,7 @@ fn metrics_text(control: &Control) -> String {
         snapshot.services.iter().map(|service| (service, service.live.endpoints())).collect();
     let targets: Vec<TargetReading<'_>> = endpoints
         .iter()
-        .flat_map(|(service, endpoints)| {
-            endpoints.iter().map(|endpoint| TargetReading::of(&service.name, endpoint))
-        })
+        .flat_map(|(service, endpoints)| endpoints.iter().map(|endpoint| target(&service.name, endpoint)))
         .collect();
     page::page(&PageInput {
         shared: &control.gateway.live.observe,
@@ -78,6 +78,19 @@ fn metrics_text(control: &Control) -> String {
         listeners: &listeners,
         most_series: page::MOST_SERIES,
     })
+}
+
+/// Reads the counters of an endpoint.
+fn target<'a>(service: &'a str, endpoint: &'a Endpoint) -> TargetReading<'a> {
+    let mut reading =
+        TargetReading { service, target: &endpoint.settings.authority, ..TargetReading::default() };
+    for shard in endpoint.shards() {
+        shard.answered.read(&mut reading.answered);
+        reading.faults = reading.faults.wrapping_add(shard.faults.load(Ordering::Relaxed));
+        reading.connects = reading.connects.wrapping_add(shard.connects.load(Ordering::Relaxed));
+    }
+    reading.in_flight = u64::from(endpoint.in_flight());
+    reading
 }
 
 pub(super) async fn schema() -> Response {
@@ -96,7 +109,7 @@ pub(super) async fn status(State(control): Shared) -> Response {
         .listeners()
         .into_iter()
         .map(|(name, address, connections)| {
-            let active = connections.active.load(std::sync::atomic::Ordering::Relaxed);
+            let active = connections.active.load(Ordering::Relaxed);
             (name.to_string(), json!({ "address": address.to_string(), "connections": active }))
         })
         .collect();

@@ -17,7 +17,6 @@ pub use super::openmetrics::CONTENT_TYPE;
 use super::openmetrics::{Exposition, HISTOGRAM_SERIES, Kind, seconds};
 use super::process::Process;
 use super::tally::OTHER;
-use crate::upstream::service::Endpoint;
 
 /// Series of a page unless something else is said.
 pub const MOST_SERIES: usize = 10_000;
@@ -63,21 +62,6 @@ pub struct TargetReading<'a> {
     pub connects: u64,
     /// Exchanges that wait for it now.
     pub in_flight: u64,
-}
-
-impl<'a> TargetReading<'a> {
-    /// Reads the counters of an endpoint.
-    pub fn of(service: &'a str, endpoint: &'a Endpoint) -> TargetReading<'a> {
-        let mut reading =
-            TargetReading { service, target: &endpoint.settings.authority, ..TargetReading::default() };
-        for shard in endpoint.shards() {
-            shard.answered.read(&mut reading.answered);
-            reading.faults = reading.faults.wrapping_add(shard.faults.load(Ordering::Relaxed));
-            reading.connects = reading.connects.wrapping_add(shard.connects.load(Ordering::Relaxed));
-        }
-        reading.in_flight = u64::from(endpoint.in_flight());
-        reading
-    }
 }
 
 /// The page's text; its `Content-Type` is [`CONTENT_TYPE`].
