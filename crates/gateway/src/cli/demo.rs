@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Exit, run::text_source};
+use super::Exit;
+use super::run::{log_to_stderr, text_source};
 use crate::admin::process::Process;
+use crate::config::LogLevel;
 use crate::demo::{self, DemoError, DemoOptions, Running};
 
 /// What the command is told.
@@ -32,6 +34,8 @@ pub fn run(options: Options) -> Exit {
 
 /// Starts the gateway on a runtime of its own, which then waits for its end.
 fn start(name: &str, text: &str, variables: &BTreeMap<String, String>) -> Result<Running, String> {
+    // The greeting says what runs where; only what goes wrong needs to be said besides.
+    log_to_stderr(LogLevel::Warn, false);
     let source = text_source(name, text, variables);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;

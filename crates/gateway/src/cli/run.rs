@@ -103,7 +103,8 @@ fn tell(text: &str) {
     eprintln!("{text}");
 }
 
-fn log_to_stderr(level: LogLevel, json: bool) {
+/// Lets what the gateway says of itself go to stderr, from this level on.
+pub(super) fn log_to_stderr(level: LogLevel, json: bool) {
     let level = match level {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use http1::{Framing, NameBuf, ResponseHead, names};
+use http1::{Framing, ResponseHead, names};
 use serde_json::json;
 
 use super::{Facts, Fault};
@@ -55,9 +55,7 @@ pub fn respond(exchange: &mut Exchange, answer: &Answer) -> Arc<[u8]> {
     for (name, value) in &answer.fields {
         exchange.response.fields.push(name.as_name(), value);
     }
-    if let Ok(name) = NameBuf::new("X-Request-Id") {
-        exchange.response.fields.set(name.as_name(), exchange.id.as_bytes());
-    }
+    exchange.response.fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
     frame(&mut exchange.response, bytes.len());
     bytes
 }
