@@ -18,6 +18,7 @@ use crate::http::preflight;
 use crate::http::target;
 use crate::observe::Labels;
 use crate::policies;
+use crate::policies::rewrite::location;
 use crate::route::compiled::{Action, Route};
 use crate::route::params::Params;
 use crate::route::table::Lookup;
@@ -37,6 +38,8 @@ pub enum Next {
     KeepAlive,
     /// It is to be closed; the client may still be sending.
     Close,
+    /// It is to be reset: what was sent of the answer must not pass for all of it.
+    Cut,
 }
 
 /// Serves one exchange. `may_stay` says whether the connection may go on after it, for all that the connection knows.
@@ -66,7 +69,11 @@ pub async fn serve(
     }
     let drained = !client.responder.keep_alive || drain(client).await;
     tell(worker, &view.snapshot, listener, exchange, client);
-    if drained && client.responder.keep_alive { Next::KeepAlive } else { Next::Close }
+    match (client.responder.is_cut, drained && client.responder.keep_alive) {
+        (true, _) => Next::Cut,
+        (false, true) => Next::KeepAlive,
+        (false, false) => Next::Close,
+    }
 }
 
 /// The way of a request that was received well.
@@ -103,8 +110,9 @@ async fn road(
             forward.run(exchange, client).await
         }
         Action::Respond(answer) => answer_here(route, exchange, client, answer).await,
-        Action::Redirect { status, location } => {
-            let answer = Answer::empty(*status, "redirect").with("Location", exchange.render(location));
+        Action::Redirect { status, location: to } => {
+            let answer =
+                Answer::empty(*status, "redirect").with("Location", location::location(exchange, to));
             answer_here(route, exchange, client, &answer).await
         }
     }
@@ -302,5 +310,5 @@ pub async fn after_panic(
     client.responder.keep_alive = false;
     fail(&view, exchange, client, Fault::Panic).await;
     tell(worker, &view.snapshot, listener, exchange, client);
-    Next::Close
+    if client.responder.is_cut { Next::Cut } else { Next::Close }
 }

@@ -28,6 +28,7 @@ const LINGER_BYTES: usize = 1024 * 1024;
 pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer: SocketAddr) {
     let Ok(local) = stream.local_addr() else { return };
     let socket = Rc::new(Socket::new(stream, &worker.timers));
+    let mut generation = worker.live.generation();
     let mut view = worker.view();
     let Some(settings) = view.snapshot.listener(&listener) else { return };
     let who = Client { peer, local, ip: peer.ip(), trusted: false, https: false };
@@ -41,19 +42,22 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
     loop {
         // A resting connection does not keep an old snapshot alive.
         drop(view);
-        if !wait(&worker, &mut client).await {
+        if !wait(&worker, &listener, generation, &mut client).await {
             return;
         }
         // Settings may have changed with a reload; the connections of a listener that is gone end.
+        generation = worker.live.generation();
         view = worker.view();
         let Some(settings) = view.snapshot.listener(&listener) else { return };
         if !Arc::ptr_eq(&client.limits, &settings.limits) {
             client.limits = settings.limits.clone();
         }
         let may_stay = bounds.may_stay(&worker);
-        if one(&worker, settings, &mut client, who, may_stay).await == Next::Close {
-            linger(&mut client).await;
-            return;
+        match one(&worker, settings, &mut client, who, may_stay).await {
+            Next::KeepAlive => {}
+            Next::Close => return linger(&mut client).await,
+            // A farewell would make a cut answer look whole to a client that reads until the close.
+            Next::Cut => return,
         }
     }
 }
@@ -80,10 +84,16 @@ async fn one(
     next
 }
 
-/// Waits for the next request; false when there will be none.
-async fn wait(worker: &Worker, client: &mut ClientConnection) -> bool {
+/// Waits for the next request; false when there will be none. `generation` is that of the settings seen last.
+async fn wait(worker: &Worker, listener: &str, generation: u64, client: &mut ClientConnection) -> bool {
     let rest = client.limits.keep_alive;
-    client.reader.wait(rest, || worker.closing_time()).await
+    let closing_time = || {
+        // Closed while it rests: a client that finds its request unread cannot know whether it was served.
+        let gone =
+            worker.live.generation() != generation && worker.view().snapshot.listener(listener).is_none();
+        if gone { Some(Duration::ZERO) } else { worker.closing_time() }
+    };
+    client.reader.wait(rest, closing_time).await
 }
 
 /// How long a connection may live.

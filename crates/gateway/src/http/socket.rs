@@ -3,7 +3,7 @@
 //! Takes a tokio stream; gives polls and small futures that end in `TimedOut` when a direction made no progress by
 //! its deadline. Never buffers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -27,6 +27,8 @@ pub struct Socket {
     stream: RefCell<TcpStream>,
     /// Deadline of whoever waits for bytes.
     pub read_timer: Timer,
+    /// Bytes that the peer's side has taken so far.
+    pub written: Cell<u64>,
     write_timer: Timer,
 }
 
@@ -35,7 +37,12 @@ impl Socket {
     pub fn new(stream: TcpStream, timers: &Rc<Timers>) -> Socket {
         // Fails only on a socket that is already dead, which the first read will say.
         let _ = stream.set_nodelay(true);
-        Socket { stream: RefCell::new(stream), read_timer: timers.timer(), write_timer: timers.timer() }
+        Socket {
+            stream: RefCell::new(stream),
+            read_timer: timers.timer(),
+            written: Cell::new(0),
+            write_timer: timers.timer(),
+        }
     }
 
     /// Reads into the buffer, which may hold `most` waiting bytes; 0 is the end of the stream.
@@ -146,6 +153,7 @@ impl Socket {
             1 => ready!(stream.poll_write(cx, only))?,
             _ => ready!(stream.poll_write_vectored(cx, slices.get(..used).unwrap_or_default()))?,
         };
+        self.written.set(self.written.get().saturating_add(count as u64));
         if count == 0 { Poll::Ready(Err(io::ErrorKind::WriteZero.into())) } else { Poll::Ready(Ok(count)) }
     }
 

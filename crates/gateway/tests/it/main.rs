@@ -12,6 +12,9 @@
 
 mod setup;
 
+mod accept {
+    mod connection;
+}
 mod http {
     mod framing;
     mod limits;
@@ -30,10 +33,12 @@ mod policies {
 mod upstream {
     mod answers;
     mod pool;
+    mod tunnel;
 }
 
 mod demo;
 mod drain;
 mod examples;
+mod redirect;
 mod reload;
 mod streaming;
