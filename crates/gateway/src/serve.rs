@@ -19,6 +19,7 @@ use crate::http::preflight;
 use crate::http::target;
 use crate::observe::Labels;
 use crate::policies;
+use crate::policies::rewrite::location;
 use crate::route::compiled::{Action, Route};
 use crate::route::params::Params;
 use crate::route::table::Lookup;
@@ -40,6 +41,8 @@ pub enum Next {
     KeepAlive,
     /// It is to be closed; the client may still be sending.
     Close,
+    /// It is to be reset: what was sent of the answer must not pass for all of it.
+    Cut,
 }
 
 /// Serves one exchange. `may_stay` says whether the connection may go on after it, for all that the connection knows.
@@ -71,7 +74,11 @@ pub async fn serve(
     }
     let drained = !client.responder.keep_alive || drain(client).await;
     tell(worker, &view.snapshot, listener, exchange, client);
-    if drained && client.responder.keep_alive { Next::KeepAlive } else { Next::Close }
+    match (client.responder.is_cut, drained && client.responder.keep_alive) {
+        (true, _) => Next::Cut,
+        (false, true) => Next::KeepAlive,
+        (false, false) => Next::Close,
+    }
 }
 
 /// The way of a request that was received well.
@@ -205,8 +212,8 @@ pub fn body_limit(exchange: &Exchange, listener: &Listener) -> Result<u64, Fault
 }
 
 /// The answer that sends the client elsewhere.
-pub fn redirect(exchange: &Exchange, status: u16, location: &Template) -> Answer {
-    Answer::empty(status, "redirect").with("Location", exchange.render(location))
+pub fn redirect(exchange: &Exchange, status: u16, to: &Template) -> Answer {
+    Answer::empty(status, "redirect").with("Location", location::location(exchange, to))
 }
 
 /// Makes the answer of a route, or of its policies, the response of the exchange; gives its body.
@@ -333,5 +340,5 @@ pub async fn after_panic(
     if let Some(listener) = view.snapshot.listener(listener) {
         tell(worker, &view.snapshot, listener, exchange, client);
     }
-    Next::Close
+    if client.responder.is_cut { Next::Cut } else { Next::Close }
 }

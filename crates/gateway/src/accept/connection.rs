@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::exchange::{Client, Exchange};
 use crate::http::buffer::SIZE;
-use crate::http::client::{ClientConnection, ClientLimits, ClientReader};
+use crate::http::client::{ClientConnection, ClientReader};
 use crate::http::responder::Responder;
 use crate::http::socket::Socket;
 use crate::serve::{self, Next};
@@ -42,18 +42,24 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
     let mut bounds = Bounds::new(&worker, settings);
     // A resting connection keeps no old snapshot alive.
     drop(view);
-    while wait(&worker, &mut client, client_rest).await {
+    loop {
+        let generation = worker.live.generation();
         let mut exchange = worker.take_exchange();
         // On the heap, so that a resting connection does not carry the room of a running exchange.
         let burst = Box::pin(burst(&worker, &listener, &mut client, &mut exchange, who, &mut bounds));
-        let next = AssertUnwindSafe(burst).catch_unwind().await;
-        let next = match next {
+        let next = match AssertUnwindSafe(burst).catch_unwind().await {
             Ok(next) => next,
             Err(_) => serve::after_panic(&worker, &listener, &mut exchange, &mut client).await,
         };
         worker.give_exchange(exchange);
-        if next == Next::Close {
-            linger(&mut client).await;
+        match next {
+            Next::KeepAlive => {}
+            Next::Close => return linger(&mut client).await,
+            // A farewell would make a cut answer look whole to a client that reads until the close.
+            Next::Cut => return,
+        }
+        let rest = client.limits.keep_alive;
+        if !wait(&worker, &listener, generation, &mut client, rest).await {
             return;
         }
     }
@@ -69,6 +75,12 @@ async fn burst(
     bounds: &mut Bounds,
 ) -> Next {
     loop {
+        let pause = client.limits.keep_alive.min(PAUSE);
+        let generation = worker.live.generation();
+        if !wait(worker, listener, generation, client, pause).await {
+            // While the gateway drains, this was the time drawn for the connection to close.
+            return if worker.live.draining().is_some() { Next::Close } else { Next::KeepAlive };
+        }
         // Settings may have changed with a reload; the connections of a listener that is gone end.
         let view = worker.view();
         let Some(settings) = view.snapshot.listener(listener) else { return Next::Close };
@@ -80,34 +92,32 @@ async fn burst(
         let may_stay = bounds.may_stay(worker);
         let next = serve::serve(worker, settings, exchange, client, may_stay).await;
         client.responder.release();
-        drop(view);
-        if next == Next::Close {
-            return Next::Close;
-        }
-        if !wait(worker, client, |limits| limits.keep_alive.min(PAUSE)).await {
-            // While the gateway drains, this was the time drawn for the connection to close.
-            return if worker.live.draining().is_some() { Next::Close } else { Next::KeepAlive };
+        if next != Next::KeepAlive {
+            return next;
         }
     }
 }
 
-fn client_rest(limits: &ClientLimits) -> Duration {
-    limits.keep_alive
-}
-
-/// Waits for the next request; false when none has come in time.
+/// Waits for the next request; false when none has come in time. `generation` is that of the settings seen last.
 async fn wait(
     worker: &Worker,
+    listener: &str,
+    generation: u64,
     client: &mut ClientConnection,
-    rest: impl Fn(&ClientLimits) -> Duration,
+    rest: Duration,
 ) -> bool {
-    let rest = rest(&client.limits);
-    client.reader.wait(rest, || worker.closing_time()).await
+    let closing_time = || {
+        // Closed while it rests: a client that finds its request unread cannot know whether it was served.
+        let gone =
+            worker.live.generation() != generation && worker.view().snapshot.listener(listener).is_none();
+        if gone { Some(Duration::ZERO) } else { worker.closing_time() }
+    };
+    client.reader.wait(rest, closing_time).await
 }
 
 /// How long a connection may live.
 struct Bounds {
-    until: u32,
+    until: u64,
     left: u32,
 }
 

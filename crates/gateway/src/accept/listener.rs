@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -62,8 +63,9 @@ fn begin(
 ) {
     let most = worker.view().snapshot.listener(name).map_or(0, |listener| listener.max_connections);
     let Some(counted) = connections.enter(most) else {
-        // A client that cannot take a hundred bytes at once gets a closed connection.
-        let _ = stream.try_write(FULL);
+        // Straight to the kernel: the runtime does not know yet that a new stream can be written to. A client that
+        // cannot take it at once gets a closed connection.
+        let _ = SockRef::from(&stream).send(FULL);
         return;
     };
     let (worker, name) = (worker.clone(), name.clone());

@@ -71,6 +71,7 @@ pub fn run(
                     if let Some(stop) = listening.remove(&name) {
                         let _ = stop.send(true);
                     }
+                    worker.timers.wake_all();
                 }
                 Command::Stop => break,
                 Command::Drain => {

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use http1::{HeadLimits, RequestHead, RequestParser};
@@ -41,8 +41,8 @@ pub struct ClientLimits {
     pub reject_encoded_slash: bool,
 }
 
-/// How long an answer may still be awaited when the client has closed its sending side. A client that is gone and
-/// one that only said "no more requests" look alike; the second gets its answer if it comes within this time.
+/// How long an answer may rest when the client has closed its sending side. A client that is gone and one that only
+/// said "no more requests" look alike; the second gets its answer if that never rests longer than this.
 const HALF_CLOSED_GRACE: Duration = Duration::from_millis(500);
 
 /// A client's connection: both halves, and what bounds them.
@@ -102,6 +102,7 @@ impl ClientReader {
     /// Reads the next head. `Ok(false)` when the client closed before its first byte.
     pub async fn head(&mut self, limits: &ClientLimits, head: &mut RequestHead) -> Result<bool, Fault> {
         self.parser.reset();
+        self.incoming.received = 0;
         self.incoming.socket.read_timer.arm(limits.head_timeout);
         let most = limits.head.head.saturating_add(limits.head.start_line).max(SIZE);
         loop {
@@ -150,9 +151,13 @@ impl ClientReader {
         while self.incoming.input.len() < SIZE {
             match socket.fill(&mut self.incoming.input, SIZE).await {
                 Ok(0) => {
-                    socket.read_timer.arm(HALF_CLOSED_GRACE);
-                    poll_fn(|cx| if socket.read_timer.expired(cx) { Poll::Ready(()) } else { Poll::Pending })
-                        .await;
+                    let mut written = None;
+                    while written != Some(socket.written.get()) {
+                        written = Some(socket.written.get());
+                        socket.read_timer.arm(HALF_CLOSED_GRACE);
+                        let due = |cx: &mut Context<'_>| socket.read_timer.expired(cx);
+                        poll_fn(|cx| if due(cx) { Poll::Ready(()) } else { Poll::Pending }).await;
+                    }
                     return Fault::ClientGone;
                 }
                 Ok(_) => {}

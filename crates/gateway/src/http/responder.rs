@@ -38,6 +38,8 @@ pub struct Responder {
     pub keep_alive: bool,
     /// Whether the final head was put out; after that a fault can only cut the answer.
     pub head_sent: bool,
+    /// Whether the connection ends in a reset.
+    pub is_cut: bool,
     /// Body bytes put out so far.
     pub sent: u64,
 }
@@ -54,6 +56,7 @@ impl Responder {
             ending: Ending::NoBody,
             keep_alive: true,
             head_sent: false,
+            is_cut: false,
             sent: 0,
         }
     }
@@ -145,7 +148,7 @@ impl Responder {
     /// Lets the connection end in a reset, because what was sent of the answer must not pass for all of it.
     pub fn cut(&mut self) {
         self.out.clear();
-        self.keep_alive = false;
+        (self.keep_alive, self.is_cut) = (false, true);
         self.socket.reset_on_close();
     }
 }

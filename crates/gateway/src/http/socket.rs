@@ -3,6 +3,7 @@
 //! Takes a tokio stream; gives polls and small futures that end in `TimedOut` when a direction made no progress by
 //! its deadline. Never buffers.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
@@ -29,6 +30,8 @@ pub struct Socket {
     stream: TcpStream,
     /// Deadline of whoever waits for bytes.
     pub read_timer: Timer,
+    /// Bytes that the peer's side has taken so far.
+    pub written: Cell<u64>,
     write_timer: Timer,
 }
 
@@ -37,7 +40,7 @@ impl Socket {
     pub fn new(stream: TcpStream, timers: &Rc<Timers>) -> Socket {
         // Fails only on a socket that is already dead, which the first read will say.
         let _ = stream.set_nodelay(true);
-        Socket { stream, read_timer: timers.timer(), write_timer: timers.timer() }
+        Socket { stream, read_timer: timers.timer(), written: Cell::new(0), write_timer: timers.timer() }
     }
 
     /// Reads into the buffer, which may hold `most` waiting bytes; 0 is the end of the stream.
@@ -173,7 +176,10 @@ impl Socket {
             });
             match sent? {
                 Some(0) => return Poll::Ready(Err(ErrorKind::WriteZero.into())),
-                Some(count) => return Poll::Ready(Ok(count)),
+                Some(count) => {
+                    self.written.set(self.written.get().saturating_add(count as u64));
+                    return Poll::Ready(Ok(count));
+                }
                 None => {}
             }
         }

@@ -13,17 +13,18 @@ use std::time::{Duration, Instant};
 /// How often the table is looked through, and so how late a deadline may fire.
 pub const TICK: Duration = Duration::from_millis(20);
 
-const NEVER: u32 = u32::MAX;
+/// Milliseconds are counted in 64 bits: 32 would be full after 49 days, and every deadline due.
+const NEVER: u64 = u64::MAX;
 
 struct Slot {
-    due: u32,
+    due: u64,
     waker: Option<Waker>,
 }
 
 /// The table of a worker.
 pub struct Timers {
     started: Instant,
-    now: Cell<u32>,
+    now: Cell<u64>,
     slots: RefCell<Vec<Slot>>,
     free: RefCell<Vec<u32>>,
 }
@@ -41,7 +42,7 @@ impl Timers {
 
     /// Moves the clock and wakes every task whose deadline has passed.
     pub fn tick(&self) {
-        let now = u32::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER - 1);
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(NEVER - 1);
         self.now.set(now);
         let mut wakers = Vec::new();
         for slot in self.slots.borrow_mut().iter_mut() {
@@ -63,13 +64,13 @@ impl Timers {
     }
 
     /// Milliseconds since the table was made, as of the last tick.
-    pub fn now(&self) -> u32 {
+    pub fn now(&self) -> u64 {
         self.now.get()
     }
 
     /// The time of the clock at which so much will have passed.
-    pub fn after(&self, time: Duration) -> u32 {
-        let millis = u32::try_from(time.as_millis()).unwrap_or(NEVER);
+    pub fn after(&self, time: Duration) -> u64 {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(NEVER);
         self.now.get().saturating_add(millis).min(NEVER - 1)
     }
 
@@ -78,7 +79,7 @@ impl Timers {
         let mut slots = self.slots.borrow_mut();
         let slot = self.free.borrow_mut().pop().unwrap_or_else(|| {
             slots.push(Slot { due: NEVER, waker: None });
-            u32::try_from(slots.len().saturating_sub(1)).unwrap_or(NEVER)
+            u32::try_from(slots.len().saturating_sub(1)).unwrap_or(u32::MAX)
         });
         Timer { timers: self.clone(), slot }
     }
@@ -97,9 +98,9 @@ pub struct Timer {
 impl Timer {
     /// Due `after` from the last tick; replaces an earlier deadline.
     pub fn arm(&self, after: Duration) {
-        let after = u32::try_from(after.as_millis()).unwrap_or(NEVER / 2);
+        let after = u64::try_from(after.as_millis()).unwrap_or(NEVER / 2);
         // One tick is added since the clock may be one tick old: a deadline never fires early.
-        let due = self.timers.now.get().saturating_add(after).saturating_add(TICK.as_millis() as u32);
+        let due = self.timers.now.get().saturating_add(after).saturating_add(TICK.as_millis() as u64);
         self.timers.with(self.slot, |slot| slot.due = due.min(NEVER - 1));
     }
 
@@ -155,6 +156,19 @@ mod tests {
         assert!(timer.expired(&cx));
         timer.disarm();
         assert!(!timer.expired(&cx));
+    }
+
+    #[test]
+    fn deadlines_hold_after_years() {
+        let timers = Timers::new();
+        let timer = timers.timer();
+        let cx = Context::from_waker(Waker::noop());
+        let year = 365 * 86_400_000;
+        timers.now.set(10 * year);
+        timer.arm(Duration::from_secs(10));
+        assert!(!timer.expired(&cx));
+        timers.now.set(10 * year + 10_020);
+        assert!(timer.expired(&cx));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -68,6 +69,12 @@ enum Upload {
     Complete,
     /// The endpoint takes no more; what it answers still counts.
     Refused,
+}
+
+/// What the two directions of an exchange know of each other.
+struct Progress {
+    upload: Cell<Upload>,
+    answered: Cell<bool>,
 }
 
 /// A connection and whose it is.
@@ -135,7 +142,7 @@ impl Forward<'_> {
                     if let Some(shard) = endpoint.shard() {
                         add(&shard.connects, 1);
                     }
-                    Connection::open(settings.address, self.service.connect_timeout, self.timers).await
+                    self.connect(exchange, settings.address).await
                 }
             };
             match connected {
@@ -148,12 +155,26 @@ impl Forward<'_> {
                     if let Some(shard) = endpoint.shard() {
                         add(&shard.faults, 1);
                     }
+                    if failed == Fault::Timeout {
+                        return Err(failed);
+                    }
                     tried.push(place);
                     fault = failed;
                 }
             }
         }
         Err(fault)
+    }
+
+    /// A new connection, within the time of the service and what is left of the route's.
+    async fn connect(&self, exchange: &Exchange, address: SocketAddr) -> Result<Box<Connection>, Fault> {
+        let left = exchange.plan.timeout.map(|timeout| timeout.saturating_sub(exchange.record.elapsed()));
+        let within = left.map_or(self.service.connect_timeout, |left| left.min(self.service.connect_timeout));
+        let opened = Connection::open(address, within, self.timers).await;
+        match opened {
+            Err(Fault::ConnectTimeout) if left == Some(within) => Err(Fault::Timeout),
+            opened => opened,
+        }
     }
 
     /// One try over one connection.
@@ -169,16 +190,16 @@ impl Forward<'_> {
         let sent = exchange.record.elapsed();
         exchange.record.sent = Some(sent);
         let repeatable = exchange.request.method.is_idempotent() && request::is_bodyless(exchange);
-        let (upload, answered) = (Cell::new(Upload::Running), Cell::new(false));
+        let progress = Progress { upload: Cell::new(Upload::Running), answered: Cell::new(false) };
         let socket = connection.incoming.socket.clone();
         socket.read_timer.arm(self.service.answer_timeout);
         if let Some(timeout) = exchange.plan.timeout {
             client.total.arm(timeout.saturating_sub(sent));
         }
         let framing = exchange.request.framing;
-        let up = self.upload(&mut client.reader, &client.limits, &socket, out, framing, &upload);
-        let down = self.download(exchange, &mut client.responder, &mut connection, &upload, &answered);
-        let ended = race(pin!(up), pin!(down), &answered, &client.total).await;
+        let up = self.upload(&mut client.reader, &client.limits, &socket, out, framing, &progress);
+        let down = self.download(exchange, &mut client.responder, &mut connection, &progress);
+        let ended = race(pin!(up), pin!(down), &progress.answered, &client.total).await;
         client.total.disarm();
         let outcome = match ended {
             Ok(true) => {
@@ -191,7 +212,7 @@ impl Forward<'_> {
         };
         match outcome {
             Ok(()) => {
-                self.rest(exchange, connection, &endpoint, upload.get());
+                self.rest(exchange, connection, &endpoint, progress.upload.get());
                 Ok(())
             }
             Err(fault) => {
@@ -231,18 +252,22 @@ impl Forward<'_> {
         socket: &Socket,
         mut out: Vec<u8>,
         framing: Framing,
-        state: &Cell<Upload>,
+        progress: &Progress,
     ) -> Fault {
-        let sent =
-            send_body(reader, limits, socket, &mut out, framing, self.service.answer_timeout, self.trust)
-                .await;
+        // The time for the answer counts from the last byte of the request. After its head the timer is the answer's.
+        let await_answer = |is_client_awaited: bool| match (progress.answered.get(), is_client_awaited) {
+            (false, true) => socket.read_timer.disarm(),
+            (false, false) => socket.read_timer.arm(self.service.answer_timeout),
+            (true, _) => {}
+        };
+        let sent = send_body(reader, limits, socket, &mut out, framing, &await_answer, self.trust).await;
         give_out(out);
         match sent {
-            Ok(complete) => state.set(if complete { Upload::Complete } else { Upload::Refused }),
+            Ok(complete) => progress.upload.set(if complete { Upload::Complete } else { Upload::Refused }),
             Err(fault) => return fault,
         }
         // After a refused upload the rest of the body stands in the stream: there is nothing to watch for.
-        if state.get() == Upload::Complete { reader.watch().await } else { pending().await }
+        if progress.upload.get() == Upload::Complete { reader.watch().await } else { pending().await }
     }
 
     /// Receives the answer and sends it to the client. True when the connection was switched to a tunnel.
@@ -251,11 +276,10 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         responder: &mut Responder,
         connection: &mut Connection,
-        upload: &Cell<Upload>,
-        answered: &Cell<bool>,
+        progress: &Progress,
     ) -> Result<bool, Fault> {
         self.final_head(exchange, responder, connection).await?;
-        answered.set(true);
+        progress.answered.set(true);
         exchange.record.answered = Some(exchange.record.elapsed());
         let head = &mut exchange.response;
         exchange.record.connection_stays = head.keep_alive && head.framing != Framing::UntilClose;
@@ -271,7 +295,7 @@ impl Forward<'_> {
         (self.shape)(exchange);
         exchange.record.upgraded = switched;
         // A body that was not read to its end would be taken for the next request.
-        responder.keep_alive &= upload.get() == Upload::Complete && !switched && !(self.closing)();
+        responder.keep_alive &= progress.upload.get() == Upload::Complete && !switched && !(self.closing)();
         responder.head(&mut exchange.response);
         if !switched {
             self.body(connection, responder).await?;
@@ -326,7 +350,7 @@ async fn send_body(
     socket: &Socket,
     out: &mut Vec<u8>,
     framing: Framing,
-    answer_timeout: Duration,
+    await_answer: &dyn Fn(bool),
     trust: &Trust,
 ) -> Result<bool, Fault> {
     let chunked = framing == Framing::Chunked;
@@ -358,8 +382,8 @@ async fn send_body(
                 }
             }
         }
-        // The time for the answer counts from the last byte of the request.
-        socket.read_timer.arm(answer_timeout);
+        // A client that has sent nothing yet may be waiting for the service to say that it may.
+        await_answer(piece == Piece::Starved && reader.incoming.received > 0);
         match (sent, piece) {
             (Err(_), _) => return Ok(false),
             (Ok(()), Piece::Done) => return Ok(true),

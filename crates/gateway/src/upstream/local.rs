@@ -42,7 +42,7 @@ pub struct LocalEndpoint {
 
 struct Idle {
     connection: Box<Connection>,
-    until: u32,
+    until: u64,
 }
 
 impl LocalService {
@@ -87,7 +87,7 @@ impl LocalService {
     }
 
     /// Closes connections that rested too long.
-    pub fn sweep(&self, now: u32) {
+    pub fn sweep(&self, now: u64) {
         for endpoint in &self.group.borrow().endpoints {
             endpoint.idle.borrow_mut().retain(|idle| idle.until > now);
         }

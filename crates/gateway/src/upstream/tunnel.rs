@@ -44,29 +44,33 @@ pub async fn run(client: &mut Incoming, service: &mut Incoming, idle: Duration) 
     })
 }
 
-async fn pipe(from: &mut Incoming, to: Rc<Socket>, idle: Duration, moved: &Cell<u32>) -> io::Result<()> {
+async fn pipe(from: &mut Incoming, to: Rc<Socket>, idle: Duration, moved: &Cell<u64>) -> io::Result<()> {
+    let timers = from.socket.read_timer.timers().clone();
     loop {
         if !from.input.is_empty() {
             to.write_all([from.input.filled()], STALL).await?;
             from.input.consume(from.input.len());
         }
         from.input.release();
-        let timers = from.socket.read_timer.timers().clone();
         from.socket.read_timer.arm(idle);
-        match from.socket.readable().await {
+        // Something to read may turn out to be nothing after all: either wait can be the one that runs out.
+        let received = match from.socket.readable().await {
+            Ok(()) => from.socket.fill(&mut from.input, SIZE).await,
+            Err(error) => Err(error),
+        };
+        match received {
+            Ok(0) => {
+                to.finish();
+                return Ok(());
+            }
+            Ok(_) => moved.set(timers.now()),
             Err(error) if error.kind() == ErrorKind::TimedOut => {
                 // Silence in one direction alone is no silence.
                 if u128::from(timers.now().saturating_sub(moved.get())) >= idle.as_millis() {
                     return Err(error);
                 }
-                continue;
             }
-            ready => ready?,
+            Err(error) => return Err(error),
         }
-        if from.socket.fill(&mut from.input, SIZE).await? == 0 {
-            to.finish();
-            return Ok(());
-        }
-        moved.set(timers.now());
     }
 }

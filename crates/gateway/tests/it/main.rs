@@ -12,6 +12,9 @@
 
 mod setup;
 
+mod accept {
+    mod connection;
+}
 mod admin {
     mod agreement;
     mod explain;
@@ -43,10 +46,12 @@ mod policies {
 mod upstream {
     mod answers;
     mod pool;
+    mod tunnel;
 }
 
 mod demo;
 mod drain;
 mod examples;
+mod redirect;
 mod reload;
 mod streaming;

@@ -1,5 +1,9 @@
 //! What most tests begin with: a gateway in front of one origin, and the look of a refusal.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 use testkit::client::{Raw, Response};
 use testkit::gateway::Gateway;
 use testkit::origin::Origin;
@@ -111,4 +115,26 @@ pub(crate) fn folder_with(yaml: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("gateway.yaml"), yaml).unwrap();
     folder
+}
+
+/// A target whose queue is full: it drops what knocks, and no connection comes about.
+pub(crate) struct FullQueue {
+    socket: Socket,
+    _queue: Vec<std::io::Result<TcpStream>>,
+}
+
+impl FullQueue {
+    pub(crate) fn new() -> FullQueue {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let knock = || TcpStream::connect_timeout(&address, Duration::from_millis(50));
+        let _queue = (0..3).map(|_| knock()).collect();
+        FullQueue { socket, _queue }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.socket.local_addr().unwrap().as_socket().unwrap())
+    }
 }

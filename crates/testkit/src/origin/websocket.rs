@@ -19,15 +19,9 @@ impl WebSocketEcho {
 
     /// Serves one request: a tunnel when it is a handshake, 400 when not. For origins that do other work too.
     pub fn converse(request: &Recorded, conversation: &mut Conversation) -> After {
-        let Some(whole) = conversation.read_request() else { return After::Close };
-        let upgrade = request.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-        let Some(key) = request.header("sec-websocket-key").filter(|_| upgrade) else {
-            return conversation.answer(&whole, Reply::status(400).body("a WebSocket is wanted"));
-        };
-        let accept = websocket::accept_key(key);
-        let agreed =
-            [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Accept", accept.as_str())];
-        conversation.write_head(101, &agreed);
+        if !WebSocketEcho::accept(request, conversation) {
+            return conversation.answer(request, Reply::status(400).body("a WebSocket is wanted"));
+        }
         conversation.wire().set_read_timeout(None);
         while let Ok(frame) = websocket::decode(conversation.wire(), true) {
             let (back, last) = match frame {
@@ -40,5 +34,18 @@ impl WebSocketEcho {
             }
         }
         After::Close
+    }
+
+    /// Agrees to a handshake; false, and nothing written, when the request is none. For tunnels that do not echo.
+    pub fn accept(request: &Recorded, conversation: &mut Conversation) -> bool {
+        if conversation.read_request().is_none() {
+            return false;
+        }
+        let upgrade = request.header("upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
+        let Some(key) = request.header("sec-websocket-key").filter(|_| upgrade) else { return false };
+        let accept = websocket::accept_key(key);
+        let agreed =
+            [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Accept", accept.as_str())];
+        conversation.write_head(101, &agreed)
     }
 }

@@ -70,7 +70,7 @@ pub(super) fn sample(template: &Template, something: &str) -> String {
 }
 
 /// Whether a source gives bytes of the canonical path.
-fn is_of_the_path(source: &Source) -> bool {
+pub(super) fn is_of_the_path(source: &Source) -> bool {
     matches!(source, Source::Path | Source::PathParam(_))
 }
 
@@ -94,7 +94,7 @@ pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Appends text whose escapes are made already: what they leave and a query would take apart is escaped too.
-fn encode_rest(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn encode_rest(text: &[u8], out: &mut Vec<u8>) {
     for &byte in text {
         if byte == b'%' || is_unreserved(byte) {
             out.push(byte);

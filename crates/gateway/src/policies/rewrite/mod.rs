@@ -5,6 +5,7 @@
 //! lead to: what comes out is as canonical as what came in, and no source can bring in a segment of its own.
 
 mod fill;
+pub mod location;
 mod path;
 mod query;
 

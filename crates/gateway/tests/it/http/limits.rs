@@ -1,13 +1,10 @@
 //! Bounds of size (R5) and of time, each with its status.
 
-use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
-
 use testkit::client::{self, Raw};
 use testkit::gateway::Gateway;
 use testkit::origin::{After, Origin};
 
-use crate::setup::{in_front_of, refuse};
+use crate::setup::{FullQueue, in_front_of, refuse};
 
 /// R5: more head than a gateway takes.
 #[test]
@@ -161,20 +158,16 @@ fn an_answer_that_stalls_is_cut_off() {
 /// A target whose queue is full drops what knocks: the connection never comes about.
 #[test]
 fn a_target_that_does_not_accept_is_a_504() {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    socket.listen(0).unwrap();
-    let full = socket.local_addr().unwrap().as_socket().unwrap();
-    let _queue: Vec<_> =
-        (0..3).map(|_| TcpStream::connect_timeout(&full, Duration::from_millis(50))).collect();
+    let full = FullQueue::new();
     let gateway = testkit::gateway!(
         r#"
 listen: 127.0.0.1:0
 admin: {{ listen: 127.0.0.1:0 }}
-services: {{ app: {{ targets: ["http://{full}"], connect_timeout: 200ms }} }}
+services: {{ app: {{ targets: ["{full}"], connect_timeout: 200ms }} }}
 routes:
   /*: {{ to: app }}
-"#
+"#,
+        full = full.url()
     );
     assert_eq!(gateway.get("/").status, 504);
 }

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use testkit::client::Raw;
 use testkit::origin::{Origin, Reply};
 
-use crate::setup::with_routes;
+use crate::setup::{FullQueue, with_routes};
 
 #[test]
 fn an_answer_that_does_not_begin_in_time_is_a_504() {
@@ -15,6 +15,48 @@ fn an_answer_that_does_not_begin_in_time_is_a_504() {
     assert_eq!((answer.status, answer.json()["type"].as_str()), (504, Some("urn:tidegate:problem:timeout")));
     // The answer never comes, so its connection is of no more use.
     origin.wait_for_open_connections(0);
+}
+
+/// Connecting counts, and so does every further try.
+#[test]
+fn a_connection_that_does_not_come_about_in_time_is_a_504() {
+    let (one, other) = (FullQueue::new(), FullQueue::new());
+    let gateway = testkit::gateway!(
+        r#"
+listen: 127.0.0.1:0
+admin: {{ listen: 127.0.0.1:0 }}
+services: {{ app: {{ targets: ["{one}", "{other}"], connect_timeout: 60s }} }}
+routes:
+  /*: {{ to: app, timeout: 100ms }}
+"#,
+        one = one.url(),
+        other = other.url()
+    );
+    let answer = gateway.get("/");
+    assert_eq!((answer.status, answer.json()["type"].as_str()), (504, Some("urn:tidegate:problem:timeout")));
+}
+
+/// A client that rests in the middle of its body is not the service's fault.
+#[test]
+fn the_time_of_the_service_does_not_run_while_the_client_is_awaited() {
+    let (origin, hanging) = (Origin::start(), Origin::hanging());
+    let gateway = testkit::gateway!(
+        r#"
+listen: 127.0.0.1:0
+admin: {{ listen: 127.0.0.1:0 }}
+services: {{ app: {{ targets: ["{url}"], timeout: 200ms }}, slow: {{ targets: ["{hanging}"], timeout: 400ms }} }}
+routes:
+  /*: {{ to: app }}
+  /clock: {{ to: slow }}
+"#,
+        url = origin.url(),
+        hanging = hanging.url(),
+    );
+    let mut client = Raw::connect(gateway.addr());
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha");
+    // Another request's longer time passes meanwhile.
+    assert_eq!(gateway.get("/clock").status, 504);
+    assert_eq!(client.send("lf").read_response().json()["body"], "half");
 }
 
 #[test]
