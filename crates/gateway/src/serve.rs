@@ -41,6 +41,8 @@ pub enum Next {
     KeepAlive,
     /// It is to be closed; the client may still be sending.
     Close,
+    /// It is to be closed as the client asked; it sends nothing more.
+    Done,
     /// It is to be reset: what was sent of the answer must not pass for all of it.
     Cut,
 }
@@ -77,8 +79,16 @@ pub async fn serve(
     match (client.responder.is_cut, drained && client.responder.keep_alive) {
         (true, _) => Next::Cut,
         (false, true) => Next::KeepAlive,
+        (false, false) if is_last(exchange, client) => Next::Done,
         (false, false) => Next::Close,
     }
+}
+
+/// Whether the client said that this is its last request, and everything it sent has been read.
+fn is_last(exchange: &Exchange, client: &ClientConnection) -> bool {
+    let incoming = &client.reader.incoming;
+    let read = incoming.is_done() && incoming.input.is_empty();
+    read && !exchange.request.keep_alive && exchange.record.fault.is_none()
 }
 
 /// The way of a request that was received well.

@@ -56,7 +56,7 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
             Next::KeepAlive => {}
             Next::Close => return linger(&mut client).await,
             // A farewell would make a cut answer look whole to a client that reads until the close.
-            Next::Cut => return,
+            Next::Cut | Next::Done => return,
         }
         let rest = client.limits.keep_alive;
         if !wait(&worker, &listener, generation, &mut client, rest).await {

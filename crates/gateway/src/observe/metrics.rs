@@ -25,13 +25,10 @@ const REFUSALS: usize = 32;
 
 /// Counters of one route.
 pub struct RouteStats {
-    workers: usize,
-    used: OnceLock<Box<Used>>,
-}
-
-struct Used {
-    /// Which route was used first, second and so on: the page keeps the oldest when there are too many.
-    order: u64,
+    /// Which route was used first, second and so on, from 1; 0 before its first use. The page keeps the oldest when
+    /// there are too many.
+    order: AtomicU64,
+    // Filled at first use: a route that nobody asks for costs two words for each worker.
     shards: Box<[OnceLock<Box<Shard>>]>,
 }
 
@@ -120,18 +117,22 @@ impl RouteReading {
 impl RouteStats {
     /// Counters for so many workers.
     pub fn new(workers: usize) -> Arc<RouteStats> {
-        Arc::new(RouteStats { workers, used: OnceLock::new() })
+        let shards = (0..workers).map(|_| OnceLock::new()).collect();
+        Arc::new(RouteStats { order: AtomicU64::new(0), shards })
     }
 
     /// Counts an exchange that is over. Only the worker of this number may call this.
     pub fn record(&self, worker: usize, exchange: &Exchange) {
-        let used = self.used.get_or_init(|| {
-            static ORDER: AtomicU64 = AtomicU64::new(0);
-            let shards = (0..self.workers).map(|_| OnceLock::new()).collect();
-            Box::new(Used { order: ORDER.fetch_add(1, Ordering::Relaxed), shards })
-        });
-        let Some(shard) = used.shards.get(worker) else { return };
-        shard.get_or_init(Box::default).record(exchange);
+        let Some(shard) = self.shards.get(worker) else { return };
+        shard.get_or_init(|| self.first_use()).record(exchange);
+    }
+
+    fn first_use(&self) -> Box<Shard> {
+        static ORDER: AtomicU64 = AtomicU64::new(1);
+        let next = ORDER.fetch_add(1, Ordering::Relaxed);
+        // Another worker may have been first; then its number stands.
+        let _ = self.order.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed);
+        Box::default()
     }
 
     /// Requests of all workers so far.
@@ -143,13 +144,12 @@ impl RouteStats {
 
     /// When the route was first used, compared with others; `None` before that.
     pub(crate) fn order(&self) -> Option<u64> {
-        self.used.get().map(|used| used.order)
+        Some(self.order.load(Ordering::Relaxed)).filter(|order| *order > 0)
     }
 
     /// Adds what was counted to a reading.
     pub(crate) fn read(&self, reading: &mut RouteReading) {
-        let shards = self.used.get().into_iter().flat_map(|used| &used.shards);
-        for shard in shards.filter_map(OnceLock::get) {
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
             shard.read(reading);
         }
     }
