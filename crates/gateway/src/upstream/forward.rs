@@ -284,6 +284,7 @@ impl Forward<'_> {
         }
         head.remove_hop_by_hop();
         head.fields.push(names::VIA, b"1.1 tidegate");
+        head.fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
         (self.shape)(exchange);
         exchange.record.upgraded = switched;
         // A body that was not read to its end would be taken for the next request.

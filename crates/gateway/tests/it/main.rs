@@ -36,6 +36,7 @@ mod upstream {
     mod tunnel;
 }
 
+mod balance;
 mod demo;
 mod drain;
 mod examples;
