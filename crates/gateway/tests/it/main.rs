@@ -15,12 +15,21 @@ mod setup;
 mod accept {
     mod connection;
 }
+mod admin {
+    mod address;
+    mod commands;
+}
 mod http {
     mod framing;
     mod limits;
     mod paths;
     mod trust;
     mod upgrade;
+}
+mod observe {
+    mod access_log;
+    mod metrics;
+    mod trace;
 }
 mod policies {
     mod body_limit;
