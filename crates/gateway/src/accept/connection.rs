@@ -16,7 +16,7 @@ use crate::http::responder::Responder;
 use crate::http::socket::Socket;
 use crate::serve::{self, Next};
 use crate::snapshot::Listener;
-use crate::snapshot::worker::Worker;
+use crate::snapshot::worker::{View, Worker};
 
 /// After the last answer the client's unread bytes are thrown away for so long, so that it can read the answer
 /// before it learns that the connection is gone (RFC 9112 section 9.6).
@@ -29,8 +29,8 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
     let Ok(local) = stream.local_addr() else { return };
     let socket = Rc::new(Socket::new(stream, &worker.timers));
     let mut generation = worker.live.generation();
-    let mut view = worker.view();
-    let Some(settings) = view.snapshot.listener(&listener) else { return };
+    let view = worker.view();
+    let Some(mut settings) = view.snapshot.listener(&listener).cloned() else { return };
     let who = Client { peer, local, ip: peer.ip(), trusted: false, https: false };
     let mut client = ClientConnection {
         reader: ClientReader::new(socket.clone()),
@@ -38,22 +38,23 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
         limits: settings.limits.clone(),
         total: worker.timers.timer(),
     };
-    let mut bounds = Bounds::new(&worker, settings);
+    // A resting connection does not keep an old snapshot alive.
+    drop(view);
+    let mut bounds = Bounds::new(&worker, &settings);
     loop {
-        // A resting connection does not keep an old snapshot alive.
-        drop(view);
         if !wait(&worker, &listener, generation, &mut client).await {
             return;
         }
         // Settings may have changed with a reload; the connections of a listener that is gone end.
         generation = worker.live.generation();
-        view = worker.view();
-        let Some(settings) = view.snapshot.listener(&listener) else { return };
-        if !Arc::ptr_eq(&client.limits, &settings.limits) {
+        let view = worker.view();
+        let Some(now) = view.snapshot.listener(&listener) else { return };
+        if !Arc::ptr_eq(&settings, now) {
+            settings = now.clone();
             client.limits = settings.limits.clone();
         }
         let may_stay = bounds.may_stay(&worker);
-        match one(&worker, settings, &mut client, who, may_stay).await {
+        match one(&worker, view, &settings, &mut client, who, may_stay).await {
             Next::KeepAlive => {}
             Next::Close => return linger(&mut client).await,
             // A farewell would make a cut answer look whole to a client that reads until the close.
@@ -65,6 +66,7 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
 /// One exchange. A panic in it costs this connection, nothing else.
 async fn one(
     worker: &Worker,
+    view: Rc<View>,
     listener: &Listener,
     client: &mut ClientConnection,
     who: Client,
@@ -74,7 +76,7 @@ async fn one(
     exchange.clear();
     exchange.client = who;
     // On the heap, so that a resting connection does not carry the room of a running exchange.
-    let served = Box::pin(serve::serve(worker, listener, &mut exchange, client, may_stay));
+    let served = Box::pin(serve::serve(worker, view, listener, &mut exchange, client, may_stay));
     let next = match AssertUnwindSafe(served).catch_unwind().await {
         Ok(next) => next,
         Err(_) => serve::after_panic(worker, listener, &mut exchange, client).await,

@@ -177,3 +177,24 @@ fn nobody_feels_a_reload() {
         assert!(visitors.into_iter().all(|visitor| visitor.join().unwrap() > 0));
     });
 }
+
+/// Tunnels outlive many configurations, and hold on to none: ten of two thousand routes each would be over 30 MiB.
+#[test]
+fn a_tunnel_keeps_no_old_configuration() {
+    let origin = WebSocketEcho::start();
+    let routes: String =
+        (0..2000).map(|nth| format!("  /r{nth}/{{id}}: {{ to: app, timeout: {}s }}\n", nth + 1)).collect();
+    let large = |text: &str| version(&origin, text) + &routes;
+    let gateway = testkit::gateway!("{}", large("0"));
+    let mut sockets = Vec::new();
+    let mut memory = Vec::new();
+    for nth in 1..=12 {
+        sockets.push(WebSocket::connect(gateway.addr(), "/ws"));
+        gateway.rewrite_config(&large(&nth.to_string()));
+        gateway.reload();
+        wait_for_version(&gateway, &nth.to_string());
+        memory.push(gateway.metric("process_resident_memory_bytes") / f64::from(1 << 20));
+    }
+    assert!(memory[11] - memory[1] < 16.0, "MiB after each reload: {memory:?}");
+    sockets.iter_mut().for_each(|socket| socket.expect_echo("still here"));
+}
