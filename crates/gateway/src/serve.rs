@@ -6,6 +6,7 @@
 //! for whole.
 
 use std::io::ErrorKind;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use crate::http::client::ClientConnection;
 use crate::http::incoming::Piece;
 use crate::http::preflight;
 use crate::http::target;
-use crate::observe::Labels;
+use crate::observe::{Labels, RouteStats};
 use crate::policies;
 use crate::policies::rewrite::location;
 use crate::route::compiled::{Action, Route};
@@ -25,7 +26,7 @@ use crate::route::params::Params;
 use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
-use crate::upstream::forward::Forward;
+use crate::upstream::forward::{Forward, Switched};
 use crate::values::Template;
 use crate::values::random::Random;
 
@@ -47,15 +48,16 @@ pub enum Next {
     Cut,
 }
 
-/// Serves one exchange. `may_stay` says whether the connection may go on after it, for all that the connection knows.
+/// Serves one exchange by the snapshot of `view`. `may_stay` says whether the connection may go on after it, for all
+/// that the connection knows.
 pub async fn serve(
     worker: &Worker,
+    view: Rc<View>,
     listener: &Listener,
     exchange: &mut Exchange,
     client: &mut ClientConnection,
     may_stay: bool,
 ) -> Next {
-    let view = worker.view();
     let now = Instant::now();
     (exchange.record.started, exchange.record.started_at) = (now, worker.wall_clock(now));
     let received = client.reader.head(&client.limits, &mut exchange.request).await;
@@ -71,11 +73,14 @@ pub async fn serve(
         Ok(true) => road(worker, &view, listener, exchange, client).await,
         Err(fault) => Err(fault),
     };
-    if let Err(fault) = outcome {
-        fail(&view, exchange, client, fault).await;
+    match outcome {
+        Ok(None) => {}
+        Ok(Some(switched)) => return carry(worker, view, listener, exchange, client, switched).await,
+        Err(fault) => fail(&view, exchange, client, fault).await,
     }
     let drained = !client.responder.keep_alive || drain(client).await;
-    tell(worker, &view.snapshot, listener, exchange, client);
+    let (labels, stats) = labels(&view.snapshot, listener, exchange);
+    tell(worker, &labels, stats, exchange, client);
     match (client.responder.is_cut, drained && client.responder.keep_alive) {
         (true, _) => Next::Cut,
         (false, true) => Next::KeepAlive,
@@ -98,11 +103,11 @@ async fn road(
     listener: &Listener,
     exchange: &mut Exchange,
     client: &mut ClientConnection,
-) -> Result<(), Fault> {
+) -> Result<Option<Switched>, Fault> {
     client.reader.begin_body(&exchange.request, listener.body_limit);
     let route = admit(&view.snapshot, listener, exchange, &mut worker.params.borrow_mut())?;
     if let Err(answer) = policies::request(&route.policies, exchange).await {
-        return answer_here(route, exchange, client, &answer).await;
+        return answer_here(route, exchange, client, &answer).await.map(|()| None);
     }
     match &route.action {
         Action::Forward(place) => {
@@ -113,7 +118,6 @@ async fn road(
                 local,
                 random: &worker.random,
                 timers: &worker.timers,
-                observer: &worker.observer,
                 forwarding: view.snapshot.forwarding,
                 shape: &|exchange| policies::response(&route.policies, exchange),
                 trust: &listener.trust,
@@ -121,12 +125,34 @@ async fn road(
             };
             forward.run(exchange, client).await
         }
-        Action::Respond(answer) => answer_here(route, exchange, client, answer).await,
+        Action::Respond(answer) => answer_here(route, exchange, client, answer).await.map(|()| None),
         Action::Redirect { status, location } => {
             let answer = redirect(exchange, *status, location);
-            answer_here(route, exchange, client, &answer).await
+            answer_here(route, exchange, client, &answer).await.map(|()| None)
         }
     }
+}
+
+/// Carries a tunnel to its end. That may be after many reloads, so it keeps of the configuration only what its line
+/// will say.
+async fn carry(
+    worker: &Worker,
+    view: Rc<View>,
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+    switched: Switched,
+) -> Next {
+    let (Labels { route, service, revision, .. }, stats) = labels(&view.snapshot, listener, exchange);
+    let (route, service, stats) = (route.to_owned(), service.to_owned(), stats.clone());
+    drop(view);
+    if let Err(fault) = switched.carry(&worker.observer, client).await {
+        cut(exchange, client, &fault);
+        exchange.record.fault = Some(fault);
+    }
+    let labels = Labels { route: &route, service: &service, revision, listener: &listener.name };
+    tell(worker, &labels, &stats, exchange, client);
+    if client.responder.is_cut { Next::Cut } else { Next::Close }
 }
 
 // What follows down to `answer_fault` is all that decides about a request: `explain` calls it too.
@@ -273,8 +299,7 @@ async fn fail(view: &View, exchange: &mut Exchange, client: &mut ClientConnectio
     let gone = matches!(fault, Fault::ClientGone | Fault::ClientStalled);
     client.responder.keep_alive &= !fault.ends_connection();
     if client.responder.head_sent || gone {
-        client.responder.cut();
-        exchange.record.reason = fault.facts().code;
+        cut(exchange, client, &fault);
     } else {
         let body = answer_fault(&view.snapshot, exchange, &fault);
         // A second fault while telling the first means that the client is gone.
@@ -283,6 +308,12 @@ async fn fail(view: &View, exchange: &mut Exchange, client: &mut ClientConnectio
         }
     }
     exchange.record.fault = Some(fault);
+}
+
+/// Breaks an answer off.
+fn cut(exchange: &mut Exchange, client: &mut ClientConnection, fault: &Fault) {
+    client.responder.cut();
+    exchange.record.reason = fault.facts().code;
 }
 
 /// Whether what is left of the body can be read and thrown away, so that the connection may go on.
@@ -308,11 +339,28 @@ async fn drain(client: &mut ClientConnection) -> bool {
     }
 }
 
+/// What the configuration calls the things an exchange met, and where it is counted.
+fn labels<'s>(
+    snapshot: &'s Snapshot,
+    listener: &'s Listener,
+    exchange: &Exchange,
+) -> (Labels<'s>, &'s Arc<RouteStats>) {
+    let route = exchange.record.route.and_then(|place| snapshot.route(place));
+    let service = exchange.record.service.and_then(|place| snapshot.service(place));
+    let labels = Labels {
+        route: route.map_or("none", |route| &*route.key),
+        service: service.map_or("", |service| &*service.name),
+        revision: snapshot.revision,
+        listener: &listener.name,
+    };
+    (labels, route.map_or(&snapshot.unrouted, |route| &route.stats))
+}
+
 /// Tells log, metrics and traces what happened.
 fn tell(
     worker: &Worker,
-    snapshot: &Snapshot,
-    listener: &Listener,
+    labels: &Labels<'_>,
+    stats: &RouteStats,
     exchange: &mut Exchange,
     client: &ClientConnection,
 ) {
@@ -325,30 +373,20 @@ fn tell(
     } else {
         record.fault.as_ref().map_or(0, |fault| fault.facts().status)
     };
-    let route = record.route.and_then(|place| snapshot.route(place));
-    let service = record.service.and_then(|place| snapshot.service(place));
-    let labels = Labels {
-        route: route.map_or("none", |route| &*route.key),
-        service: service.map_or("", |service| &*service.name),
-        revision: snapshot.revision,
-        listener: &listener.name,
-    };
-    let stats = route.map_or(&snapshot.unrouted, |route| &route.stats);
-    worker.observer.finish(exchange, &labels, Some(stats));
+    worker.observer.finish(exchange, labels, Some(stats));
 }
 
 /// What is left to do for an exchange that panicked.
 pub async fn after_panic(
     worker: &Worker,
-    listener: &str,
+    listener: &Listener,
     exchange: &mut Exchange,
     client: &mut ClientConnection,
 ) -> Next {
     let view = worker.view();
     client.responder.keep_alive = false;
     fail(&view, exchange, client, Fault::Panic).await;
-    if let Some(listener) = view.snapshot.listener(listener) {
-        tell(worker, &view.snapshot, listener, exchange, client);
-    }
+    let (labels, stats) = labels(&view.snapshot, listener, exchange);
+    tell(worker, &labels, stats, exchange, client);
     if client.responder.is_cut { Next::Cut } else { Next::Close }
 }

@@ -31,7 +31,7 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
     let Ok(local) = stream.local_addr() else { return };
     let socket = Rc::new(Socket::new(stream, &worker.timers));
     let view = worker.view();
-    let Some(settings) = view.snapshot.listener(&listener) else { return };
+    let Some(mut settings) = view.snapshot.listener(&listener).cloned() else { return };
     let who = Client { peer, local, ip: peer.ip(), trusted: false, https: false };
     let mut client = ClientConnection {
         reader: ClientReader::new(socket.clone()),
@@ -39,17 +39,17 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
         limits: settings.limits.clone(),
         total: worker.timers.timer(),
     };
-    let mut bounds = Bounds::new(&worker, settings);
+    let mut bounds = Bounds::new(&worker, &settings);
     // A resting connection keeps no old snapshot alive.
     drop(view);
     loop {
         let generation = worker.live.generation();
         let mut exchange = worker.take_exchange();
         // On the heap, so that a resting connection does not carry the room of a running exchange.
-        let burst = Box::pin(burst(&worker, &listener, &mut client, &mut exchange, who, &mut bounds));
+        let burst = Box::pin(burst(&worker, &mut settings, &mut client, &mut exchange, who, &mut bounds));
         let next = match AssertUnwindSafe(burst).catch_unwind().await {
             Ok(next) => next,
-            Err(_) => serve::after_panic(&worker, &listener, &mut exchange, &mut client).await,
+            Err(_) => serve::after_panic(&worker, &settings, &mut exchange, &mut client).await,
         };
         worker.give_exchange(exchange);
         match next {
@@ -68,7 +68,7 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
 /// Exchanges in close succession, until the client rests. A panic in one costs this connection, nothing else.
 async fn burst(
     worker: &Worker,
-    listener: &str,
+    settings: &mut Arc<Listener>,
     client: &mut ClientConnection,
     exchange: &mut Exchange,
     who: Client,
@@ -77,20 +77,21 @@ async fn burst(
     loop {
         let pause = client.limits.keep_alive.min(PAUSE);
         let generation = worker.live.generation();
-        if !wait(worker, listener, generation, client, pause).await {
+        if !wait(worker, &settings.name, generation, client, pause).await {
             // While the gateway drains, this was the time drawn for the connection to close.
             return if worker.live.draining().is_some() { Next::Close } else { Next::KeepAlive };
         }
         // Settings may have changed with a reload; the connections of a listener that is gone end.
         let view = worker.view();
-        let Some(settings) = view.snapshot.listener(listener) else { return Next::Close };
-        if !Arc::ptr_eq(&client.limits, &settings.limits) {
+        let Some(now) = view.snapshot.listener(&settings.name) else { return Next::Close };
+        if !Arc::ptr_eq(settings, now) {
+            *settings = now.clone();
             client.limits = settings.limits.clone();
         }
         exchange.clear();
         exchange.client = who;
         let may_stay = bounds.may_stay(worker);
-        let next = serve::serve(worker, settings, exchange, client, may_stay).await;
+        let next = serve::serve(worker, view, settings, exchange, client, may_stay).await;
         client.responder.release();
         if next != Next::KeepAlive {
             return next;

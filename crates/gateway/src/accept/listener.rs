@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -16,6 +16,8 @@ use crate::snapshot::worker::Worker;
 
 /// Rest after the process ran out of descriptors or memory: long enough for some to come free.
 const BACKOFF: Duration = Duration::from_millis(50);
+/// Descriptors that clients do not get, as far as the process has that many.
+const RESERVED: usize = 512;
 /// Connections accepted in a row before others get a turn.
 const BATCH: u32 = 32;
 
@@ -62,7 +64,7 @@ fn begin(
     connections: &Arc<Connections>,
 ) {
     let most = worker.view().snapshot.listener(name).map_or(0, |listener| listener.max_connections);
-    let Some(counted) = connections.enter(most) else {
+    let Some(counted) = connections.enter(most.min(descriptors_allow())) else {
         // Straight to the kernel: the runtime does not know yet that a new stream can be written to. A client that
         // cannot take it at once gets a closed connection.
         let _ = SockRef::from(&stream).send(FULL);
@@ -73,6 +75,17 @@ fn begin(
         connection::run(worker, name, stream, peer).await;
         drop(counted);
     });
+}
+
+/// The connections that the limit of open files allows: each may need a second one to a service, and some are kept
+/// for everything else.
+fn descriptors_allow() -> usize {
+    static ALLOWED: OnceLock<usize> = OnceLock::new();
+    *ALLOWED.get_or_init(|| {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        (limit.saturating_sub(RESERVED.min(limit / 4)) / 2).max(1)
+    })
 }
 
 async fn backoff(error: &std::io::Error) {

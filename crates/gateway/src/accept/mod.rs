@@ -10,6 +10,7 @@ pub mod thread;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -57,6 +58,7 @@ pub struct Gateway {
     pub live: Arc<Live>,
     workers: Vec<WorkerThread>,
     bound: Mutex<HashMap<Arc<str>, Bound>>,
+    leaving: Mutex<Vec<Arc<Connections>>>,
 }
 
 struct WorkerThread {
@@ -85,7 +87,7 @@ impl Gateway {
                 Err(error) => tracing::error!(error = %error, "cannot start worker {index}"),
             }
         }
-        let gateway = Gateway { live, workers, bound: Mutex::default() };
+        let gateway = Gateway { live, workers, bound: Mutex::default(), leaving: Mutex::default() };
         gateway.listen(&mut fresh);
         Ok(gateway)
     }
@@ -102,7 +104,9 @@ impl Gateway {
         self.live.swap(next);
         self.listen(&mut fresh);
         for name in gone {
-            self.bound().remove(&name);
+            if let Some(bound) = self.bound().remove(&name) {
+                self.leaving().push(bound.connections);
+            }
             self.tell_all(|| Command::Unlisten(name.clone()));
         }
         Ok(())
@@ -124,13 +128,13 @@ impl Gateway {
         all
     }
 
-    /// Connections of all listeners.
+    /// Connections of all listeners, and of those that a reload took away.
     pub fn active(&self) -> usize {
-        let connections = self.listeners();
-        connections
-            .iter()
-            .map(|(.., connections)| connections.active.load(std::sync::atomic::Ordering::Relaxed))
-            .sum()
+        let open = |connections: &Arc<Connections>| connections.active.load(Ordering::Relaxed);
+        let mut leaving = self.leaving();
+        leaving.retain(|connections| open(connections) > 0);
+        let left: usize = leaving.iter().map(open).sum();
+        self.listeners().iter().map(|(.., connections)| open(connections)).sum::<usize>().saturating_add(left)
     }
 
     /// Accepts no more, closes resting connections spread over a time, and waits until all are gone or the deadline
@@ -155,6 +159,10 @@ impl Gateway {
 
     fn bound(&self) -> std::sync::MutexGuard<'_, HashMap<Arc<str>, Bound>> {
         self.bound.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leaving(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Connections>>> {
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tell_all(&self, command: impl Fn() -> Command) {

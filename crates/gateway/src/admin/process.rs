@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::control::{Control, Source};
 use super::pages::reload_and_tell;
+use super::watch;
 use crate::config::{self, AdminListen, Config, Diagnostics, Workers};
 use crate::observe::access_log::{AccessLog, LogSettings, LogTarget};
 use crate::observe::line::LineFormat;
@@ -69,10 +70,13 @@ impl Process {
         let signals =
             Signals::new().map_err(|error| StartError::System(format!("cannot hear signals: {error}")))?;
         let (loaded, snapshot, workers) = load(&source)?;
+        let seen = match &source {
+            Source::Path(path) => Some(watch::state(path, &loaded.paths)),
+            Source::Text { .. } => None,
+        };
         raise_descriptor_limit();
         let observe = open_observe(&loaded.config, workers)?;
         let admin = bind_admin(&loaded.config).await?;
-        let watches = matches!(source, Source::Path(_));
         let control = Control::start(source, loaded, snapshot, observe.clone(), workers)
             .await
             .map_err(|error| StartError::Bind(error.to_string()))?;
@@ -81,8 +85,8 @@ impl Process {
         if let Some(listener) = admin {
             tokio::spawn(super::serve(listener, control.clone()));
         }
-        if watches {
-            tokio::spawn(super::watch::run(control.clone()));
+        if let Some(seen) = seen {
+            tokio::spawn(watch::run(control.clone(), seen));
         }
         let process = Process { control, admin: admin_address, observe, signals };
         if let Some(path) = ready_file {

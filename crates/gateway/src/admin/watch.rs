@@ -4,6 +4,7 @@
 //! swaps a symbolic link beside it, touch the folder, not the file. Looks itself every few seconds too, for file
 //! systems that tell nobody.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,26 +20,27 @@ const QUIET: Duration = Duration::from_millis(150);
 /// How often the files are looked at when nothing is told.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// What tells two states of the files apart.
-type State = Vec<(PathBuf, Option<(SystemTime, u64)>)>;
+/// What tells two states of the files apart: a file put in the place of another may have its time and its length.
+pub type State = Vec<(PathBuf, Option<(SystemTime, u64, u64)>)>;
 
-/// Reloads whenever the files have changed, until the process ends.
-pub async fn run(control: Arc<Control>) {
+/// Reloads whenever the files have changed from how they were `seen` when they were read, until the process ends.
+pub async fn run(control: Arc<Control>, mut seen: State) {
     let Source::Path(source) = control.source.clone() else { return };
-    let (signs, mut seen) = mpsc::channel(1);
-    let mut watcher = watcher(signs);
+    let (signs, mut told) = mpsc::channel(1);
+    // Kept besides the watcher's own: without any sender, waiting for a sign would end at once, for ever.
+    let mut watcher = watcher(signs.clone());
     let mut folders = Vec::new();
-    let mut state = state(&source, &control.paths());
     loop {
         follow(&mut watcher, &mut folders, &source, &control.paths());
-        if tokio::time::timeout(LOOK, seen.recv()).await.is_ok() {
-            while tokio::time::timeout(QUIET, seen.recv()).await.is_ok_and(|sign| sign.is_some()) {}
+        if tokio::time::timeout(LOOK, told.recv()).await.is_ok() {
+            while tokio::time::timeout(QUIET, told.recv()).await.is_ok_and(|sign| sign.is_some()) {}
         }
-        let now = self::state(&source, &control.paths());
-        if now != state && !control.is_draining() {
+        let now = state(&source, &control.paths());
+        if now != seen && !control.is_draining() {
+            // As the files were before they are read: what changes meanwhile is seen the next time.
+            seen = now;
             // What came of it has been told.
             let _ = reload_and_tell(&control).await;
-            state = self::state(&source, &control.paths());
         }
     }
 }
@@ -95,7 +97,8 @@ fn folders_of(path: &Path) -> Vec<PathBuf> {
     std::iter::once(folder(path)).chain(real.as_deref().map(folder)).collect()
 }
 
-fn state(source: &Path, paths: &[PathBuf]) -> State {
+/// How the files are now.
+pub fn state(source: &Path, paths: &[PathBuf]) -> State {
     let mut all: Vec<PathBuf> = paths.to_vec();
     all.push(source.to_owned());
     all.sort();
@@ -103,7 +106,7 @@ fn state(source: &Path, paths: &[PathBuf]) -> State {
     all.into_iter()
         .map(|path| {
             let facts = std::fs::metadata(&path).ok();
-            let facts = facts.and_then(|facts| Some((facts.modified().ok()?, facts.len())));
+            let facts = facts.and_then(|facts| Some((facts.modified().ok()?, facts.len(), facts.ino())));
             (path, facts)
         })
         .collect()

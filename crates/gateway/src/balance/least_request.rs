@@ -11,10 +11,11 @@ mod tests {
     use super::super::{Balance, Load, tests::counts};
 
     #[test]
-    fn the_busy_one_gets_only_what_falls_on_it_twice() {
+    fn the_busy_one_gets_nothing() {
         let busy = Load { in_flight: 50, ewma_micros: 0 };
+        assert_eq!(counts(&Balance::LeastRequest, &[1, 1], 1_000, &[busy]), [0, 1_000]);
         let counts = counts(&Balance::LeastRequest, &[1, 1, 1], 9_000, &[busy]);
-        assert!(counts[0] < 300, "{counts:?}");
+        assert_eq!(counts[0], 0, "{counts:?}");
         assert!(counts[1].abs_diff(counts[2]) < 500, "{counts:?}");
     }
 

@@ -106,8 +106,7 @@ impl Spread {
     /// power of two choices in randomized load balancing", 2001).
     fn better_of_two(&self, choice: &Choice<'_>, cost: impl Fn(Load) -> u64) -> Option<usize> {
         let first = random::draw(self, choice)?;
-        let second = (0..4).filter_map(|_| random::draw(self, choice)).find(|place| *place != first);
-        let Some(second) = second else { return Some(first) };
+        let Some(second) = random::draw_without(self, choice, Some(first)) else { return Some(first) };
         let weighed = |place: usize, other: usize| {
             u128::from(cost((choice.load)(place))).saturating_mul(u128::from(self.weight(other)))
         };

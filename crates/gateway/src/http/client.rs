@@ -185,7 +185,8 @@ impl ClientReader {
             return Ok(());
         }
         self.window = None;
-        let least = limits.min_body_rate.saturating_mul(elapsed.as_secs());
+        let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let least = limits.min_body_rate.saturating_mul(millis) / 1000;
         if so_far < least { Err(Fault::BodyTimeout) } else { Ok(()) }
     }
 }

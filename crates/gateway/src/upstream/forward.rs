@@ -50,8 +50,6 @@ pub struct Forward<'a> {
     pub random: &'a Random,
     /// The worker's deadlines.
     pub timers: &'a Rc<Timers>,
-    /// Where tunnels count as open.
-    pub observer: &'a Observer,
     /// Which forwarding fields the service gets.
     pub forwarding: Forwarding,
     /// What is done to the head of the answer before the client gets it.
@@ -85,6 +83,21 @@ struct Aimed {
     _in_flight: InFlight,
 }
 
+/// A connection that was switched to another protocol. It holds on to nothing of the snapshot: tunnels outlive many.
+pub struct Switched {
+    connection: Box<Connection>,
+    idle_timeout: Duration,
+    _in_flight: InFlight,
+}
+
+impl Switched {
+    /// Carries bytes both ways until both sides have ended.
+    pub async fn carry(mut self, observer: &Observer, client: &mut ClientConnection) -> Result<(), Fault> {
+        let _tunnel = observer.tunnel();
+        tunnel::run(&mut client.reader.incoming, &mut self.connection.incoming, self.idle_timeout).await
+    }
+}
+
 /// A try that failed, and whether it may be made again.
 struct Failed {
     fault: Fault,
@@ -92,8 +105,12 @@ struct Failed {
 }
 
 impl Forward<'_> {
-    /// Asks the service. On success the answer has gone out whole.
-    pub async fn run(&self, exchange: &mut Exchange, client: &mut ClientConnection) -> Result<(), Fault> {
+    /// Asks the service. On success the answer has gone out whole, or what was switched is given back.
+    pub async fn run(
+        &self,
+        exchange: &mut Exchange,
+        client: &mut ClientConnection,
+    ) -> Result<Option<Switched>, Fault> {
         request::prepare(exchange, self.service, self.forwarding);
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
@@ -103,7 +120,7 @@ impl Forward<'_> {
             let aimed = self.open(&group, exchange, &mut tried, fresh).await?;
             let (reused, endpoint) = (aimed.connection.reused, aimed.endpoint.clone());
             match self.attempt(aimed, exchange, client).await {
-                Ok(()) => return Ok(()),
+                Ok(switched) => return Ok(switched),
                 Err(failed) => {
                     if let Some(shard) = endpoint.shard() {
                         add(&shard.faults, 1);
@@ -183,7 +200,7 @@ impl Forward<'_> {
         aimed: Aimed,
         exchange: &mut Exchange,
         client: &mut ClientConnection,
-    ) -> Result<(), Failed> {
+    ) -> Result<Option<Switched>, Failed> {
         let Aimed { mut connection, endpoint, _in_flight } = aimed;
         let mut out = take_out();
         http1::encode_request(&mut out, &exchange.request, true);
@@ -201,19 +218,15 @@ impl Forward<'_> {
         let down = self.download(exchange, &mut client.responder, &mut connection, &progress);
         let ended = race(pin!(up), pin!(down), &progress.answered, &client.total).await;
         client.total.disarm();
-        let outcome = match ended {
+        match ended {
             Ok(true) => {
-                let _tunnel = self.observer.tunnel();
-                tunnel::run(&mut client.reader.incoming, &mut connection.incoming, self.service.idle_timeout)
-                    .await
+                learn(exchange, &endpoint);
+                Ok(Some(Switched { connection, idle_timeout: self.service.idle_timeout, _in_flight }))
             }
-            Ok(false) => Ok(()),
-            Err(fault) => Err(fault),
-        };
-        match outcome {
-            Ok(()) => {
+            Ok(false) => {
+                learn(exchange, &endpoint);
                 self.rest(exchange, connection, &endpoint, progress.upload.get());
-                Ok(())
+                Ok(None)
             }
             Err(fault) => {
                 let untouched = repeatable && fault == Fault::NoAnswer && !connection.heard;
@@ -230,10 +243,7 @@ impl Forward<'_> {
         endpoint: &LocalEndpoint,
         upload: Upload,
     ) {
-        let (Some(sent), Some(answered)) = (exchange.record.sent, exchange.record.answered) else { return };
-        endpoint.learn(answered.saturating_sub(sent));
         let clean = upload == Upload::Complete
-            && !exchange.record.upgraded
             && exchange.record.connection_stays
             && connection.incoming.is_done()
             && connection.incoming.input.is_empty();
@@ -340,6 +350,13 @@ impl Forward<'_> {
         }
         responder.end(connection.incoming.trailers());
         Ok(())
+    }
+}
+
+/// Tells the endpoint how long its answer took.
+fn learn(exchange: &Exchange, endpoint: &LocalEndpoint) {
+    if let (Some(sent), Some(answered)) = (exchange.record.sent, exchange.record.answered) {
+        endpoint.learn(answered.saturating_sub(sent));
     }
 }
 

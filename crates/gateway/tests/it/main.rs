@@ -16,7 +16,9 @@ mod accept {
     mod connection;
 }
 mod admin {
+    mod address;
     mod agreement;
+    mod commands;
     mod explain;
 }
 mod cli {
@@ -35,6 +37,11 @@ mod http {
     mod trust;
     mod upgrade;
 }
+mod observe {
+    mod access_log;
+    mod metrics;
+    mod trace;
+}
 mod policies {
     mod body_limit;
     mod cors;
@@ -49,6 +56,7 @@ mod upstream {
     mod tunnel;
 }
 
+mod balance;
 mod demo;
 mod drain;
 mod examples;

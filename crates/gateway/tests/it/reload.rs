@@ -51,6 +51,41 @@ fn a_change_of_the_file_is_enough() {
     wait_for_version(&gateway, "two");
 }
 
+/// How Kubernetes changes a ConfigMap: the file is a link through a link to a folder, and that link is swapped.
+#[test]
+fn a_swap_of_the_folder_behind_a_link_is_enough() {
+    let origin = Origin::start();
+    let gateway = testkit::gateway!("{}", version(&origin, "one"));
+    let folder = gateway.folder();
+    let put = |name: &str, text: &str| {
+        std::fs::create_dir(folder.join(name)).unwrap();
+        std::fs::write(folder.join(name).join("gateway.yaml"), version(&origin, text)).unwrap();
+        std::os::unix::fs::symlink(name, folder.join("..next")).unwrap();
+        std::fs::rename(folder.join("..next"), folder.join("..data")).unwrap();
+    };
+    put("..1", "two");
+    std::os::unix::fs::symlink("..data/gateway.yaml", folder.join("link")).unwrap();
+    std::fs::rename(folder.join("link"), folder.join("gateway.yaml")).unwrap();
+    wait_for_version(&gateway, "two");
+    put("..2", "six");
+    wait_for_version(&gateway, "six");
+}
+
+/// Counters and connections of what did not change go on.
+#[test]
+fn what_did_not_change_goes_on() {
+    let origin = Origin::start();
+    let gateway = testkit::gateway!("{}", version(&origin, "one"));
+    assert_eq!(gateway.get("/app").status, 200);
+    gateway.rewrite_config(&version(&origin, "two"));
+    gateway.reload();
+    wait_for_version(&gateway, "two");
+    assert_eq!(gateway.get("/app").status, 200);
+    let served = gateway.wait_metric("tidegate_requests_total{route=\"/*\"}", |served| served >= 2.0);
+    assert_eq!((served, origin.connections().len()), (2.0, 1));
+    assert_eq!(gateway.metric("tidegate_upstream_connections_opened_total"), 1.0);
+}
+
 /// A request sees one configuration from its beginning to its end.
 #[test]
 fn a_request_under_way_keeps_its_configuration() {
@@ -141,4 +176,25 @@ fn nobody_feels_a_reload() {
         over.store(true, Ordering::Relaxed);
         assert!(visitors.into_iter().all(|visitor| visitor.join().unwrap() > 0));
     });
+}
+
+/// Tunnels outlive many configurations, and hold on to none: ten of two thousand routes each would be over 30 MiB.
+#[test]
+fn a_tunnel_keeps_no_old_configuration() {
+    let origin = WebSocketEcho::start();
+    let routes: String =
+        (0..2000).map(|nth| format!("  /r{nth}/{{id}}: {{ to: app, timeout: {}s }}\n", nth + 1)).collect();
+    let large = |text: &str| version(&origin, text) + &routes;
+    let gateway = testkit::gateway!("{}", large("0"));
+    let mut sockets = Vec::new();
+    let mut memory = Vec::new();
+    for nth in 1..=12 {
+        sockets.push(WebSocket::connect(gateway.addr(), "/ws"));
+        gateway.rewrite_config(&large(&nth.to_string()));
+        gateway.reload();
+        wait_for_version(&gateway, &nth.to_string());
+        memory.push(gateway.metric("process_resident_memory_bytes") / f64::from(1 << 20));
+    }
+    assert!(memory[11] - memory[1] < 16.0, "MiB after each reload: {memory:?}");
+    sockets.iter_mut().for_each(|socket| socket.expect_echo("still here"));
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use testkit::client::Raw;
 use testkit::event::{Gate, eventually};
-use testkit::gateway::Gateway;
+use testkit::gateway::{Gateway, Signal};
 use testkit::origin::{After, Origin, Reply};
 
 use crate::setup::in_front_of;
@@ -76,12 +76,12 @@ fn the_connections_of_a_listener_that_is_gone_end() {
     });
     let with = |side: &str| {
         format!(
-            "listeners:\n  main: 127.0.0.1:0\n{side}admin: {{ listen: 127.0.0.1:0 }}\n\
+            "drain: {{ spread: 50ms }}\nlisteners:\n  main: 127.0.0.1:0\n{side}admin: {{ listen: 127.0.0.1:0 }}\n\
              services: {{ app: \"{}\" }}\nroutes:\n  /*: {{ to: app }}\n",
             origin.url()
         )
     };
-    let gateway = testkit::gateway!("{}", with("  side: 127.0.0.1:0\n"));
+    let mut gateway = testkit::gateway!("{}", with("  side: 127.0.0.1:0\n"));
     let side = gateway.listener("side");
     let (mut resting, mut busy) = (Raw::connect(side), Raw::connect(side));
     let mut main = Raw::connect(gateway.listener("main"));
@@ -92,10 +92,14 @@ fn the_connections_of_a_listener_that_is_gone_end() {
     gateway.rewrite_config(&with(""));
     gateway.reload();
     resting.expect_closed();
+    assert_eq!(main.get("/").read_response().status, 200);
+    // The end waits for it too.
+    gateway.signal(Signal::TERM);
+    main.expect_closed();
     gate.open();
     assert_eq!(busy.read_response().text(), "at last");
     busy.expect_closed();
-    assert_eq!(main.get("/").read_response().status, 200);
+    assert!(gateway.wait_for_end().success());
 }
 
 /// To a client of 1.0 the end of the connection is the end of the answer: a cut answer ends in a reset.

@@ -1,5 +1,7 @@
 //! Bounds of size (R5) and of time, each with its status.
 
+use std::time::Duration;
+
 use testkit::client::{self, Raw};
 use testkit::gateway::Gateway;
 use testkit::origin::{After, Origin};
@@ -113,6 +115,90 @@ fn a_head_that_does_not_come_to_its_end_is_refused() {
     assert_eq!(idle.get("/patient").read_response().status, 200);
     idle.expect_closed();
     Raw::connect(gateway.addr()).expect_closed();
+}
+
+/// R1: bytes that keep coming do not buy time.
+#[test]
+fn a_head_that_drips_is_refused() {
+    let origin = Origin::start();
+    let gateway = impatient(&origin);
+    let mut client = Raw::connect(gateway.addr());
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nX: ");
+    while client.is_silent_for(Duration::from_millis(50)) {
+        client.send("x");
+    }
+    assert_eq!(client.read_response().status, 408);
+    assert_eq!(origin.received(), "");
+}
+
+fn with_timeouts(origin: &Origin, timeouts: &str) -> Gateway {
+    testkit::gateway!(
+        r#"
+listeners:
+  main: {{ address: 127.0.0.1:0, timeouts: {{ {timeouts} }} }}
+admin: {{ listen: 127.0.0.1:0 }}
+services: {{ app: "{app}" }}
+routes:
+  /*: {{ to: app }}
+"#,
+        app = origin.url()
+    )
+}
+
+/// R2: a body that drips is refused for its rate, though it never rests for long.
+#[test]
+fn a_body_that_drips_is_refused() {
+    let origin = Origin::start();
+    let gateway = with_timeouts(&origin, "body_idle: 400ms, min_body_rate: 1KiB");
+    for (framing, piece) in [("Content-Length: 100000", "x"), ("Transfer-Encoding: chunked", "1\r\nx\r\n")] {
+        let mut client = Raw::connect(gateway.addr());
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n"));
+        client.send(piece);
+        while client.is_silent_for(Duration::from_millis(50)) {
+            client.send(piece);
+        }
+        assert_eq!(client.read_response().status, 408, "{framing}");
+    }
+    origin.wait_for_open_connections(0);
+}
+
+/// R3: an answer that nobody reads is given up, and so is the work behind it.
+#[test]
+fn a_client_that_does_not_read_is_let_go() {
+    let origin = Origin::conversing(|_, conversation| {
+        conversation.write_head(200, &[("Content-Length", "100000000")]);
+        while conversation.write(&[b'x'; 64 * 1024]) {}
+        After::Close
+    });
+    let gateway = with_timeouts(&origin, "write_idle: 300ms");
+    let mut client = Raw::connect(gateway.addr());
+    client.get("/");
+    let line = gateway.wait_for_log(|line| line["fault"] == "client_stalled");
+    assert_eq!((line["blame"].as_str(), line["status"].as_u64()), (Some("client"), Some(200)));
+    origin.wait_for_open_connections(0);
+}
+
+/// O13: with few descriptors some clients are told to come back, and those who are served do not feel it.
+#[test]
+fn a_gateway_with_few_descriptors_refuses_what_it_cannot_serve() {
+    let origin = Origin::start();
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("tidegate-with-few-files");
+    let text = format!("#!/bin/sh\nulimit -n 100\nexec '{}' \"$@\"\n", env!("CARGO_BIN_EXE_tidegate"));
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let yaml = format!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nworkers: 1\nroutes:\n  /*: {{ to: \"{}\" }}\n",
+        origin.url()
+    );
+    let gateway = Gateway::with_binary(script.to_str().unwrap()).start(&yaml);
+    let mut first = Raw::connect(gateway.addr());
+    assert_eq!(first.get("/").read_response().status, 200);
+    let mut others: Vec<Raw> = (0..80).map(|_| Raw::connect(gateway.addr())).collect();
+    let statuses: Vec<u16> = others.iter_mut().map(|client| client.get("/").read_response().status).collect();
+    assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&200) && statuses.contains(&503), "{statuses:?}");
+    assert_eq!(first.get("/").read_response().status, 200);
 }
 
 #[test]

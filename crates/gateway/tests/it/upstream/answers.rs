@@ -144,3 +144,14 @@ routes:
         assert!(answer.header("content-type").unwrap().starts_with(kind), "{accept}: {:?}", answer.headers);
     }
 }
+
+/// The id that the log names is the one that the service and the client get, whatever the service says it is.
+#[test]
+fn service_and_client_get_the_id_of_the_request() {
+    let origin = Origin::answering(|_| Reply::ok("").header("X-Request-Id", "another"));
+    let gateway = in_front_of(&origin);
+    let answer = gateway.get("/");
+    let sent = origin.only_request().header("x-request-id").map(str::to_owned).unwrap();
+    assert_eq!(answer.headers_named("x-request-id"), [sent.as_str()]);
+    gateway.wait_for_log(|line| line["request_id"] == sent.as_str());
+}
