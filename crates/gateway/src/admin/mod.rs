@@ -4,6 +4,7 @@
 //! that cannot be somebody else's web page (DNS rebinding), takes changes from this machine only, and never from a
 //! page of another origin.
 
+pub mod connections;
 pub mod control;
 pub mod explain;
 mod pages;
@@ -21,6 +22,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
+use connections::{Bounded, Bounds, Peer};
 use control::Control;
 
 /// Answers on the admin address until the process ends.
@@ -37,14 +39,15 @@ pub async fn serve(listener: TcpListener, control: Arc<Control>) {
         .route("/api/v1/explain", post(pages::explain))
         .layer(middleware::from_fn(guard))
         .with_state(control);
-    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    let service = routes.into_make_service_with_connect_info::<Peer>();
+    let listener = Bounded::new(listener, Bounds::default());
     if let Err(error) = axum::serve(listener, service).await {
         tracing::error!(error = %error, "the admin address has ended");
     }
 }
 
 /// Lets through what may be asked.
-async fn guard(ConnectInfo(peer): ConnectInfo<SocketAddr>, request: Request, next: Next) -> Response {
+async fn guard(ConnectInfo(Peer(peer)): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     if !is_own_name(headers) {
         return refuse("this Host is not the admin address: use an IP address or localhost");
