@@ -10,11 +10,12 @@ pub const BOUNDS_MICROS: [u64; 17] = [
     2_500_000, 5_000_000, 7_500_000, 10_000_000,
 ];
 
-/// Counts by bucket, and the sum.
+/// Counts by bucket, and the sum, which every duration changes and so stands beside the buckets that most fall into.
 #[derive(Default)]
+#[repr(C)]
 pub struct Histogram {
-    buckets: [AtomicU64; BOUNDS_MICROS.len() + 1],
     sum_micros: AtomicU64,
+    buckets: [AtomicU64; BOUNDS_MICROS.len() + 1],
 }
 
 /// One reading of a histogram, or the sum of several.
