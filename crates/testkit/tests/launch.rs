@@ -14,7 +14,8 @@ use std::sync::LazyLock;
 
 use testkit::gateway::{Gateway, Launch};
 
-/// `run FILE --ready-file READY`: says where it listens and what it was told, then waits for signals.
+/// `run FILE --ready-file READY`: says where it listens and what it was told, then waits for signals. In the background,
+/// because dash forgets a signal that comes while it starts a command of the foreground.
 const STAND_IN: &str = r#"#!/bin/sh
 trap 'echo "reloaded: $(cat "$2")" >&2' HUP
 trap 'exit 0' TERM
@@ -22,7 +23,7 @@ grep -q wrong "$2" && { echo "error: wrong" >&2; exit 1; }
 echo '{"route":"/","status":200}'
 echo "name is $NAME" >&2
 echo '{"listeners":{"main":"127.0.0.1:8080"},"admin":"127.0.0.1:9900"}' > "$4"
-while :; do sleep 0.01; done
+while :; do sleep 0.01 & wait $!; done
 "#;
 
 /// Written once before anything is started: a script open for writing in a forked child cannot be run.
