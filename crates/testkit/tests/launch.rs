@@ -16,7 +16,7 @@ use testkit::gateway::{Gateway, Launch};
 
 /// `run FILE --ready-file READY`: says where it listens and what it was told, then waits for signals. In the background,
 /// because dash forgets a signal that comes while it starts a command of the foreground.
-const STAND_IN: &str = r#"#!/bin/sh
+const STAND_IN: &str = r#"#!/usr/bin/env -S --default-signal=HUP sh
 trap 'echo "reloaded: $(cat "$2")" >&2' HUP
 trap 'exit 0' TERM
 grep -q wrong "$2" && { echo "error: wrong" >&2; exit 1; }
