@@ -22,6 +22,8 @@ fn balanced(origins: &[Origin], balance: &str) -> Gateway {
     testkit::gateway!(
         r#"
 listen: 127.0.0.1:0
+# With more, one worker may choose while another has not yet counted down an answer that the client has.
+workers: 1
 admin: {{ listen: 127.0.0.1:0 }}
 services:
   app: {{ targets: [{targets}], balance: {balance} }}
