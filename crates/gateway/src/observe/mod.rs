@@ -10,6 +10,7 @@ pub mod connections;
 mod escape;
 pub mod histogram;
 pub mod line;
+mod memo;
 pub mod metrics;
 mod openmetrics;
 pub mod page;

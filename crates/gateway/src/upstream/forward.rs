@@ -218,7 +218,7 @@ impl Forward<'_> {
             // Made where they stay: to move them would be to copy a kilobyte.
             let up = pin!(self.upload(&mut client.reader, &client.limits, &socket, out, framing, &progress));
             let down = pin!(self.download(exchange, &mut client.responder, &mut connection, &progress));
-            race(up, down, &progress.answered, &client.total).await
+            race(up, down, &progress, &client.total).await
         };
         client.total.disarm();
         match ended {
@@ -421,21 +421,25 @@ fn trailers<'r>(reader: &'r mut ClientReader, trust: &Trust) -> &'r Fields {
 }
 
 /// Runs both directions until the answer is out, the client is at fault, or the route's time is over before the
-/// head of the answer is there.
+/// head of the answer is there. Once all is sent, the answer comes first: the upload then only watches the client.
 async fn race<T>(
     mut upload: Pin<&mut impl Future<Output = Fault>>,
     mut download: Pin<&mut impl Future<Output = Result<T, Fault>>>,
-    answered: &Cell<bool>,
+    progress: &Progress,
     total: &crate::http::timer::Timer,
 ) -> Result<T, Fault> {
     poll_fn(|cx| {
+        let sent = progress.upload.get() == Upload::Complete;
+        if sent && let Poll::Ready(ended) = download.as_mut().poll(cx) {
+            return Poll::Ready(ended);
+        }
         if let Poll::Ready(fault) = upload.as_mut().poll(cx) {
             return Poll::Ready(Err(fault));
         }
-        if let Poll::Ready(ended) = download.as_mut().poll(cx) {
+        if !sent && let Poll::Ready(ended) = download.as_mut().poll(cx) {
             return Poll::Ready(ended);
         }
-        if !answered.get() && total.expired(cx) {
+        if !progress.answered.get() && total.expired(cx) {
             return Poll::Ready(Err(Fault::Timeout));
         }
         Poll::Pending
