@@ -3,6 +3,7 @@
 //! Takes snapshots; binds what they listen on, gives every worker a socket of its own for each address
 //! (`SO_REUSEPORT`: the kernel spreads new connections over the workers), and lets go what is no longer wanted.
 
+mod admission;
 pub mod connection;
 pub mod listener;
 pub mod thread;
@@ -10,7 +11,7 @@ pub mod thread;
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -59,6 +60,7 @@ pub struct Gateway {
     workers: Vec<WorkerThread>,
     bound: Mutex<HashMap<Arc<str>, Bound>>,
     leaving: Mutex<Vec<Arc<Connections>>>,
+    everywhere: Arc<AtomicUsize>,
 }
 
 struct WorkerThread {
@@ -87,7 +89,13 @@ impl Gateway {
                 Err(error) => tracing::error!(error = %error, "cannot start worker {index}"),
             }
         }
-        let gateway = Gateway { live, workers, bound: Mutex::default(), leaving: Mutex::default() };
+        let gateway = Gateway {
+            live,
+            workers,
+            bound: Mutex::default(),
+            leaving: Mutex::default(),
+            everywhere: Arc::default(),
+        };
         gateway.listen(&mut fresh);
         Ok(gateway)
     }
@@ -175,7 +183,10 @@ impl Gateway {
     fn listen(&self, fresh: &mut Vec<Fresh>) {
         let mut bound = self.bound();
         for Fresh { name, wanted, actual, sockets } in fresh.drain(..) {
-            let connections = bound.get(&name).map(|old| old.connections.clone()).unwrap_or_default();
+            let connections = match bound.get(&name) {
+                Some(old) => old.connections.clone(),
+                None => Arc::new(Connections::among(&self.everywhere)),
+            };
             for (worker, socket) in self.workers.iter().zip(sockets) {
                 let command =
                     Command::Listen { name: name.clone(), socket, connections: connections.clone() };
