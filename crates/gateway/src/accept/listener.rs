@@ -29,19 +29,30 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: applicat
 Content-Length: 102\r\nConnection: close\r\n\r\n\
 {\"type\":\"urn:tidegate:problem:overloaded\",\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"busy\"}\n";
 
-/// Accepts until told to stop, then takes what the kernel had accepted already, and lets the address go.
+/// Whether a listener goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It does.
+    No,
+    /// It ends when it has taken what the kernel has accepted already.
+    AfterQueue,
+    /// It ends: what the kernel has accepted is for somebody else who accepts from the same socket.
+    AtOnce,
+}
+
+/// Accepts until told to stop, and lets the address go.
 pub async fn run(
     worker: Rc<Worker>,
     name: Arc<str>,
     listener: TcpListener,
     connections: Arc<Connections>,
-    mut stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<Stop>,
 ) {
     let mut row = 0u32;
     loop {
         let accepted = tokio::select! {
             biased;
-            _ = stop.wait_for(|stop| *stop) => break,
+            _ = stop.wait_for(|stop| *stop != Stop::No) => break,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -52,6 +63,9 @@ pub async fn run(
         if row.is_multiple_of(BATCH) {
             tokio::task::yield_now().await;
         }
+    }
+    if *stop.borrow() == Stop::AtOnce {
+        return;
     }
     // Closing resets what waits in the kernel's queue (socket(7), SO_REUSEPORT): those clients have connected.
     while let Some(Ok((stream, peer))) = futures_util::FutureExt::now_or_never(listener.accept()) {

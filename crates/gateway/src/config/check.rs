@@ -142,6 +142,7 @@ impl Checking<'_> {
     fn process(&self, diagnostics: &mut Diagnostics) {
         let drain = &self.config.drain;
         nothing(drain.timeout.is_zero(), "`drain.timeout`", self.at(&["drain", "timeout"]), diagnostics);
+        nothing(drain.handover.is_zero(), "`drain.handover`", self.at(&["drain", "handover"]), diagnostics);
         let mut longer = |part: &str, long: (&str, Duration), short: (&str, Duration)| {
             if short.1 > long.1 {
                 let message = format!(

@@ -268,6 +268,9 @@ fn configuration(page: &mut Exposition, shared: &Shared) {
     page.gauge(&[], reloads.configured_at);
     page.family("tidegate_config_revision", Kind::Info, "", "The revision that runs.");
     page.info(&[("revision", &reloads.revision.to_string())]);
+    let help = "New processes that were started to take over and did not.";
+    page.family("tidegate_handover_failures", Kind::Counter, "", help);
+    page.counter(&[], shared.totals.failed_handovers());
     page.family("tidegate_build", Kind::Info, "", "The program.");
     page.info(&[("version", env!("CARGO_PKG_VERSION"))]);
 }

@@ -62,6 +62,7 @@ mod balance;
 mod demo;
 mod drain;
 mod examples;
+mod handover;
 mod redirect;
 mod reload;
 mod streaming;
