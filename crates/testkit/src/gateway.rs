@@ -6,6 +6,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
@@ -32,9 +33,16 @@ pub struct Launch {
     dir: tempfile::TempDir,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    stdin: Option<OwnedFd>,
 }
 
 impl Launch {
+    /// Gives it this as its standard input.
+    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Launch {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
     /// Sets a variable of its environment.
     pub fn env(mut self, name: &str, value: &str) -> Launch {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -61,7 +69,8 @@ impl Launch {
         let mut command = Command::new(&self.binary);
         command.arg("run").arg(&file).arg("--ready-file").arg(self.dir.path().join("ready.json"));
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = self.stdin.as_ref().map(|stdin| stdin.try_clone().unwrap().into());
+        command.stdin(stdin.unwrap_or_else(Stdio::null)).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -124,6 +133,7 @@ impl Gateway {
             dir: tempfile::tempdir().unwrap(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            stdin: None,
         }
     }
 

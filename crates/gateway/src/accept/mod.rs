@@ -134,12 +134,7 @@ impl Gateway {
 
     /// Whether every worker answers within a time: one that does not hangs, or has not started.
     pub fn answers(&self, within: Duration) -> bool {
-        let (answer, answers) = std::sync::mpsc::channel();
-        self.tell_all(|| Command::Answer(answer.clone()));
-        drop(answer);
-        let until = Instant::now() + within;
-        let wait = || answers.recv_timeout(until.saturating_duration_since(Instant::now()));
-        self.workers.iter().all(|_| wait().is_ok())
+        all_answer(self.workers.iter().map(|worker| &worker.commands), within)
     }
 
     /// Accepts no more, closes resting connections spread over a time, and waits until all are gone or the deadline
@@ -207,5 +202,45 @@ impl Gateway {
             }
             bound.insert(name, Bound { wanted, actual, connections, held, kept });
         }
+    }
+}
+
+/// Whether everybody who is asked answers within a time.
+fn all_answer<'w>(
+    workers: impl Iterator<Item = &'w mpsc::UnboundedSender<Command>>,
+    within: Duration,
+) -> bool {
+    let (answer, answers) = std::sync::mpsc::channel();
+    let asked: Vec<bool> =
+        workers.map(|worker| worker.send(Command::Answer(answer.clone())).is_ok()).collect();
+    drop(answer);
+    let until = Instant::now() + within;
+    let wait = || answers.recv_timeout(until.saturating_duration_since(Instant::now()));
+    !asked.is_empty() && asked.iter().all(|heard| *heard && wait().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn worker(hangs: bool) -> mpsc::UnboundedSender<Command> {
+        let (commands, mut received) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            while let Some(command) = received.blocking_recv() {
+                match command {
+                    Command::Answer(answer) if !hangs => drop(answer.send(())),
+                    command => std::mem::forget(command),
+                }
+            }
+        });
+        commands
+    }
+
+    #[test]
+    fn one_worker_that_hangs_is_noticed() {
+        let (good, bad) = ([worker(false), worker(false)], [worker(false), worker(true)]);
+        assert!(all_answer(good.iter(), Duration::from_secs(10)));
+        assert!(!all_answer(bad.iter(), Duration::from_millis(50)));
+        assert!(!all_answer([].iter(), Duration::from_secs(10)), "a gateway without workers does not live");
     }
 }

@@ -255,6 +255,8 @@ fn wait(
             Ok(None) => return Err(GONE.to_owned()),
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Gone before it had read everything.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(GONE.to_owned()),
             Err(error) => return Err(format!("it does not speak as it should: {error}")),
         }
         if give_up() {

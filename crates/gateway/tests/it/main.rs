@@ -66,3 +66,4 @@ mod handover;
 mod redirect;
 mod reload;
 mod streaming;
+mod systemd;
