@@ -20,6 +20,9 @@ use crate::values::random::Random;
 /// Exchanges kept for later, each with its grown memory.
 const KEPT_EXCHANGES: usize = 256;
 
+/// A resting connection is not closed sooner while the gateway drains.
+const LEAST_REST: Duration = Duration::from_secs(1);
+
 /// Exchanges at rest. Boxed, because an exchange is a kilobyte and would be copied with every use.
 #[expect(clippy::vec_box, reason = "the boxes are what is handed out")]
 #[derive(Default)]
@@ -131,11 +134,14 @@ impl Worker {
         }
     }
 
-    /// Once the gateway drains: when a resting connection is to close, drawn within the spread.
+    /// Once the gateway drains: when a resting connection is to close, drawn within the spread. Never at once, as far
+    /// as the spread allows: a client that has just connected, or rests for a moment between two requests, is about to
+    /// send and shall get its answer.
     pub fn closing_time(&self) -> Option<Duration> {
         let spread = self.live.draining()?;
-        let millis = usize::try_from(spread.as_millis()).unwrap_or(usize::MAX);
-        Some(Duration::from_millis(self.random.below(millis.saturating_add(1)) as u64))
+        let least = LEAST_REST.min(spread / 2);
+        let millis = usize::try_from(spread.saturating_sub(least).as_millis()).unwrap_or(usize::MAX);
+        Some(least + Duration::from_millis(self.random.below(millis.saturating_add(1)) as u64))
     }
 
     /// The wall clock at a moment of the monotonic one that has just been read: without reading it again, and with the

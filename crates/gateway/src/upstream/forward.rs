@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use http1::{CHUNK_END, Fields, Framing, HeadLimits, ResponseHead, Upgrade, names};
 
-use super::connection::Connection;
+use super::connection::{Connection, Ends};
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
 use super::service::Service;
@@ -152,7 +152,8 @@ impl Forward<'_> {
             // Where the request cannot be sent twice, asking the kernel as well narrows the race with an origin
             // that is closing.
             let careful = !exchange.request.method.is_idempotent() || !request::is_bodyless(exchange);
-            let rested = if fresh { None } else { endpoint.take_idle(careful) };
+            let announced = self.announced(exchange);
+            let rested = if fresh { None } else { endpoint.take_idle(careful, announced) };
             let connected = match rested {
                 Some(connection) => Ok(connection),
                 None => {
@@ -187,11 +188,17 @@ impl Forward<'_> {
     async fn connect(&self, exchange: &Exchange, address: SocketAddr) -> Result<Box<Connection>, Fault> {
         let left = exchange.plan.timeout.map(|timeout| timeout.saturating_sub(exchange.record.elapsed()));
         let within = left.map_or(self.service.connect_timeout, |left| left.min(self.service.connect_timeout));
-        let opened = Connection::open(address, within, self.timers).await;
+        let announce = self.service.proxy_protocol.zip(self.announced(exchange));
+        let opened = Connection::open(address, within, self.timers, announce).await;
         match opened {
             Err(Fault::ConnectTimeout) if left == Some(within) => Err(Fault::Timeout),
             opened => opened,
         }
+    }
+
+    /// The client for whom alone a connection is, where the service is told of it at the connection's beginning.
+    fn announced(&self, exchange: &Exchange) -> Option<Ends> {
+        self.service.proxy_protocol.map(|_| request::ends(&exchange.client))
     }
 
     /// One try over one connection.

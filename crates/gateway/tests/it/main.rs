@@ -14,6 +14,7 @@ mod setup;
 
 mod accept {
     mod connection;
+    mod proxy_protocol;
 }
 mod admin {
     mod address;
@@ -53,6 +54,7 @@ mod policies {
 mod upstream {
     mod answers;
     mod pool;
+    mod proxy_protocol;
     mod tunnel;
 }
 
@@ -60,6 +62,8 @@ mod balance;
 mod demo;
 mod drain;
 mod examples;
+mod handover;
 mod redirect;
 mod reload;
 mod streaming;
+mod systemd;
