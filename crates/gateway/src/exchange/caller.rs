@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
+use http1::NameBuf;
 use serde_json::{Map, Value};
 
 /// Who sent a request.
@@ -28,6 +29,8 @@ pub struct Identity {
     pub roles: Vec<Box<str>>,
     /// The claims of the token, whole; empty for other credentials.
     pub claims: Map<String, Value>,
+    /// The header lines by which services learn who it is.
+    pub told: Vec<(NameBuf, Box<[u8]>)>,
 }
 
 impl fmt::Debug for Identity {

@@ -145,6 +145,9 @@ impl LineWriter {
         if let Some(policy) = record.refused_by {
             text(out, b",\"refused_by\":", policy.as_bytes(), most::NAME);
         }
+        if !record.why.is_empty() {
+            text(out, b",\"why\":", record.why.as_bytes(), most::DETAIL);
+        }
         for (place, (policy, reason)) in record.shadowed.iter().take(most::SHADOWED).enumerate() {
             let start: &[u8] = if place == 0 { b",\"shadowed\":[{\"policy\":" } else { b",{\"policy\":" };
             text(out, start, policy.as_bytes(), most::NAME);

@@ -27,6 +27,7 @@ mod cli {
     mod config_show;
     mod explain;
     mod init;
+    mod key;
     mod schema;
     mod version;
 }
@@ -43,6 +44,7 @@ mod observe {
     mod trace;
 }
 mod policies {
+    mod api_key;
     mod body_limit;
     mod cors;
     mod headers;

@@ -180,6 +180,7 @@ fn the_document_names_every_field_in_the_order_of_the_line() {
     (record.reason, record.refused_by, record.upgraded) = ("ip_denied", Some("ip"), true);
     record.shadowed.push(("cors", "origin_denied"));
     record.fault = Some(Fault::Panic);
+    record.why = "not in this network".into();
     exchange.identity = Some(Rc::new(Identity {
         consumer: Some("mobile".into()),
         subject: Some("u1".into()),
