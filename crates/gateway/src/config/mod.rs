@@ -6,6 +6,7 @@
 
 mod check;
 pub mod codes;
+mod consumer;
 mod decode;
 mod diagnostic;
 mod effective;
@@ -26,6 +27,7 @@ mod tree;
 mod variables;
 
 pub use codes::Code;
+pub use consumer::{ApiKey, Consumer};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};
@@ -43,7 +45,7 @@ pub use route::{
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, ProxyVersion, Service, Target};
 
-use crate::values::{Cidr, HeaderPattern};
+use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Template};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -68,6 +70,18 @@ pub struct Config {
     /// from what clients send, `_` counting as `-`, so that nobody can pretend.
     #[schemars(extend("default" = schema::identity_headers()))]
     pub client_identity_headers: Vec<HeaderPattern>,
+    /// Headers by which services learn who the caller is, on routes with a policy that finds out: names, and what stands
+    /// in them, from `{consumer}`, `{subject}`, `{groups}`, `{scopes}`, `{roles}` and `{jwt.CLAIM}`. A header without a
+    /// text is left out. Clients cannot send them, on no route and in no spelling.
+    #[schemars(schema_with = "schema::written_identity_headers")]
+    pub identity_headers: Pairs<Spanned<HeaderName>, Spanned<Template>>,
+    /// Who calls, by name: credentials, groups, scopes and roles of each.
+    #[schemars(schema_with = "schema::consumers")]
+    pub consumers: Named<Consumer>,
+    /// A secret that goes into the hashes of API keys, so that hashes alone cannot be tried out. `tidegate key` takes the
+    /// same from the environment variable `TIDEGATE_KEY_SECRET`. Default: none, which is enough for keys made by
+    /// `tidegate key new`.
+    pub key_secret: Option<Secret>,
     /// Which forwarding headers are sent to services: `both` (the default), `x`, `rfc7239`, or `off`.
     pub forwarded: Forwarded,
     /// What is written where.

@@ -5,6 +5,7 @@
 //! told. Knows nothing of sockets.
 
 pub mod answer;
+pub mod caller;
 pub mod captures;
 pub mod identity;
 pub mod record;
@@ -13,11 +14,13 @@ pub mod source;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use http1::{RequestHead, ResponseHead};
 
 pub use answer::{Answer, Body};
+pub use caller::Identity;
 pub use captures::Captures;
 pub use identity::{RequestId, Trace};
 pub use record::Record;
@@ -40,6 +43,8 @@ pub struct Exchange {
     pub captures: Captures,
     /// Who is at the other end.
     pub client: Client,
+    /// Who sent the request, once a policy has found out; shared with the worker's memory of credentials that held.
+    pub identity: Option<Rc<Identity>>,
     /// How the request is to be sent on.
     pub plan: Plan,
     /// The origin whose pages may read the answer, as `cors` found it; empty for none.
@@ -115,6 +120,7 @@ impl Default for Exchange {
             host: Vec::new(),
             captures: Captures::default(),
             client: Client { peer: nowhere, local: nowhere, ip: nowhere.ip(), trusted: false, https: false },
+            identity: None,
             plan: Plan::default(),
             reader: Vec::new(),
             id: RequestId::default(),
@@ -136,6 +142,7 @@ impl Exchange {
         self.has_query = false;
         self.host.clear();
         self.captures.clear();
+        self.identity = None;
         self.plan = Plan::default();
         self.reader.clear();
         self.record.clear();

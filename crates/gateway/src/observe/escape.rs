@@ -109,6 +109,16 @@ pub(crate) fn quoted(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
     }
 }
 
+/// Writes the bytes as [`quoted`] does, and spaces as `\x20`: for values that stand between spaces.
+pub(crate) fn word(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    let start = out.len();
+    quoted(out, bytes, most);
+    while let Some(at) = out.get(start..).and_then(|word| memchr::memchr(b' ', word)) {
+        let at = start.saturating_add(at);
+        out.splice(at..at.saturating_add(1), *b"\\x20");
+    }
+}
+
 /// Writes a number in hexadecimal digits, all sixteen of them.
 pub(crate) fn hex(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&eight_digits((number >> 32) as u32));

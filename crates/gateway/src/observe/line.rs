@@ -17,7 +17,7 @@ use super::memo::Memo;
 use super::redact::{Redaction, referer};
 use super::totals::blame_of;
 use super::{Labels, status_of};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, Identity};
 use crate::values::push_ip;
 
 /// Longest line in bytes, its end included.
@@ -31,6 +31,7 @@ mod most {
     pub(super) const QUERY: usize = 1536;
     pub(super) const ROUTE: usize = 512;
     pub(super) const NAME: usize = 64;
+    pub(super) const SUBJECT: usize = 128;
     pub(super) const REASON: usize = 64;
     pub(super) const DETAIL: usize = 160;
     pub(super) const AGENT: usize = 512;
@@ -204,12 +205,18 @@ impl LineWriter {
         if let Some(value) = fields.get(names::REFERER).filter(|value| !value.is_empty()) {
             text(out, b",\"referer\":", self.referer(value), most::REFERER);
         }
+        if let Some(identity) = &exchange.identity {
+            self.caller(out, identity);
+        }
         out.extend_from_slice(self.texts.listener(labels));
         if record.upgraded {
             out.extend_from_slice(b",\"upgraded\":true");
         }
         if let Some(policy) = record.refused_by {
             text(out, b",\"refused_by\":", policy.as_bytes(), most::NAME);
+        }
+        if !record.why.is_empty() {
+            text(out, b",\"why\":", record.why.as_bytes(), most::DETAIL);
         }
         for (place, (policy, reason)) in record.shadowed.iter().take(most::SHADOWED).enumerate() {
             let start: &[u8] = if place == 0 { b",\"shadowed\":[{\"policy\":" } else { b",{\"policy\":" };
@@ -228,12 +235,31 @@ impl LineWriter {
         }
     }
 
-    /// Appends the line in the Combined Log Format: `client - - [time] "request" status bytes "referer" "agent"`,
+    /// Who the caller is.
+    fn caller(&self, out: &mut Vec<u8>, identity: &Identity) {
+        if let Some(consumer) = &identity.consumer {
+            text(out, b",\"consumer\":", consumer.as_bytes(), most::NAME);
+        }
+        if let Some(subject) = &identity.subject {
+            text(out, b",\"subject\":", subject.as_bytes(), most::SUBJECT);
+        }
+        text(out, b",\"auth\":", identity.kind.as_bytes(), most::NAME);
+        if !identity.credential.is_empty() {
+            text(out, b",\"credential\":", identity.credential.as_bytes(), most::NAME);
+        }
+    }
+
+    /// Appends the line in the Combined Log Format: `client - caller [time] "request" status bytes "referer" "agent"`,
     /// then `"route" endpoint milliseconds reason request_id`.
     pub fn write_text(&mut self, out: &mut Vec<u8>, exchange: &Exchange, labels: &Labels<'_>) {
         let record = &exchange.record;
         push_ip(out, exchange.client.ip);
-        out.extend_from_slice(b" - - [");
+        out.extend_from_slice(b" - ");
+        match exchange.identity.as_ref().and_then(|identity| identity.name()) {
+            Some(name) => escape::word(out, name.as_bytes(), most::NAME),
+            None => out.push(b'-'),
+        }
+        out.extend_from_slice(b" [");
         out.extend_from_slice(self.clock.stamp(record.started_at).common);
         out.extend_from_slice(b" +0000] \"");
         escape::quoted(out, method(exchange), most::METHOD);

@@ -15,8 +15,9 @@ use crate::exchange::{Answer, Body};
 use crate::http::client::ClientLimits;
 use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
+use crate::identity::Callers;
 use crate::observe::RouteStats;
-use crate::policies::{self, Bound};
+use crate::policies::{self, Bound, Context};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
 use crate::upstream::request::Forwarding;
@@ -33,7 +34,9 @@ pub fn compile(
     workers: usize,
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
-    check_shared_policies(config, faults);
+    let callers = Arc::new(Callers::new(config, faults));
+    let context = Context { callers, is_whole: true };
+    check_shared_policies(config, &context, faults);
     let mut services = Services::new(config, previous);
     let mut stats = Stats::new(previous, workers);
     let mut table = Builder::new();
@@ -53,7 +56,7 @@ pub fn compile(
                 }
             }
             let action = action(&route.action, &mut services, faults);
-            let policies = bind(config, route, faults);
+            let policies = bind(config, route, &context, faults);
             let service = match &action {
                 Action::Forward(place) => services.name(*place),
                 Action::Respond(_) | Action::Redirect { .. } => "".into(),
@@ -82,24 +85,24 @@ pub fn compile(
 }
 
 /// Reports faults in `defaults` and bundles once, not once for each route that uses them.
-fn check_shared_policies(config: &Config, faults: &mut Diagnostics) {
-    faults.within("`defaults`", |faults| bind_all(&config.defaults.policies, faults));
+fn check_shared_policies(config: &Config, context: &Context, faults: &mut Diagnostics) {
+    faults.within("`defaults`", |faults| bind_all(&config.defaults.policies, context, faults));
     for (name, bundle) in &config.policies {
-        faults.within(format!("bundle `{name}`"), |faults| bind_all(&bundle.policies, faults));
+        faults.within(format!("bundle `{name}`"), |faults| bind_all(&bundle.policies, context, faults));
     }
 }
 
-fn bind_all(settings: &Named<Node>, faults: &mut Diagnostics) {
+fn bind_all(settings: &Named<Node>, context: &Context, faults: &mut Diagnostics) {
     for (key, settings) in settings {
         if let Some(kind) = policies::LIST.iter().find(|kind| kind.name == key.as_str()) {
-            kind.bind(key, settings, faults);
+            kind.bind_in(key, settings, context, faults);
         }
     }
 }
 
 /// The policies of a route in the order of running: its own settings win over those of bundles, later bundles over
 /// earlier ones, bundles over `defaults`.
-fn bind(config: &Config, route: &config::Route, faults: &mut Diagnostics) -> Vec<Bound> {
+fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut Diagnostics) -> Vec<Bound> {
     let removed = |name: &str| {
         let mut uses = route.uses.iter();
         uses.any(|used| matches!(&**used, Use::Remove(removed) if removed.as_str() == name))
@@ -115,10 +118,10 @@ fn bind(config: &Config, route: &config::Route, faults: &mut Diagnostics) -> Vec
             policies.iter().find(|(key, _)| key.as_str() == kind.name).cloned()
         };
         if let Some((key, settings)) = find(&route.policies) {
-            bound.extend(kind.bind(&key, &settings, faults));
+            bound.extend(kind.bind_in(&key, &settings, context, faults));
         } else if let Some((key, settings)) = shared.iter().rev().find_map(|policies| find(policies)) {
             // Its faults have been told where it stands.
-            bound.extend(kind.bind(&key, &settings, &mut Diagnostics::default()));
+            bound.extend(kind.bind_in(&key, &settings, context, &mut Diagnostics::default()));
         }
     }
     bound
@@ -249,7 +252,9 @@ impl<'a> Stats<'a> {
 
 fn listener_of(config: &Config, name: &str, listener: &config::Listener) -> Arc<Listener> {
     let (limits, timeouts) = (&listener.limits, &listener.timeouts);
-    let identity: Vec<String> = config.client_identity_headers.iter().map(ToString::to_string).collect();
+    let written = config.identity_headers.iter().map(|(name, _)| name.to_string());
+    let removed = config.client_identity_headers.iter().map(ToString::to_string);
+    let identity: Vec<String> = removed.chain(written).collect();
     Arc::new(Listener {
         name: name.into(),
         address: listener.address.get(),

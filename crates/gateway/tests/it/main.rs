@@ -28,6 +28,7 @@ mod cli {
     mod config_show;
     mod explain;
     mod init;
+    mod key;
     mod schema;
     mod version;
 }
@@ -44,6 +45,7 @@ mod observe {
     mod trace;
 }
 mod policies {
+    mod api_key;
     mod body_limit;
     mod cors;
     mod headers;
