@@ -134,8 +134,8 @@ impl Fields {
                 *byte = b' ';
             }
         }
-        let indent = value.len() - octets::trim_start(value).len();
-        let length = octets::trim(value).len();
+        let trimmed = octets::trim_start(value);
+        let (indent, length) = (value.len() - trimmed.len(), octets::trim_end(trimmed).len());
         let line = (|| {
             Some(Line {
                 name: u32::try_from(start).ok()?,
