@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::accept::Gateway;
 use crate::config::{self, Config, Diagnostics, Environment, Known, Loaded};
+use crate::identity::Keeper;
 use crate::observe;
 use crate::policies;
 use crate::snapshot::Snapshot;
@@ -124,6 +125,7 @@ pub struct Control {
     /// When the gateway started.
     pub started: Instant,
     resolver: tokio::sync::Mutex<Resolver>,
+    keeper: Mutex<Keeper>,
     state: Mutex<State>,
     draining: AtomicBool,
 }
@@ -139,6 +141,8 @@ impl Control {
     ) -> Result<Control, crate::accept::BindError> {
         let mut resolver = Resolver::new(workers);
         resolver.adopt(&snapshot.services, dns_times(&loaded.config)).await;
+        let mut keeper = Keeper::default();
+        keeper.adopt(&snapshot.providers);
         observe.totals.configured(snapshot.revision);
         let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers))?;
         let state = State { config: Some(Arc::new(loaded.config)), paths: loaded.paths, refused: None };
@@ -147,6 +151,7 @@ impl Control {
             source,
             started: Instant::now(),
             resolver: tokio::sync::Mutex::new(resolver),
+            keeper: Mutex::new(keeper),
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
         })
@@ -181,6 +186,7 @@ impl Control {
         }
         self.warn_of_what_stays(&config);
         let revision = snapshot.revision;
+        let providers = snapshot.providers.clone();
         resolver.adopt(&snapshot.services, dns_times(&config)).await;
         if let Err(error) = self.gateway.apply(Arc::new(snapshot)) {
             let before = self.state().config.clone();
@@ -188,6 +194,8 @@ impl Control {
             resolver.adopt(&self.gateway.live.snapshot().services, times).await;
             return Err(Refused::Bind(error));
         }
+        // After the swap: whoever asks meanwhile for keys that nobody fetches yet is told that they are not there.
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&providers);
         self.gateway.live.observe.totals.configured(revision);
         let mut state = self.state();
         (state.config, state.paths) = (Some(config), loaded.paths);

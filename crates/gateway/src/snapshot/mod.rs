@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
+use crate::identity::Provider;
 use crate::observe::RouteStats;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub services: Vec<Arc<Service>>,
     /// All listeners.
     pub listeners: Vec<Arc<Listener>>,
+    /// The issuers whose keys are kept fresh.
+    pub providers: Vec<Arc<Provider>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
     /// Counts requests that no route takes.
