@@ -1,6 +1,5 @@
 //! The life of one client connection: exchanges one after the other until either side has had enough.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,13 +25,11 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 /// And at most so many.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// Serves a connection to its end.
-pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer: SocketAddr) {
-    let Ok(local) = stream.local_addr() else { return };
+/// Serves a connection to its end. `who` is at the other end of it, as far as the connection tells.
+pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, who: Client) {
     let socket = Rc::new(Socket::new(stream, &worker.timers));
     let view = worker.view();
     let Some(mut settings) = view.snapshot.listener(&listener).cloned() else { return };
-    let who = Client { peer, local, ip: peer.ip(), trusted: false, https: false };
     let mut client = ClientConnection {
         reader: ClientReader::new(socket.clone()),
         responder: Responder::new(socket),

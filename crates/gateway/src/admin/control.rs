@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::accept::Gateway;
+use super::notify::Notify;
+use crate::accept::{Gateway, Inherited};
 use crate::config::{self, Config, Diagnostics, Environment, Known, Loaded};
 use crate::identity::Keeper;
 use crate::observe;
@@ -124,10 +125,13 @@ pub struct Control {
     pub source: Source,
     /// When the gateway started.
     pub started: Instant,
+    /// What systemd is told.
+    pub notify: Notify,
     resolver: tokio::sync::Mutex<Resolver>,
     keeper: Mutex<Keeper>,
     state: Mutex<State>,
     draining: AtomicBool,
+    admin_wanted: Option<std::net::SocketAddr>,
 }
 
 impl Control {
@@ -138,28 +142,38 @@ impl Control {
         snapshot: Snapshot,
         observe: Arc<observe::Shared>,
         workers: usize,
+        inherited: &mut Inherited,
     ) -> Result<Control, crate::accept::BindError> {
         let mut resolver = Resolver::new(workers);
         resolver.adopt(&snapshot.services, dns_times(&loaded.config)).await;
         let mut keeper = Keeper::default();
         keeper.adopt(&snapshot.providers);
         observe.totals.configured(snapshot.revision);
-        let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers))?;
+        let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers), inherited)?;
+        let admin_wanted = match loaded.config.admin.listen {
+            config::AdminListen::At(address) => Some(address.get()),
+            config::AdminListen::Off => None,
+        };
         let state = State { config: Some(Arc::new(loaded.config)), paths: loaded.paths, refused: None };
         Ok(Control {
             gateway,
             source,
             started: Instant::now(),
+            notify: Notify::from_environment(),
             resolver: tokio::sync::Mutex::new(resolver),
             keeper: Mutex::new(keeper),
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
+            admin_wanted,
         })
     }
 
     /// Reads the configuration again and lets it run. One at a time; the others wait.
     pub async fn reload(self: &Arc<Self>) -> Result<Reloaded, Refused> {
         let mut resolver = self.resolver.lock().await;
+        if self.is_draining() {
+            return Ok(Reloaded::Unchanged(self.gateway.live.snapshot().revision));
+        }
         let outcome = self.try_reload(&mut resolver).await;
         let mut state = self.state();
         match &outcome {
@@ -236,6 +250,34 @@ impl Control {
     /// Whether the gateway is ending.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Lets no configuration be changed until the guard is dropped.
+    pub async fn hold(&self) -> impl Sized + '_ {
+        self.resolver.lock().await
+    }
+
+    /// How long a new process may take until it serves.
+    pub fn handover_time(&self) -> Duration {
+        let state = self.state();
+        let drain = state.config.as_ref().map(|config| config.drain.clone()).unwrap_or_default();
+        drain.handover.get()
+    }
+
+    /// The admin address as the configuration of the start had it.
+    pub fn admin_wanted(&self) -> Option<std::net::SocketAddr> {
+        self.admin_wanted
+    }
+
+    /// What runs, in one line.
+    pub fn summary(&self) -> String {
+        let addresses: Vec<String> = self
+            .gateway
+            .listeners()
+            .iter()
+            .map(|(name, address, _)| format!("{name} on {address}"))
+            .collect();
+        format!("revision {}, {}", self.gateway.live.snapshot().revision, addresses.join(", "))
     }
 
     /// Lets the readiness fail from now on.

@@ -31,7 +31,7 @@ pub use consumer::{ApiKey, Consumer};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};
-pub use listener::{Limits, Listener, Timeouts};
+pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
 pub use load::{Environment, Known, Loaded, System, load, load_text};
 pub use node::{Entry, Form, Kind, Node, Scalar};
 pub use pairs::{Named, OneOrMany, Pairs};
@@ -43,7 +43,7 @@ pub use route::{
     Use,
 };
 pub use schema::schema;
-pub use service::{Balance, HostHeader, KeepAlive, Service, Target};
+pub use service::{Balance, HostHeader, KeepAlive, ProxyVersion, Service, Target};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Template};
 use schemars::JsonSchema;

@@ -34,6 +34,11 @@ pub struct Service {
     /// The largest head of an answer. Default 32KiB. Beyond it: 502.
     #[serde(default = "head_of_answer")]
     pub max_response_head: Size,
+    /// Begin each connection to a target with a PROXY protocol header that names the client: `v1` (text) or `v2`
+    /// (binary). Default: none. A connection then serves one client only: it is used again for requests of the same
+    /// client connection and for no others, so fewer connections are shared.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 const fn one_second() -> Duration {
@@ -64,8 +69,19 @@ impl Service {
             keep_alive: KeepAlive::default(),
             host: HostHeader::default(),
             max_response_head: head_of_answer(),
+            proxy_protocol: None,
         }
     }
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// One instance of a service.

@@ -13,6 +13,7 @@ use crate::balance::Balance;
 use crate::config::{self, Config, Diagnostics, Named, Node, Spanned, To, Use, codes};
 use crate::exchange::{Answer, Body};
 use crate::http::client::ClientLimits;
+use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
 use crate::identity::{Callers, Shelf};
 use crate::observe::RouteStats;
@@ -131,13 +132,13 @@ fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut 
 fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Diagnostics) -> Action {
     match action {
         config::Action::To(to) => Action::Forward(services.place(to)),
-        config::Action::Respond(respond) => Action::Respond(answer(respond)),
+        config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
         config::Action::Redirect(redirect) => {
             let status = redirect.status.get();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 faults.error(codes::BAD_VALUE, redirect.to.span(), format!("{status} does not redirect"));
             }
-            Action::Redirect { status, location: (*redirect.to).clone() }
+            Action::Redirect { status, location: Box::new((*redirect.to).clone()) }
         }
     }
 }
@@ -220,6 +221,10 @@ impl<'a> Services<'a> {
                 config::HostHeader::Literal(host) => HostHeader::Fixed(host.as_bytes().into()),
             },
             max_head: settings.max_response_head.as_usize(),
+            proxy_protocol: settings.proxy_protocol.map(|version| match version {
+                config::ProxyVersion::V1 => Version::V1,
+                config::ProxyVersion::V2 => Version::V2,
+            }),
             live,
         }));
         self.places.insert(name.to_owned(), index);
@@ -272,7 +277,9 @@ fn listener_of(config: &Config, name: &str, listener: &config::Listener) -> Arc<
             reject_encoded_slash: listener.reject_encoded_slash,
         }),
         trust: Trust::new(listener.trusted_proxies.clone(), identity.iter().map(String::as_str)),
+        proxy_protocol: listener.proxy_protocol,
         max_connections: limits.connections as usize,
+        max_client_connections: limits.connections_per_client,
         body_limit: BODY_LIMIT,
     })
 }

@@ -11,6 +11,7 @@ pub mod worker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::config::ProxyProtocol;
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
 use crate::identity::Provider;
@@ -50,8 +51,12 @@ pub struct Listener {
     pub limits: Arc<ClientLimits>,
     /// Whom it believes about where requests come from.
     pub trust: Trust,
+    /// Whether connections begin with a PROXY protocol header.
+    pub proxy_protocol: ProxyProtocol,
     /// Connections it takes at a time.
     pub max_connections: usize,
+    /// Of these, connections of one client address.
+    pub max_client_connections: u32,
     /// Bytes of body taken where the route says nothing.
     pub body_limit: u64,
 }

@@ -8,10 +8,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use http1::{HeadLimits, Method, ResponseHead, ResponseParser};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::fault::Fault;
 use crate::http::incoming::Incoming;
+use crate::http::proxy_protocol::{self, Version};
 use crate::http::socket::Socket;
 use crate::http::timer::Timers;
 
@@ -24,16 +26,29 @@ pub struct Connection {
     pub reused: bool,
     /// Whether a byte of an answer has come for this exchange.
     pub heard: bool,
+    /// The client it was announced for, if it began with a PROXY protocol header.
+    pub announced: Option<Ends>,
 }
 
+/// Source and destination of a client's connection, as a service is told.
+pub type Ends = (SocketAddr, SocketAddr);
+
 impl Connection {
-    /// Connects within the time.
+    /// Connects within the time, and begins with a PROXY protocol header where one is to be sent.
     pub async fn open(
         address: SocketAddr,
         within: Duration,
         timers: &Rc<Timers>,
+        announce: Option<(Version, Ends)>,
     ) -> Result<Box<Connection>, Fault> {
-        let stream = match tokio::time::timeout(within, TcpStream::connect(address)).await {
+        let connect = async {
+            let mut stream = TcpStream::connect(address).await?;
+            if let Some((version, (source, destination))) = announce {
+                stream.write_all(&proxy_protocol::header(version, source, destination)).await?;
+            }
+            Ok(stream)
+        };
+        let stream = match tokio::time::timeout(within, connect).await {
             Ok(connected) => connected.map_err(|error| connect_fault(&error))?,
             Err(_) => return Err(Fault::ConnectTimeout),
         };
@@ -43,6 +58,7 @@ impl Connection {
             parser: ResponseParser::new(),
             reused: false,
             heard: false,
+            announced: announce.map(|(_, ends)| ends),
         }))
     }
 

@@ -15,6 +15,7 @@ mod setup;
 
 mod accept {
     mod connection;
+    mod proxy_protocol;
 }
 mod admin {
     mod address;
@@ -57,6 +58,7 @@ mod policies {
 mod upstream {
     mod answers;
     mod pool;
+    mod proxy_protocol;
     mod tunnel;
 }
 
@@ -64,6 +66,8 @@ mod balance;
 mod demo;
 mod drain;
 mod examples;
+mod handover;
 mod redirect;
 mod reload;
 mod streaming;
+mod systemd;

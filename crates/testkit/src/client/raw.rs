@@ -3,8 +3,10 @@
 //! Takes bytes as the test wrote them, gives [`Response`]s. An answer that no strict client would accept
 //! (two lengths, a length besides a transfer coding, a lone LF) fails the test. Must never retry or follow.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
 
 use crate::PATIENCE;
 use crate::wire::{self, Headers, Trouble, Wire};
@@ -90,6 +92,20 @@ impl Raw {
         match TcpStream::connect_timeout(&addr, PATIENCE) {
             Ok(stream) => Raw { wire: Wire::new(stream), authority: addr.to_string() },
             Err(error) => panic!("cannot connect to {addr}: {error}"),
+        }
+    }
+
+    /// Connects from this address of the machine, or fails the test.
+    #[track_caller]
+    pub fn connect_from(from: IpAddr, addr: SocketAddr) -> Raw {
+        let connected = Socket::new(Domain::for_address(addr), Type::STREAM, None).and_then(|socket| {
+            socket.bind(&SocketAddr::new(from, 0).into())?;
+            socket.connect_timeout(&addr.into(), PATIENCE)?;
+            Ok(TcpStream::from(socket))
+        });
+        match connected {
+            Ok(stream) => Raw { wire: Wire::new(stream), authority: addr.to_string() },
+            Err(error) => panic!("cannot connect from {from} to {addr}: {error}"),
         }
     }
 
