@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use super::notify::Notify;
 use crate::accept::{Gateway, Inherited};
 use crate::config::{self, Config, Diagnostics, Environment, Known, Loaded};
+use crate::identity::Keeper;
 use crate::observe;
 use crate::policies;
 use crate::snapshot::Snapshot;
@@ -127,6 +128,7 @@ pub struct Control {
     /// What systemd is told.
     pub notify: Notify,
     resolver: tokio::sync::Mutex<Resolver>,
+    keeper: Mutex<Keeper>,
     state: Mutex<State>,
     draining: AtomicBool,
     admin_wanted: Option<std::net::SocketAddr>,
@@ -144,6 +146,8 @@ impl Control {
     ) -> Result<Control, crate::accept::BindError> {
         let mut resolver = Resolver::new(workers);
         resolver.adopt(&snapshot.services, dns_times(&loaded.config)).await;
+        let mut keeper = Keeper::default();
+        keeper.adopt(&snapshot.providers);
         observe.totals.configured(snapshot.revision);
         let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers), inherited)?;
         let admin_wanted = match loaded.config.admin.listen {
@@ -157,6 +161,7 @@ impl Control {
             started: Instant::now(),
             notify: Notify::from_environment(),
             resolver: tokio::sync::Mutex::new(resolver),
+            keeper: Mutex::new(keeper),
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
             admin_wanted,
@@ -195,6 +200,7 @@ impl Control {
         }
         self.warn_of_what_stays(&config);
         let revision = snapshot.revision;
+        let providers = snapshot.providers.clone();
         resolver.adopt(&snapshot.services, dns_times(&config)).await;
         if let Err(error) = self.gateway.apply(Arc::new(snapshot)) {
             let before = self.state().config.clone();
@@ -202,6 +208,8 @@ impl Control {
             resolver.adopt(&self.gateway.live.snapshot().services, times).await;
             return Err(Refused::Bind(error));
         }
+        // After the swap: whoever asks meanwhile for keys that nobody fetches yet is told that they are not there.
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&providers);
         self.gateway.live.observe.totals.configured(revision);
         let mut state = self.state();
         (state.config, state.paths) = (Some(config), loaded.paths);

@@ -1,6 +1,6 @@
 //! Consumers: callers that the configuration knows by name.
 
-use super::pairs::OneOrMany;
+use super::pairs::{OneOrMany, Pairs};
 use super::place::Spanned;
 use crate::values::{KeyHash, Moment, Name};
 use schemars::JsonSchema;
@@ -16,6 +16,9 @@ pub struct Consumer {
     pub scopes: OneOrMany<String>,
     /// Roles that it has whatever its credential says. Default: none.
     pub roles: OneOrMany<String>,
+    /// Claims by which the policy `jwt` knows that a token is this consumer's, and what they are: `{ azp: mobile-app }`. All
+    /// of them must be there. Of several consumers that a token could be, the first in the file counts.
+    pub jwt: Pairs<String, String>,
     /// Its API keys, for the policy `api_key`: hashes as `tidegate key new` prints them, or maps with `hash`,
     /// `not_before` and `expires`. Several at a time, so that a key can be changed without a moment without one.
     pub api_keys: OneOrMany<ApiKey>,

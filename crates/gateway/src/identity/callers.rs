@@ -20,6 +20,7 @@ const OPEN_SECRET: &[u8] = b"tidegate api key 1";
 /// Everybody who may call, as far as the configuration names them.
 pub struct Callers {
     keys: HashMap<[u8; 32], Key>,
+    by_claims: Vec<Arc<Consumer>>,
     secret: hmac::Key,
     headers: Vec<(NameBuf, Template)>,
 }
@@ -38,11 +39,12 @@ struct Consumer {
     groups: Vec<Box<str>>,
     scopes: Vec<Box<str>>,
     roles: Vec<Box<str>>,
+    claims: Vec<(String, String)>,
 }
 
 impl Default for Callers {
     fn default() -> Callers {
-        Callers { keys: HashMap::new(), secret: hashing(None), headers: Vec::new() }
+        Callers { keys: HashMap::new(), by_claims: Vec::new(), secret: hashing(None), headers: Vec::new() }
     }
 }
 
@@ -73,6 +75,9 @@ impl Callers {
         let mut places: HashMap<[u8; 32], Span> = HashMap::new();
         for (name, written) in &config.consumers {
             let consumer = Arc::new(Consumer::new(name, written));
+            if !consumer.claims.is_empty() {
+                callers.by_claims.push(consumer.clone());
+            }
             for key in written.api_keys.iter() {
                 let hash = *key.hash.bytes();
                 if let Some(first) = places.insert(hash, key.hash.span()) {
@@ -112,6 +117,15 @@ impl Callers {
         Some((identity, known.until))
     }
 
+    /// Finds the consumer whose token has these claims.
+    pub fn find_by_claims(&self, identity: &mut Identity) {
+        let has = |(path, value): &(String, String)| identity.claim_text(path).as_deref() == Some(value);
+        let found = self.by_claims.iter().find(|consumer| consumer.claims.iter().all(has));
+        if let Some(consumer) = found {
+            consumer.lend(identity);
+        }
+    }
+
     /// Makes the lines by which services learn who the caller is.
     pub fn tell(&self, identity: &mut Identity) {
         let asked = Exchange { identity: Some(identity.clone().into()), ..Exchange::default() };
@@ -136,6 +150,7 @@ impl Consumer {
             groups: written.groups.iter().map(|group| group.as_str().into()).collect(),
             scopes: texts(&written.scopes),
             roles: texts(&written.roles),
+            claims: written.jwt.iter().cloned().collect(),
         }
     }
 

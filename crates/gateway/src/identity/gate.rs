@@ -25,6 +25,20 @@ pub trait Check: Send + Sync {
     fn challenge(&self, refusal: Option<&Refusal>) -> String;
 }
 
+impl<C: Check> Check for Arc<C> {
+    fn check<'a>(&'a self, exchange: &Exchange) -> Finding<'a> {
+        (**self).check(exchange)
+    }
+
+    fn take(&self, exchange: &mut Exchange) {
+        (**self).take(exchange);
+    }
+
+    fn challenge(&self, refusal: Option<&Refusal>) -> String {
+        (**self).challenge(refusal)
+    }
+}
+
 /// What came of a check.
 pub enum Finding<'a> {
     /// The request has no such credential.
@@ -48,6 +62,8 @@ pub struct Refusal {
     pub detail: &'static str,
     /// The error of RFC 6750 section 3.1, for bearer tokens.
     pub error: &'static str,
+    /// The scopes that are needed, with spaces between, where they are missing.
+    pub scope: String,
     /// What the gateway knows and the client is not told.
     pub why: Cow<'static, str>,
 }
@@ -60,6 +76,7 @@ impl Refusal {
             reason: "bad_credentials",
             detail: "the credentials are not good",
             error: "invalid_token",
+            scope: String::new(),
             why: why.into(),
         }
     }
@@ -71,6 +88,7 @@ impl Refusal {
             reason: "unclear_credentials",
             detail: "the request has more than one credential, or one that cannot be read",
             error: "invalid_request",
+            scope: String::new(),
             why: Cow::Borrowed("two credentials in one place"),
         }
     }
@@ -82,6 +100,7 @@ impl Refusal {
             reason: "identity_unavailable",
             detail: "credentials cannot be checked at the moment",
             error: "",
+            scope: String::new(),
             why: why.into(),
         }
     }

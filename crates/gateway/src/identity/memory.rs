@@ -13,6 +13,14 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::exchange::{Exchange, Identity};
 
+/// The time on both clocks: the one that only goes on, and that on the wall.
+pub type Now = (Instant, SystemTime);
+
+/// The time at which an exchange started, which costs no look at a clock.
+pub fn now(exchange: &Exchange) -> Now {
+    (exchange.record.started, exchange.record.started_at)
+}
+
 /// Entries of one half, and the bytes of their credentials.
 const MOST: usize = 4096;
 const MOST_BYTES: usize = 4 << 20;
@@ -31,8 +39,7 @@ impl Realm {
     }
 
     /// The identity of a credential that held a short while ago, by keys of this age.
-    pub fn recall(&self, age: u64, credential: &[u8], exchange: &Exchange) -> Option<Rc<Identity>> {
-        let (now, at) = (exchange.record.started, exchange.record.started_at);
+    pub fn recall(&self, age: u64, credential: &[u8], (now, at): Now) -> Option<Rc<Identity>> {
         MEMORY.with(|memory| memory.try_borrow_mut().ok()?.recall((self.id, age), credential, now, at))
     }
 
@@ -44,13 +51,13 @@ impl Realm {
         credential: &[u8],
         identity: &Rc<Identity>,
         (most, until): (Duration, Option<SystemTime>),
-        exchange: &Exchange,
+        (now, _): Now,
     ) {
         let entry = Entry {
             realm: (self.id, age),
             credential: credential.into(),
             identity: identity.clone(),
-            kept: exchange.record.started,
+            kept: now,
             most,
             until,
         };

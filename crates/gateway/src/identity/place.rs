@@ -5,11 +5,14 @@
 
 use std::borrow::Cow;
 
-use http1::{Name, NameBuf, names};
+use http1::{NameBuf, names};
 
+use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::Exchange;
 use crate::exchange::source::{decoded, query_value};
 use crate::http::trust::Pattern;
+use crate::observe::redact::Redaction;
+use crate::values::HeaderName;
 
 /// Where a credential stands.
 pub enum Place {
@@ -31,6 +34,48 @@ pub enum Found<'a> {
     One(Cow<'a, [u8]>),
     /// More than one, or one that cannot be read.
     Unclear,
+}
+
+/// A place as a configuration writes it: one of these at most.
+pub struct Written<'w> {
+    /// In this header, whole.
+    pub header: &'w Option<Spanned<HeaderName>>,
+    /// In this query parameter.
+    pub query: &'w Option<Spanned<String>>,
+    /// In this cookie.
+    pub cookie: &'w Option<Spanned<HeaderName>>,
+}
+
+impl Written<'_> {
+    /// The place that a policy was told, or its usual one.
+    pub fn place(
+        &self,
+        policy: &str,
+        key: &Spanned<String>,
+        usual: Option<Place>,
+        faults: &mut Diagnostics,
+    ) -> Option<Place> {
+        match (self.header, self.query, self.cookie) {
+            (None, None, None) => usual,
+            (Some(header), None, None) => Place::header(header.as_str()),
+            (None, Some(query), None) => {
+                if !Redaction::default().is_secret(query.as_bytes()) {
+                    let text = format!("logs would tell the value of the query parameter `{}`", **query);
+                    let fault = faults.error(codes::BAD_POLICY, query.span(), text);
+                    fault.help("name it so that it is known to be a secret: api_key, key, token");
+                    return None;
+                }
+                Some(Place::Query(query.as_str().into()))
+            }
+            (None, None, Some(cookie)) => Some(Place::Cookie(cookie.as_str().into())),
+            _ => {
+                let text = format!("`{policy}` says two places for the credential");
+                let fault = faults.error(codes::BAD_POLICY, key.span(), text);
+                fault.help("keep one of `header`, `query`, `cookie`");
+                None
+            }
+        }
+    }
 }
 
 impl Place {
@@ -104,14 +149,6 @@ impl Place {
             }
         }
     }
-
-    /// The name of the header for messages.
-    pub fn header_name(&self) -> Option<Name<'_>> {
-        match self {
-            Place::Header(name, _) => Some(name.as_name()),
-            _ => None,
-        }
-    }
 }
 
 fn one<'a>(first: Option<&'a [u8]>, second: Option<&'a [u8]>) -> Found<'a> {
@@ -159,6 +196,8 @@ fn take_parameter(exchange: &mut Exchange, name: &str) {
 
 #[cfg(test)]
 mod tests {
+    use http1::Name;
+
     use super::*;
 
     fn exchange(query: &str, fields: &[(&str, &str)]) -> Exchange {

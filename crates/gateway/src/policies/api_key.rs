@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
+use crate::identity::memory::now;
+use crate::identity::place::Written;
 use crate::identity::{Callers, Check, Finding, Found, Gate, GateSettings, Place, Realm, Refusal};
-use crate::observe::redact::Redaction;
 use crate::values::HeaderName;
 
 /// Longest key that is looked at.
@@ -59,8 +60,9 @@ impl ApiKey {
         key: &Spanned<String>,
         context: &Context,
         faults: &mut Diagnostics,
-    ) -> Option<Box<dyn Check>> {
-        let place = self.place(key, faults)?;
+    ) -> Option<Arc<Compiled>> {
+        let written = Written { header: &self.header, query: &self.query, cookie: &self.cookie };
+        let place = written.place("api_key", key, Place::header("X-API-Key"), faults)?;
         if !context.callers.have_keys() && context.is_whole {
             let fault = faults.error(
                 codes::BAD_POLICY,
@@ -71,30 +73,7 @@ impl ApiKey {
             return None;
         }
         let callers = context.callers.clone();
-        Some(Box::new(Compiled { place, callers, realm: Realm::new() }))
-    }
-
-    fn place(&self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Place> {
-        match (&self.header, &self.query, &self.cookie) {
-            (None, None, None) => Place::header("X-API-Key"),
-            (Some(header), None, None) => Place::header(header.as_str()),
-            (None, Some(query), None) => {
-                if !Redaction::default().is_secret(query.as_bytes()) {
-                    let text = format!("logs would tell the value of the query parameter `{}`", **query);
-                    let fault = faults.error(codes::BAD_POLICY, query.span(), text);
-                    fault.help("name it so that it is known to be a secret: api_key, key, token");
-                    return None;
-                }
-                Some(Place::Query(query.as_str().into()))
-            }
-            (None, None, Some(cookie)) => Some(Place::Cookie(cookie.as_str().into())),
-            _ => {
-                let text = "`api_key` says two places for the key";
-                let fault = faults.error(codes::BAD_POLICY, key.span(), text);
-                fault.help("keep one of `header`, `query`, `cookie`; `any_of` takes several");
-                None
-            }
-        }
+        context.shelf.one(self, || Some(Compiled { place, callers, realm: Realm::new() }))
     }
 
     pub(super) fn gate_settings(&self) -> GateSettings {
@@ -117,7 +96,11 @@ impl Settings for ApiKey {
         faults: &mut Diagnostics,
     ) -> Option<Box<dyn Policy>> {
         let check = self.check(key, context, faults)?;
-        Some(Box::new(Asking(Gate::new(vec![check], self.gate_settings(), context.callers.clone()))))
+        Some(Box::new(Asking(Gate::new(
+            vec![Box::new(check)],
+            self.gate_settings(),
+            context.callers.clone(),
+        ))))
     }
 }
 
@@ -129,7 +112,7 @@ impl Policy for Asking {
     }
 }
 
-struct Compiled {
+pub(super) struct Compiled {
     place: Place,
     callers: Arc<Callers>,
     realm: Realm,
@@ -145,7 +128,7 @@ impl Check for Compiled {
         if key.len() > LONGEST {
             return Finding::Failed(Refusal::bad("a key longer than any"));
         }
-        if let Some(identity) = self.realm.recall(0, &key, exchange) {
+        if let Some(identity) = self.realm.recall(0, &key, now(exchange)) {
             return Finding::Held(identity);
         }
         let Some((mut identity, until)) = self.callers.by_key(&key, exchange.record.started_at) else {
@@ -153,7 +136,7 @@ impl Check for Compiled {
         };
         self.callers.tell(&mut identity);
         let identity = Rc::new(identity);
-        self.realm.keep(0, &key, &identity, (REMEMBERED, until), exchange);
+        self.realm.keep(0, &key, &identity, (REMEMBERED, until), now(exchange));
         Finding::Held(identity)
     }
 

@@ -8,6 +8,7 @@ pub mod body_limit;
 pub mod cors;
 pub mod headers;
 pub mod ip;
+pub mod jwt;
 pub mod rewrite;
 pub mod timeout;
 
@@ -20,7 +21,7 @@ use serde_json::Value;
 
 use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
-use crate::identity::Callers;
+use crate::identity::{Callers, Shelf};
 
 /// All policies, in the order of running.
 pub static LIST: &[Kind] = &[
@@ -32,6 +33,7 @@ pub static LIST: &[Kind] = &[
     kind::<ip::Ip>(),
     // Who it is, before anything is done for the request.
     kind::<api_key::ApiKey>(),
+    kind::<jwt::Jwt>(),
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
@@ -109,6 +111,8 @@ pub trait Settings: DeserializeOwned + Serialize + JsonSchema {
 pub struct Context {
     /// The consumers.
     pub callers: Arc<Callers>,
+    /// What policies of one configuration share.
+    pub shelf: Shelf,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
     pub is_whole: bool,
 }

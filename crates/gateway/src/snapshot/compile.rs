@@ -15,7 +15,7 @@ use crate::exchange::{Answer, Body};
 use crate::http::client::ClientLimits;
 use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
-use crate::identity::Callers;
+use crate::identity::{Callers, Shelf};
 use crate::observe::RouteStats;
 use crate::policies::{self, Bound, Context};
 use crate::route::compiled::{Action, Route};
@@ -35,7 +35,8 @@ pub fn compile(
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
     let callers = Arc::new(Callers::new(config, faults));
-    let context = Context { callers, is_whole: true };
+    let known = previous.map(|previous| previous.providers.clone()).unwrap_or_default();
+    let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
     check_shared_policies(config, &context, faults);
     let mut services = Services::new(config, previous);
     let mut stats = Stats::new(previous, workers);
@@ -79,6 +80,7 @@ pub fn compile(
             .iter()
             .map(|(name, listener)| listener_of(config, name, listener))
             .collect(),
+        providers: context.shelf.into_providers(),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })

@@ -21,6 +21,7 @@ mod size;
 mod source;
 mod target;
 mod template;
+mod web_url;
 
 mod ip_text;
 pub mod random;
@@ -43,6 +44,7 @@ pub use size::Size;
 pub use source::Source;
 pub use target::{TargetHost, TargetUrl};
 pub use template::{Part, Template};
+pub use web_url::WebUrl;
 
 use std::fmt;
 

@@ -10,6 +10,7 @@
     reason = "a failure here is a failure of the test"
 )]
 
+mod issuer;
 mod setup;
 
 mod accept {
@@ -50,6 +51,7 @@ mod policies {
     mod cors;
     mod headers;
     mod ip;
+    mod jwt;
     mod rewrite;
     mod timeout;
 }
