@@ -46,9 +46,13 @@ mod observe {
     mod trace;
 }
 mod policies {
+    mod allow;
+    mod any_of;
     mod api_key;
+    mod basic;
     mod body_limit;
     mod cors;
+    mod csrf;
     mod headers;
     mod ip;
     mod jwt;
