@@ -31,6 +31,7 @@ mod cli {
     mod init;
     mod key;
     mod schema;
+    mod token;
     mod version;
 }
 mod http {
