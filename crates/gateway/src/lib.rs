@@ -15,6 +15,7 @@ pub mod balance;
 pub mod observe;
 pub mod policies;
 pub mod route;
+pub mod tls;
 pub mod upstream;
 
 pub mod snapshot;

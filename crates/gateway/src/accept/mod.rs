@@ -4,6 +4,7 @@
 //! (`SO_REUSEPORT`: the kernel spreads new connections over the workers), and lets go what is no longer wanted.
 
 pub mod connection;
+mod handshake;
 pub mod listener;
 pub mod thread;
 

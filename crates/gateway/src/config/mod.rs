@@ -22,6 +22,7 @@ mod render;
 mod route;
 mod schema;
 mod service;
+mod tls;
 mod tree;
 mod variables;
 
@@ -42,6 +43,7 @@ pub use route::{
 };
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Service, Target};
+pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
 use crate::values::{Cidr, HeaderPattern};
 use schemars::JsonSchema;

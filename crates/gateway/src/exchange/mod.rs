@@ -8,11 +8,13 @@ pub mod answer;
 pub mod captures;
 pub mod identity;
 pub mod record;
+pub mod secure;
 pub mod source;
 
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use http1::{RequestHead, ResponseHead};
@@ -21,6 +23,7 @@ pub use answer::{Answer, Body};
 pub use captures::Captures;
 pub use identity::{RequestId, Trace};
 pub use record::Record;
+pub use secure::{ClientCert, Secure};
 
 /// One request and its response.
 pub struct Exchange {
@@ -40,6 +43,8 @@ pub struct Exchange {
     pub captures: Captures,
     /// Who is at the other end.
     pub client: Client,
+    /// What is known of the client's TLS connection to us; `None` in clear.
+    pub secure: Option<Rc<Secure>>,
     /// How the request is to be sent on.
     pub plan: Plan,
     /// The origin whose pages may read the answer, as `cors` found it; empty for none.
@@ -115,6 +120,7 @@ impl Default for Exchange {
             host: Vec::new(),
             captures: Captures::default(),
             client: Client { peer: nowhere, local: nowhere, ip: nowhere.ip(), trusted: false, https: false },
+            secure: None,
             plan: Plan::default(),
             reader: Vec::new(),
             id: RequestId::default(),
@@ -136,6 +142,7 @@ impl Exchange {
         self.has_query = false;
         self.host.clear();
         self.captures.clear();
+        self.secure = None;
         self.plan = Plan::default();
         self.reader.clear();
         self.record.clear();

@@ -4,7 +4,7 @@
 //! trace context. Fields of these names that could not be believed were removed when the request was received.
 //! Used by the road and by `explain` alike.
 
-use http1::{Framing, Version, names};
+use http1::{Framing, Name, Version, names};
 
 use super::service::{EndpointSettings, HostHeader, Service};
 use crate::exchange::Exchange;
@@ -37,6 +37,16 @@ pub fn prepare(exchange: &mut Exchange, service: &Service, forwarding: Forwardin
         (Some(host), _) => fields.set(names::HOST, host),
         (None, HostHeader::Fixed(host)) => fields.set(names::HOST, host),
         (None, HostHeader::Client | HostHeader::Target) => {}
+    }
+}
+
+/// Tells the service which certificate the client has proved to own (RFC 9440 section 2.2).
+pub fn tell_certificate(exchange: &mut Exchange) {
+    let Some(secure) = &exchange.secure else { return };
+    if let Some(certificate) = &secure.client_cert
+        && let Ok(name) = Name::new(b"Client-Cert")
+    {
+        exchange.request.fields.set(name, &certificate.field);
     }
 }
 
