@@ -23,12 +23,18 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 8] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
         package: Some("build-essential"),
         without: "the allocator of the gateway is built by a C compiler: nothing links without it",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "openssl",
+        package: Some("openssl"),
+        without: "it is the other side in tests of TLS",
     },
     Need {
         purpose: Purpose::Bench,
