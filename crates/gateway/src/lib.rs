@@ -12,6 +12,7 @@ pub mod fault;
 pub mod http;
 
 pub mod balance;
+pub mod identity;
 pub mod observe;
 pub mod policies;
 pub mod route;

@@ -6,10 +6,12 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread;
 
+use rustix::process::Pid;
 pub use rustix::process::Signal;
 use serde_json::Value;
 
@@ -31,9 +33,16 @@ pub struct Launch {
     dir: tempfile::TempDir,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    stdin: Option<OwnedFd>,
 }
 
 impl Launch {
+    /// Gives it this as its standard input.
+    pub fn stdin(mut self, stdin: impl Into<OwnedFd>) -> Launch {
+        self.stdin = Some(stdin.into());
+        self
+    }
+
     /// Sets a variable of its environment.
     pub fn env(mut self, name: &str, value: &str) -> Launch {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -60,7 +69,8 @@ impl Launch {
         let mut command = Command::new(&self.binary);
         command.arg("run").arg(&file).arg("--ready-file").arg(self.dir.path().join("ready.json"));
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let stdin = self.stdin.as_ref().map(|stdin| stdin.try_clone().unwrap().into());
+        command.stdin(stdin.unwrap_or_else(Stdio::null)).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
 
@@ -79,7 +89,7 @@ impl Launch {
             }
             read_ready(&ready_file)
         });
-        Gateway { child, dir: self.dir, ready, stdout, stderr, ended: false }
+        Gateway { child, successor: None, dir: self.dir, ready, stdout, stderr, ended: false }
     }
 
     /// Runs to the end: for configurations that it must refuse.
@@ -107,6 +117,7 @@ fn follow(output: impl Read + Send + 'static) -> Journal<String> {
 /// A running gateway.
 pub struct Gateway {
     child: Child,
+    successor: Option<Pid>,
     dir: tempfile::TempDir,
     ready: Value,
     stdout: Journal<String>,
@@ -122,6 +133,7 @@ impl Gateway {
             dir: tempfile::tempdir().unwrap(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            stdin: None,
         }
     }
 
@@ -157,9 +169,27 @@ impl Gateway {
         self.dir.path()
     }
 
-    /// Its process.
+    /// Its process, or the one that took over last.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.process().as_raw_nonzero().get().cast_unsigned()
+    }
+
+    fn process(&self) -> Pid {
+        self.successor.unwrap_or_else(|| Pid::from_child(&self.child))
+    }
+
+    /// Asks it to hand over to a new process (SIGUSR2) and waits until that one serves. From then on signals go to
+    /// that one, and addresses are its; [`Gateway::wait_for_end`] still means the first process.
+    #[track_caller]
+    pub fn hand_over(&mut self) {
+        let before = u64::from(self.pid());
+        self.signal(Signal::USR2);
+        let ready_file = self.dir.path().join("ready.json");
+        self.ready = eventually("another process to serve", || {
+            read_ready(&ready_file).filter(|ready| ready["pid"].as_u64() != Some(before))
+        });
+        let pid = self.ready["pid"].as_i64().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        self.successor = Some(pid.unwrap());
     }
 
     /// One GET through it.
@@ -188,8 +218,7 @@ impl Gateway {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, signal).unwrap();
+        rustix::process::kill_process(self.process(), signal).unwrap();
     }
 
     /// Asks it to end (SIGTERM) and waits until it has.
@@ -261,6 +290,9 @@ fn parsed(lines: &[String]) -> Vec<Value> {
 impl Drop for Gateway {
     #[expect(clippy::print_stderr, reason = "the harness shows it beside the failure")]
     fn drop(&mut self) {
+        if let Some(successor) = self.successor {
+            let _ = rustix::process::kill_process(successor, Signal::KILL);
+        }
         if !self.ended {
             let _ = self.child.kill();
             let _ = self.child.wait();

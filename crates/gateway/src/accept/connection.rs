@@ -1,6 +1,5 @@
 //! The life of one client connection: exchanges one after the other until either side has had enough.
 
-use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -33,9 +32,8 @@ struct Arrived {
     secure: Option<Rc<Secure>>,
 }
 
-/// Serves a connection to its end.
-pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer: SocketAddr) {
-    let Ok(local) = stream.local_addr() else { return };
+/// Serves a connection to its end. `who` is at the other end of it, as far as the connection tells.
+pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, mut who: Client) {
     let mut socket = Socket::new(stream, &worker.timers);
     let Some(settings) = worker.view().snapshot.listener(&listener).cloned() else { return };
     let Welcome { secure, early } = match settings.tls {
@@ -46,7 +44,7 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, peer
             None => return,
         },
     };
-    let who = Client { peer, local, ip: peer.ip(), trusted: false, https: secure.is_some() };
+    who.https |= secure.is_some();
     let arrived = Arrived { who, secure };
     // Here, and nowhere else, the protocol decides how the connection goes on.
     match socket.alpn() {

@@ -1,57 +1,31 @@
 //! Workers, listeners, accepting, draining: the running gateway as the control side sees it.
 //!
-//! Takes snapshots; binds what they listen on, gives every worker a socket of its own for each address
-//! (`SO_REUSEPORT`: the kernel spreads new connections over the workers), and lets go what is no longer wanted.
+//! Takes snapshots; gives every worker the sockets of what they listen on, and lets go what is no longer wanted. The
+//! same sockets can be offered to another process, which then accepts from them in the place of this one.
 
+mod admission;
 pub mod connection;
 mod handshake;
 pub mod listener;
+pub mod sockets;
 pub mod thread;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc;
 
 use crate::observe::Connections;
 use crate::snapshot::Snapshot;
 use crate::snapshot::live::Live;
+pub use sockets::{BindError, Inherited, Offered};
+use sockets::{Fresh, bind_new};
 use thread::Command;
-
-/// Connections that may wait in the kernel for a worker.
-const BACKLOG: i32 = 4096;
-
-/// Why an address cannot be listened on.
-#[derive(Debug)]
-pub struct BindError {
-    /// The listener.
-    pub listener: String,
-    /// Its address.
-    pub address: SocketAddr,
-    /// What the system says.
-    pub error: io::Error,
-}
-
-impl std::fmt::Display for BindError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "listener `{}` cannot use {}: {}", self.listener, self.address, self.error)?;
-        match self.error.kind() {
-            io::ErrorKind::AddrInUse => write!(f, "; another program listens there (`ss -ltnp` shows which)"),
-            io::ErrorKind::PermissionDenied => {
-                write!(f, "; ports below 1024 need CAP_NET_BIND_SERVICE, or take a higher port")
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for BindError {}
 
 /// The workers and what they listen on.
 pub struct Gateway {
@@ -60,6 +34,7 @@ pub struct Gateway {
     workers: Vec<WorkerThread>,
     bound: Mutex<HashMap<Arc<str>, Bound>>,
     leaving: Mutex<Vec<Arc<Connections>>>,
+    everywhere: Arc<AtomicUsize>,
 }
 
 struct WorkerThread {
@@ -71,12 +46,14 @@ struct Bound {
     wanted: SocketAddr,
     actual: SocketAddr,
     connections: Arc<Connections>,
+    held: Vec<TcpListener>,
+    kept: bool,
 }
 
 impl Gateway {
-    /// Starts the workers and listens. On failure nothing is left behind.
-    pub fn start(live: Arc<Live>) -> Result<Gateway, BindError> {
-        let mut fresh = bind_new(&live.snapshot(), &HashMap::new(), live.workers)?;
+    /// Starts the workers and listens, on inherited sockets as far as there are any. On failure nothing is left behind.
+    pub fn start(live: Arc<Live>, inherited: &mut Inherited) -> Result<Gateway, BindError> {
+        let mut fresh = bind_new(&live.snapshot(), &HashMap::new(), live.workers, inherited)?;
         let mut workers = Vec::new();
         for index in 0..live.workers {
             let (commands, received) = mpsc::unbounded_channel();
@@ -88,7 +65,13 @@ impl Gateway {
                 Err(error) => tracing::error!(error = %error, "cannot start worker {index}"),
             }
         }
-        let gateway = Gateway { live, workers, bound: Mutex::default(), leaving: Mutex::default() };
+        let gateway = Gateway {
+            live,
+            workers,
+            bound: Mutex::default(),
+            leaving: Mutex::default(),
+            everywhere: Arc::default(),
+        };
         gateway.listen(&mut fresh);
         Ok(gateway)
     }
@@ -98,7 +81,7 @@ impl Gateway {
     pub fn apply(&self, next: Arc<Snapshot>) -> Result<(), BindError> {
         let mut fresh = {
             let bound = self.bound();
-            bind_new(&next, &bound, self.live.workers)?
+            bind_new(&next, &bound, self.live.workers, &mut Inherited::default())?
         };
         let gone: Vec<Arc<str>> =
             self.bound().keys().filter(|name| next.listener(name).is_none()).cloned().collect();
@@ -138,11 +121,44 @@ impl Gateway {
         self.listeners().iter().map(|(.., connections)| open(connections)).sum::<usize>().saturating_add(left)
     }
 
+    /// The sockets of all listeners, to be offered to another process.
+    pub fn offer(&self) -> io::Result<Vec<Offered>> {
+        let bound = self.bound();
+        let sockets =
+            bound.iter().flat_map(|(name, bound)| bound.held.iter().map(move |held| (name, bound, held)));
+        let offered = sockets.map(|(name, bound, held)| {
+            let (name, wanted) = (name.to_string(), Some(bound.wanted));
+            Ok(Offered { name, wanted, kept: bound.kept, socket: held.try_clone()? })
+        });
+        offered.collect()
+    }
+
+    /// Whether every worker answers within a time: one that does not hangs, or has not started.
+    pub fn answers(&self, within: Duration) -> bool {
+        all_answer(self.workers.iter().map(|worker| &worker.commands), within)
+    }
+
     /// Accepts no more, closes resting connections spread over a time, and waits until all are gone or the deadline
-    /// has passed. True when all were gone.
-    pub fn drain(&self, spread: Duration, deadline: Instant, hurry: &dyn Fn() -> bool) -> bool {
+    /// has passed. True when all were gone. Connections that still wait to be accepted are taken too, but for those at
+    /// the listeners `left` to another process.
+    pub fn drain(
+        &self,
+        left: &[String],
+        spread: Duration,
+        deadline: Instant,
+        hurry: &dyn Fn() -> bool,
+    ) -> bool {
         self.live.drain(spread);
-        self.tell_all(|| Command::Drain);
+        let mut leave: HashSet<Arc<str>> = left.iter().map(|name| name.as_str().into()).collect();
+        for (name, bound) in self.bound().iter_mut() {
+            // Held any longer, a socket would go on taking connections that nobody accepts.
+            bound.held.clear();
+            if bound.kept {
+                leave.insert(name.clone());
+            }
+        }
+        let leave = Arc::new(leave);
+        self.tell_all(|| Command::Drain { leave: leave.clone() });
         while self.active() > 0 && Instant::now() < deadline && !hurry() {
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -172,70 +188,60 @@ impl Gateway {
         }
     }
 
-    /// Hands fresh sockets to the workers, one each.
+    /// Hands fresh sockets to the workers.
     fn listen(&self, fresh: &mut Vec<Fresh>) {
         let mut bound = self.bound();
-        for Fresh { name, wanted, actual, sockets } in fresh.drain(..) {
-            let connections = bound.get(&name).map(|old| old.connections.clone()).unwrap_or_default();
-            for (worker, socket) in self.workers.iter().zip(sockets) {
+        for Fresh { name, wanted, actual, sockets, held, kept } in fresh.drain(..) {
+            let connections = match bound.get(&name) {
+                Some(old) => old.connections.clone(),
+                None => Arc::new(Connections::among(&self.everywhere)),
+            };
+            for (worker, sockets) in self.workers.iter().zip(sockets) {
                 let command =
-                    Command::Listen { name: name.clone(), socket, connections: connections.clone() };
+                    Command::Listen { name: name.clone(), sockets, connections: connections.clone() };
                 let _ = worker.commands.send(command);
             }
-            bound.insert(name, Bound { wanted, actual, connections });
+            bound.insert(name, Bound { wanted, actual, connections, held, kept });
         }
     }
 }
 
-/// Sockets for one listener, one for each worker.
-struct Fresh {
-    name: Arc<str>,
-    wanted: SocketAddr,
-    actual: SocketAddr,
-    sockets: Vec<TcpListener>,
+/// Whether everybody who is asked answers within a time.
+fn all_answer<'w>(
+    workers: impl Iterator<Item = &'w mpsc::UnboundedSender<Command>>,
+    within: Duration,
+) -> bool {
+    let (answer, answers) = std::sync::mpsc::channel();
+    let asked: Vec<bool> =
+        workers.map(|worker| worker.send(Command::Answer(answer.clone())).is_ok()).collect();
+    drop(answer);
+    let until = Instant::now() + within;
+    let wait = || answers.recv_timeout(until.saturating_duration_since(Instant::now()));
+    !asked.is_empty() && asked.iter().all(|heard| *heard && wait().is_ok())
 }
 
-/// Binds the listeners that are new or have moved.
-fn bind_new(
-    snapshot: &Snapshot,
-    bound: &HashMap<Arc<str>, Bound>,
-    workers: usize,
-) -> Result<Vec<Fresh>, BindError> {
-    let mut fresh = Vec::new();
-    for listener in &snapshot.listeners {
-        if bound.get(&listener.name).is_some_and(|bound| bound.wanted == listener.address) {
-            continue;
-        }
-        let ours = bound.values().any(|bound| bound.actual == listener.address);
-        let sockets = bind(listener.address, workers, ours).map_err(|error| BindError {
-            listener: listener.name.to_string(),
-            address: listener.address,
-            error,
-        })?;
-        let actual = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(listener.address);
-        fresh.push(Fresh { name: listener.name.clone(), wanted: listener.address, actual, sockets });
-    }
-    Ok(fresh)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn bind(address: SocketAddr, workers: usize, ours: bool) -> io::Result<Vec<TcpListener>> {
-    // Without SO_REUSEPORT first: with it, two gateways on one address would quietly share its clients.
-    let actual = if ours { address } else { socket(address, false)?.local_addr()? };
-    (0..workers).map(|_| socket(actual, true)).collect()
-}
+    fn worker(hangs: bool) -> mpsc::UnboundedSender<Command> {
+        let (commands, mut received) = mpsc::unbounded_channel();
+        std::thread::spawn(move || {
+            while let Some(command) = received.blocking_recv() {
+                match command {
+                    Command::Answer(answer) if !hangs => drop(answer.send(())),
+                    command => std::mem::forget(command),
+                }
+            }
+        });
+        commands
+    }
 
-fn socket(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(shared)?;
-    if address.is_ipv6() {
-        // `[::]` takes IPv4 clients too, as people expect.
-        socket.set_only_v6(false)?;
+    #[test]
+    fn one_worker_that_hangs_is_noticed() {
+        let (good, bad) = ([worker(false), worker(false)], [worker(false), worker(true)]);
+        assert!(all_answer(good.iter(), Duration::from_secs(10)));
+        assert!(!all_answer(bad.iter(), Duration::from_millis(50)));
+        assert!(!all_answer([].iter(), Duration::from_secs(10)), "a gateway without workers does not live");
     }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    if shared {
-        socket.listen(BACKLOG)?;
-    }
-    Ok(socket.into())
 }

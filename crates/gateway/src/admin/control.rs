@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::accept::Gateway;
+use super::notify::Notify;
+use crate::accept::{Gateway, Inherited};
 use crate::config::{self, Config, Diagnostics, Environment, Known, Loaded};
+use crate::identity::Keeper;
 use crate::observe;
 use crate::policies;
 use crate::snapshot::Snapshot;
@@ -126,11 +128,15 @@ pub struct Control {
     pub source: Source,
     /// When the gateway started.
     pub started: Instant,
+    /// What systemd is told.
+    pub notify: Notify,
     resolver: tokio::sync::Mutex<Resolver>,
+    keeper: Mutex<Keeper>,
     state: Mutex<State>,
     draining: AtomicBool,
     /// Told when the files of certificates are to be looked at.
     pub certificates: tokio::sync::Notify,
+    admin_wanted: Option<std::net::SocketAddr>,
 }
 
 impl Control {
@@ -141,26 +147,39 @@ impl Control {
         snapshot: Snapshot,
         observe: Arc<observe::Shared>,
         workers: usize,
+        inherited: &mut Inherited,
     ) -> Result<Control, crate::accept::BindError> {
         let mut resolver = Resolver::new(workers);
         resolver.adopt(&snapshot.services, dns_times(&loaded.config)).await;
+        let mut keeper = Keeper::default();
+        keeper.adopt(&snapshot.providers);
         observe.totals.configured(snapshot.revision);
-        let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers))?;
+        let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers), inherited)?;
+        let admin_wanted = match loaded.config.admin.listen {
+            config::AdminListen::At(address) => Some(address.get()),
+            config::AdminListen::Off => None,
+        };
         let state = State { config: Some(Arc::new(loaded.config)), paths: loaded.paths, refused: None };
         Ok(Control {
             gateway,
             source,
             started: Instant::now(),
+            notify: Notify::from_environment(),
             resolver: tokio::sync::Mutex::new(resolver),
+            keeper: Mutex::new(keeper),
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
             certificates: tokio::sync::Notify::new(),
+            admin_wanted,
         })
     }
 
     /// Reads the configuration again and lets it run. One at a time; the others wait.
     pub async fn reload(self: &Arc<Self>) -> Result<Reloaded, Refused> {
         let mut resolver = self.resolver.lock().await;
+        if self.is_draining() {
+            return Ok(Reloaded::Unchanged(self.gateway.live.snapshot().revision));
+        }
         let outcome = self.try_reload(&mut resolver).await;
         self.certificates.notify_one();
         let mut state = self.state();
@@ -191,6 +210,7 @@ impl Control {
         }
         self.warn_of_what_stays(&config);
         let revision = snapshot.revision;
+        let providers = snapshot.providers.clone();
         resolver.adopt(&snapshot.services, dns_times(&config)).await;
         if let Err(error) = self.gateway.apply(Arc::new(snapshot)) {
             let before = self.state().config.clone();
@@ -198,6 +218,8 @@ impl Control {
             resolver.adopt(&self.gateway.live.snapshot().services, times).await;
             return Err(Refused::Bind(error));
         }
+        // After the swap: whoever asks meanwhile for keys that nobody fetches yet is told that they are not there.
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&providers);
         self.gateway.live.observe.totals.configured(revision);
         let mut state = self.state();
         (state.config, state.paths) = (Some(config), loaded.paths);
@@ -238,6 +260,34 @@ impl Control {
     /// Whether the gateway is ending.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Lets no configuration be changed until the guard is dropped.
+    pub async fn hold(&self) -> impl Sized + '_ {
+        self.resolver.lock().await
+    }
+
+    /// How long a new process may take until it serves.
+    pub fn handover_time(&self) -> Duration {
+        let state = self.state();
+        let drain = state.config.as_ref().map(|config| config.drain.clone()).unwrap_or_default();
+        drain.handover.get()
+    }
+
+    /// The admin address as the configuration of the start had it.
+    pub fn admin_wanted(&self) -> Option<std::net::SocketAddr> {
+        self.admin_wanted
+    }
+
+    /// What runs, in one line.
+    pub fn summary(&self) -> String {
+        let addresses: Vec<String> = self
+            .gateway
+            .listeners()
+            .iter()
+            .map(|(name, address, _)| format!("{name} on {address}"))
+            .collect();
+        format!("revision {}, {}", self.gateway.live.snapshot().revision, addresses.join(", "))
     }
 
     /// Lets the readiness fail from now on.

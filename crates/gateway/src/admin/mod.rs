@@ -8,9 +8,14 @@ mod certificates;
 pub mod connections;
 pub mod control;
 pub mod explain;
+pub mod handover;
+mod inherit;
+pub mod notify;
 mod pages;
 pub mod process;
+mod signals;
 pub mod watch;
+mod watchdog;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -26,8 +31,12 @@ use tokio::net::TcpListener;
 use connections::{Bounded, Bounds, Peer};
 use control::Control;
 
-/// Answers on the admin address until the process ends.
-pub async fn serve(listener: TcpListener, control: Arc<Control>) {
+/// Answers on the admin address until it is to `end`, which may be never.
+pub async fn serve(
+    listener: TcpListener,
+    control: Arc<Control>,
+    end: impl Future<Output = ()> + Send + 'static,
+) {
     let routes = Router::new()
         .route("/", get(pages::index))
         .route("/healthz", get(pages::alive))
@@ -42,7 +51,7 @@ pub async fn serve(listener: TcpListener, control: Arc<Control>) {
         .with_state(control);
     let service = routes.into_make_service_with_connect_info::<Peer>();
     let listener = Bounded::new(listener, Bounds::default());
-    if let Err(error) = axum::serve(listener, service).await {
+    if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(end).await {
         tracing::error!(error = %error, "the admin address has ended");
     }
 }

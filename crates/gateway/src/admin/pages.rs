@@ -179,6 +179,7 @@ pub(super) async fn reload(State(control): Shared) -> Response {
 /// Reloads and says in the log what came of it.
 pub(super) async fn reload_and_tell(control: &Arc<Control>) -> Result<Reloaded, Refused> {
     let started = std::time::Instant::now();
+    control.notify.reloading();
     let outcome = control.reload().await;
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match &outcome {
@@ -189,6 +190,8 @@ pub(super) async fn reload_and_tell(control: &Arc<Control>) -> Result<Reloaded, 
             tracing::error!("configuration refused; revision {running} keeps running\n{refused}");
         }
     }
+    // Ready in any case: a refused configuration leaves the one before.
+    control.notify.ready(&control.summary());
     outcome
 }
 

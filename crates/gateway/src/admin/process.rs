@@ -7,17 +7,24 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::control::{Control, Source};
+use super::handover::{self, HandedOver, Program};
 use super::pages::reload_and_tell;
-use super::watch;
+use super::signals::{Asked, Signals};
+use super::{watch, watchdog};
+use crate::accept::{Inherited, Offered};
 use crate::config::{self, AdminListen, Config, Diagnostics, Workers};
 use crate::observe::access_log::{AccessLog, LogSettings, LogTarget};
 use crate::observe::line::LineFormat;
 use crate::observe::redact::Redaction;
 use crate::observe::{Shared, Tracer};
 
+/// What sockets of the admin address are called when they are handed over.
+const ADMIN: &str = "admin address";
+/// Time for the workers to begin.
+const BEGINNING: Duration = Duration::from_secs(10);
 /// Time for log and traces to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
@@ -49,6 +56,28 @@ pub struct Process {
     pub admin: Option<std::net::SocketAddr>,
     observe: Arc<Shared>,
     signals: Signals,
+    program: Option<Program>,
+    admin_socket: Option<std::net::TcpListener>,
+    admin_end: Option<oneshot::Sender<()>>,
+}
+
+/// How a process starts besides its configuration.
+#[derive(Default)]
+pub struct Start<'a> {
+    /// Where the addresses are written once it serves.
+    pub ready_file: Option<&'a Path>,
+    /// Sockets that others opened.
+    pub inherited: Option<&'a mut Inherited>,
+    /// How it is started again to hand over, if it may.
+    pub program: Option<Program>,
+}
+
+/// Why a process no longer accepts.
+enum End {
+    /// It was asked to end.
+    Asked,
+    /// Another one serves in its place.
+    HandedOver(HandedOver),
 }
 
 /// Takes what the configuration says once, when the process starts: before anything else, so that faults are told
@@ -66,9 +95,11 @@ pub fn load(source: &Source) -> Result<(config::Loaded, crate::snapshot::Snapsho
 
 impl Process {
     /// Starts everything. Must be called on the control runtime.
-    pub async fn start(source: Source, ready_file: Option<&Path>) -> Result<Process, StartError> {
+    pub async fn start(source: Source, start: Start<'_>) -> Result<Process, StartError> {
         let signals =
             Signals::new().map_err(|error| StartError::System(format!("cannot hear signals: {error}")))?;
+        let mut nothing = Inherited::default();
+        let inherited = start.inherited.unwrap_or(&mut nothing);
         let (loaded, snapshot, workers) = load(&source)?;
         let seen = match &source {
             Source::Path(path) => Some(watch::state(path, &loaded.paths)),
@@ -76,27 +107,59 @@ impl Process {
         };
         raise_descriptor_limit();
         let observe = open_observe(&loaded.config, workers)?;
-        let admin = bind_admin(&loaded.config).await?;
-        let control = Control::start(source, loaded, snapshot, observe.clone(), workers)
+        let admin = bind_admin(&loaded.config, inherited)?;
+        let control = Control::start(source, loaded, snapshot, observe.clone(), workers, inherited)
             .await
             .map_err(|error| StartError::Bind(error.to_string()))?;
         let control = Arc::new(control);
-        let admin_address = admin.as_ref().and_then(|listener| listener.local_addr().ok());
+        let (admin_end, ended) = oneshot::channel();
+        let mut process = Process {
+            control: control.clone(),
+            admin: admin.as_ref().and_then(|listener| listener.local_addr().ok()),
+            observe,
+            signals,
+            program: start.program,
+            admin_socket: None,
+            admin_end: Some(admin_end),
+        };
         if let Some(listener) = admin {
-            tokio::spawn(super::serve(listener, control.clone()));
+            process.serve_admin(listener, ended)?;
         }
         if let Some(seen) = seen {
             tokio::spawn(watch::run(control.clone(), seen));
         }
         tokio::spawn(super::certificates::run(control.clone()));
-        let process = Process { control, admin: admin_address, observe, signals };
-        if let Some(path) = ready_file {
+        let began = control.clone();
+        if !tokio::task::spawn_blocking(move || began.gateway.answers(BEGINNING)).await.unwrap_or(false) {
+            return Err(StartError::System("a worker does not begin".into()));
+        }
+        if let Some(path) = start.ready_file {
             let written = process.write_ready_file(path);
             written
                 .map_err(|error| StartError::System(format!("cannot write {}: {error}", path.display())))?;
         }
         process.announce();
+        control.notify.ready(&control.summary());
+        tokio::spawn(watchdog::run(control));
         Ok(process)
+    }
+
+    fn serve_admin(
+        &mut self,
+        listener: std::net::TcpListener,
+        ended: oneshot::Receiver<()>,
+    ) -> Result<(), StartError> {
+        let told = |error| StartError::Bind(format!("the admin address cannot be served: {error}"));
+        self.admin_socket = Some(listener.try_clone().map_err(told)?);
+        let listener = TcpListener::from_std(listener).map_err(told)?;
+        let end = async {
+            // Without a word it answers until the process ends.
+            if ended.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::spawn(super::serve(listener, self.control.clone(), end));
+        Ok(())
     }
 
     fn announce(&self) {
@@ -134,17 +197,32 @@ impl Process {
         std::fs::rename(draft, path)
     }
 
-    /// Serves until a signal ends it, and what is under way has ended or run out of time. True when nothing was cut.
+    /// Serves until a signal ends it or another process has taken over, and what is under way has ended or run out of
+    /// time. True when nothing was cut.
     pub async fn run(mut self) -> bool {
-        self.until_end().await;
+        let end = self.until_end().await;
         self.control.begin_drain();
         let (timeout, spread) = self.control.drain_times();
-        tracing::info!(timeout_seconds = timeout.as_secs(), "draining; a second signal ends at once");
+        let left = match end {
+            End::Asked => {
+                self.control.notify.stopping();
+                tracing::info!(timeout_seconds = timeout.as_secs(), "draining; a second signal ends at once");
+                Vec::new()
+            }
+            End::HandedOver(HandedOver { pid, claimed }) => {
+                self.control.notify.succeeded_by(pid);
+                tracing::info!(pid, timeout_seconds = timeout.as_secs(), "handed over; draining");
+                self.admin_end.take().map(|end| end.send(()));
+                self.admin_socket = None;
+                claimed
+            }
+        };
         let hurry = Arc::new(AtomicU32::new(0));
         let (control, impatient) = (self.control.clone(), hurry.clone());
         let mut drained = tokio::task::spawn_blocking(move || {
             let deadline = Instant::now().checked_add(timeout).unwrap_or_else(Instant::now);
-            control.gateway.drain(spread.min(timeout), deadline, &|| impatient.load(Ordering::Acquire) > 0)
+            let hurry = || impatient.load(Ordering::Acquire) > 0;
+            control.gateway.drain(&left, spread.min(timeout), deadline, &hurry)
         });
         let clean = loop {
             tokio::select! {
@@ -162,58 +240,76 @@ impl Process {
         clean
     }
 
-    async fn until_end(&mut self) {
+    async fn until_end(&mut self) -> End {
         loop {
             match self.signals.next().await {
-                Told::End => return,
-                Told::Reload => drop(reload_and_tell(&self.control).await),
-                Told::Reopen => {
+                Asked::End => return End::Asked,
+                Asked::Reload => drop(reload_and_tell(&self.control).await),
+                Asked::Reopen => {
                     if let Some(log) = &self.observe.log {
                         log.reopen();
+                    }
+                }
+                Asked::HandOver => {
+                    if let Some(end) = self.hand_over().await {
+                        return end;
                     }
                 }
             }
         }
     }
-}
 
-enum Told {
-    End,
-    Reload,
-    Reopen,
-}
-
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-    reopen: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Signals> {
-        Ok(Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-            reopen: signal(SignalKind::user_defined1())?,
-        })
-    }
-
-    async fn next(&mut self) -> Told {
-        tokio::select! {
-            _ = self.terminate.recv() => Told::End,
-            _ = self.interrupt.recv() => Told::End,
-            _ = self.hang_up.recv() => Told::Reload,
-            _ = self.reopen.recv() => Told::Reopen,
+    /// Starts the program anew and lets it take over. `None` when it did not, which changes nothing.
+    async fn hand_over(&mut self) -> Option<End> {
+        tracing::info!("starting a new process to take over");
+        let control = self.control.clone();
+        // What is listened on must not change meanwhile.
+        let _held = control.hold().await;
+        let ending = Arc::new(AtomicU32::new(0));
+        let work = self.handover_work(ending.clone());
+        let mut running = match work {
+            Ok(work) => tokio::task::spawn_blocking(work),
+            Err(why) => return self.stay(&why),
+        };
+        let outcome = loop {
+            tokio::select! {
+                outcome = &mut running => break outcome,
+                () = self.signals.end() => ending.store(1, Ordering::Release),
+            }
+        };
+        match outcome {
+            Ok(Ok(handed)) => Some(End::HandedOver(handed)),
+            Ok(Err(why)) => {
+                let stays = self.stay(&why);
+                if ending.load(Ordering::Acquire) > 0 { Some(End::Asked) } else { stays }
+            }
+            Err(error) => self.stay(&error.to_string()),
         }
     }
 
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+    fn stay(&self, why: &str) -> Option<End> {
+        self.observe.totals.handover_failed();
+        tracing::error!("no new process took over, this one goes on: {why}");
+        None
+    }
+
+    /// What is to be done beside the control runtime: it waits.
+    fn handover_work(
+        &self,
+        ending: Arc<AtomicU32>,
+    ) -> Result<impl FnOnce() -> Result<HandedOver, String> + Send + 'static, String> {
+        let program = self.program.clone().ok_or("this command cannot be handed over")?;
+        if std::process::id() == 1 {
+            return Err("process 1 of a container takes all others with it when it ends".into());
         }
+        let mut offered = self.control.gateway.offer().map_err(|error| error.to_string())?;
+        if let (Some(socket), Some(wanted)) = (&self.admin_socket, self.control.admin_wanted()) {
+            let socket = socket.try_clone().map_err(|error| error.to_string())?;
+            offered.push(Offered { name: ADMIN.into(), wanted: Some(wanted), kept: false, socket });
+        }
+        let within = self.control.handover_time();
+        let give_up = move || ending.load(Ordering::Acquire) > 0;
+        Ok(move || handover::hand_over(&program, &offered, within, &give_up))
     }
 }
 
@@ -238,15 +334,25 @@ fn open_observe(config: &Config, workers: usize) -> Result<Arc<Shared>, StartErr
     Ok(Shared::new(workers, log, tracer))
 }
 
-async fn bind_admin(config: &Config) -> Result<Option<TcpListener>, StartError> {
+fn bind_admin(
+    config: &Config,
+    inherited: &mut Inherited,
+) -> Result<Option<std::net::TcpListener>, StartError> {
     let AdminListen::At(address) = config.admin.listen else { return Ok(None) };
-    let bound = TcpListener::bind(address.get()).await;
+    let address = address.get();
     let told = |error| {
         StartError::Bind(format!(
             "the admin address cannot use {address}: {error}; set `admin: {{ listen: .. }}`"
         ))
     };
-    bound.map(Some).map_err(told)
+    let offered = inherited.claim(ADMIN, address).into_iter().next();
+    let listener = match offered {
+        Some(offered) => Ok(offered.socket),
+        None => std::net::TcpListener::bind(address),
+    };
+    let listener = listener.map_err(told)?;
+    listener.set_nonblocking(true).map_err(told)?;
+    Ok(Some(listener))
 }
 
 /// As many descriptors as the system lets this process have: each client costs two.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Exit;
 use super::run::{log_to_stderr, text_source};
-use crate::admin::process::Process;
+use crate::admin::process::{Process, Start};
 use crate::config::LogLevel;
 use crate::demo::{self, DemoError, DemoOptions, Running};
 
@@ -39,7 +39,8 @@ fn start(name: &str, text: &str, variables: &BTreeMap<String, String>) -> Result
     let source = text_source(name, text, variables);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let process = runtime.block_on(Process::start(source, None)).map_err(|error| error.to_string())?;
+    let process =
+        runtime.block_on(Process::start(source, Start::default())).map_err(|error| error.to_string())?;
     let gateway = process.control.gateway.address("main").ok_or("the demo has no listener `main`")?;
     let admin = process.admin.ok_or("the demo has no admin address")?;
     let wait = move || {

@@ -9,6 +9,7 @@ pub mod config_show;
 pub mod demo;
 pub mod explain;
 pub mod init;
+pub mod key;
 pub mod output;
 pub mod reload;
 pub mod run;
@@ -41,6 +42,8 @@ enum Command {
     Check(check::Options),
     /// Tell what would become of a request: which route and why, each policy's verdict, the request sent on
     Explain(explain::Options),
+    /// Make API keys and their hashes
+    Key(key::Options),
     /// Look at a configuration
     Config(config_show::Options),
     /// Print the JSON Schema of the configuration, for editors
@@ -90,6 +93,7 @@ pub fn main() -> ExitCode {
         Command::Init(options) => init::run(options),
         Command::Check(options) => check::run(options),
         Command::Explain(options) => explain::run(options),
+        Command::Key(options) => key::run(options),
         Command::Config(options) => config_show::run(options),
         Command::Schema => schema::run(),
         Command::Completions(options) => completions::run(options),

@@ -7,7 +7,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::{Exit, file_or_usual};
 use crate::admin::control::Source;
-use crate::admin::process::{self, Process, StartError};
+use crate::admin::handover::{Predecessor, Program};
+use crate::admin::process::{self, Process, Start, StartError};
 use crate::config::LogLevel;
 
 /// What the command is told.
@@ -59,10 +60,17 @@ pub fn text_source(name: &str, text: &str, variables: &BTreeMap<String, String>)
 
 /// Serves until the end. `ready` is called once clients are served.
 pub fn serve(source: Source, ready_file: Option<&Path>, json: bool, ready: impl FnOnce(&Process)) -> Exit {
+    let mut before = match Predecessor::find() {
+        Ok(before) => before,
+        Err(error) => return refuse(&StartError::System(format!("cannot take sockets over: {error}"))),
+    };
     // The level stands in the configuration, so that is read before there is a log; its faults go to stderr.
     let loaded = match process::load(&source) {
         Ok((loaded, ..)) => loaded,
-        Err(error) => return refuse(&error),
+        Err(error) => {
+            before.failed(&error.to_string());
+            return refuse(&error);
+        }
     };
     log_to_stderr(loaded.config.log.level, json);
     if loaded.diagnostics.warnings() > 0 {
@@ -73,12 +81,17 @@ pub fn serve(source: Source, ready_file: Option<&Path>, json: bool, ready: impl 
         Err(error) => return refuse(&StartError::System(format!("cannot start: {error}"))),
     };
     runtime.block_on(async {
-        match Process::start(source, ready_file).await {
+        let inherited = Some(before.sockets());
+        match Process::start(source, Start { ready_file, inherited, program: Program::this().ok() }).await {
             Ok(process) => {
+                before.ready();
                 ready(&process);
                 if process.run().await { Exit::Good } else { Exit::No }
             }
-            Err(error) => refuse(&error),
+            Err(error) => {
+                before.failed(&error.to_string());
+                refuse(&error)
+            }
         }
     })
 }

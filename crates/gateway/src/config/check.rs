@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostics;
 use super::node::{Kind, Node};
 use super::place::{Span, Spanned};
 use super::route::{Action, PathMatch, To, Use};
-use super::{AdminListen, Config, Limits, Listener, Segment, Service, Timeouts};
+use super::{AdminListen, Config, Limits, Listener, ProxyProtocol, Segment, Service, Timeouts};
 use crate::values::{Address, Duration, Source, nearest};
 use std::collections::{HashMap, HashSet};
 
@@ -99,7 +99,8 @@ impl Checking<'_> {
             Some(own) => (own, format!(" of listener `{name}`")),
             None => (self.at(&[part, key]), String::new()),
         };
-        let Limits { request_line, header, headers, header_count, connections } = &listener.limits;
+        let Limits { request_line, header, headers, header_count, connections, connections_per_client } =
+            &listener.limits;
         let Timeouts { handshake, head, body_idle, write_idle, max_requests, max_age, .. } =
             &listener.timeouts;
         for (part, key, zero) in [
@@ -109,6 +110,7 @@ impl Checking<'_> {
             ("limits", "header_count", *header_count == 0),
             ("limits", "connections", *connections == 0),
             ("timeouts", "handshake", handshake.is_zero()),
+            ("limits", "connections_per_client", *connections_per_client == 0),
             ("timeouts", "head", head.is_zero()),
             ("timeouts", "body_idle", body_idle.is_zero()),
             ("timeouts", "write_idle", write_idle.is_zero()),
@@ -117,6 +119,16 @@ impl Checking<'_> {
         ] {
             let (span, subject) = place(part, key);
             nothing(zero, &format!("`{part}.{key}`{subject}"), span, diagnostics);
+        }
+        if listener.proxy_protocol != ProxyProtocol::Off && listener.trusted_proxies.is_empty() {
+            let span = self.at(&["listeners", name, "proxy_protocol"]);
+            diagnostics
+                .error(
+                    codes::CONFLICT,
+                    span,
+                    format!("listener `{name}` takes the PROXY protocol from nobody"),
+                )
+                .help("name the proxies that send it: `trusted_proxies: [10.0.0.0/8]`");
         }
         if header > headers && !headers.is_zero() {
             let ((one, subject), (all, _)) = (place("limits", "header"), place("limits", "headers"));
@@ -132,6 +144,7 @@ impl Checking<'_> {
     fn process(&self, diagnostics: &mut Diagnostics) {
         let drain = &self.config.drain;
         nothing(drain.timeout.is_zero(), "`drain.timeout`", self.at(&["drain", "timeout"]), diagnostics);
+        nothing(drain.handover.is_zero(), "`drain.handover`", self.at(&["drain", "handover"]), diagnostics);
         let mut longer = |part: &str, long: (&str, Duration), short: (&str, Duration)| {
             if short.1 > long.1 {
                 let message = format!(

@@ -2,9 +2,10 @@
 
 use super::place::Spanned;
 use super::tls::ListenerTls;
-use crate::values::{Address, Cidr, Duration, Size};
+use crate::values::{Address, Cidr, Duration, Invalid, Size, text_value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
 
 /// An address on which clients arrive.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -29,11 +30,64 @@ pub struct Listener {
     /// the whole gateway.
     #[serde(default)]
     pub trusted_proxies: Vec<Cidr>,
+    /// Whether connections begin with a PROXY protocol header (version 1 or 2) that says whose they are: `off` (the
+    /// default), `required` (or `true`: a connection without one is closed, and so is one that comes from no trusted
+    /// proxy), or `optional` (trusted proxies may send one, all others are served as they come). Only the
+    /// `trusted_proxies` are believed. The header must come within `timeouts.head`.
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
     /// Refuse paths that hold an encoded slash (`%2F`) with 400. Default: false; it is then data, never a separator,
     /// and is forwarded as it came. Turn it on where a service behind decodes it into a separator.
     #[serde(default)]
     pub reject_encoded_slash: bool,
 }
+
+/// Whether connections begin with a PROXY protocol header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ProxyProtocol {
+    /// No.
+    #[default]
+    Off,
+    /// Those of trusted proxies may.
+    Optional,
+    /// All do, and all come from trusted proxies.
+    Required,
+}
+
+impl FromStr for ProxyProtocol {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "off" | "false" => Ok(Self::Off),
+            "optional" => Ok(Self::Optional),
+            "required" | "true" => Ok(Self::Required),
+            _ => Err(Invalid::new(
+                format!("`{}` is no way to take the PROXY protocol", text.escape_debug()),
+                "write `required`, `optional` or `off`; versions 1 and 2 are both taken",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for ProxyProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Optional => "optional",
+            Self::Required => "required",
+        })
+    }
+}
+
+text_value!(ProxyProtocol, "ProxyProtocol", "required, optional or off", {
+    "anyOf": [
+        { "type": "string", "pattern": r"^(off|optional|required|.*\$\{.*)$" },
+        { "type": "boolean" }
+    ],
+    "description": "Whether connections begin with a PROXY protocol header: `required` (or true), `optional`, `off`.",
+    "examples": ["required", "optional"]
+});
 
 /// How much one client may send. What goes beyond is refused with the status named, and the connection is closed.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -48,9 +102,12 @@ pub struct Limits {
     pub headers: Size,
     /// How many headers a request may have, trailers included. Default 100. Beyond it: 431.
     pub header_count: u32,
-    /// How many clients may be connected to one listener at a time. Default 10000. Beyond it, connections wait in the
-    /// system's queue.
+    /// How many connections one listener has at a time. Default 10000. Beyond it: 503 and close.
     pub connections: u32,
+    /// How many of them one client address may have; the addresses of an IPv6 /64 network count as one. Default 5000, so
+    /// that nobody alone fills a listener. Beyond it: 503 and close. Trusted proxies are not bounded, the clients that
+    /// they name by the PROXY protocol are.
+    pub connections_per_client: u32,
 }
 
 impl Default for Limits {
@@ -61,6 +118,7 @@ impl Default for Limits {
             headers: Size::from_kib(32),
             header_count: 100,
             connections: 10_000,
+            connections_per_client: 5_000,
         }
     }
 }

@@ -211,11 +211,18 @@ pub struct Drain {
     /// Over how long idle connections are closed, so that clients do not all come back at once elsewhere. Default 20s;
     /// at most `timeout`.
     pub spread: Duration,
+    /// How long a new process, started by SIGUSR2 to take over, may take until it serves. Default 30s. Then it is ended
+    /// and this one goes on.
+    pub handover: Duration,
 }
 
 impl Default for Drain {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), spread: Duration::from_secs(20) }
+        Self {
+            timeout: Duration::from_secs(30),
+            spread: Duration::from_secs(20),
+            handover: Duration::from_secs(30),
+        }
     }
 }
 

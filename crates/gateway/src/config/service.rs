@@ -38,6 +38,11 @@ pub struct Service {
     /// The largest head of an answer. Default 32KiB. Beyond it: 502.
     #[serde(default = "head_of_answer")]
     pub max_response_head: Size,
+    /// Begin each connection to a target with a PROXY protocol header that names the client: `v1` (text) or `v2`
+    /// (binary). Default: none. A connection then serves one client only: it is used again for requests of the same
+    /// client connection and for no others, so fewer connections are shared.
+    #[serde(default)]
+    pub proxy_protocol: Option<ProxyVersion>,
 }
 
 const fn one_second() -> Duration {
@@ -69,8 +74,19 @@ impl Service {
             host: HostHeader::default(),
             tls: ServiceTls::default(),
             max_response_head: head_of_answer(),
+            proxy_protocol: None,
         }
     }
+}
+
+/// A version of the PROXY protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ProxyVersion {
+    /// A line of text.
+    V1,
+    /// Binary.
+    V2,
 }
 
 /// One instance of a service.

@@ -5,6 +5,7 @@
 //! told. Knows nothing of sockets.
 
 pub mod answer;
+pub mod caller;
 pub mod captures;
 pub mod identity;
 pub mod record;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use http1::{RequestHead, ResponseHead};
 
 pub use answer::{Answer, Body};
+pub use caller::Identity;
 pub use captures::Captures;
 pub use identity::{RequestId, Trace};
 pub use record::Record;
@@ -45,6 +47,8 @@ pub struct Exchange {
     pub client: Client,
     /// What is known of the client's TLS connection to us; `None` in clear.
     pub secure: Option<Rc<Secure>>,
+    /// Who sent the request, once a policy has found out; shared with the worker's memory of credentials that held.
+    pub identity: Option<Rc<Identity>>,
     /// How the request is to be sent on.
     pub plan: Plan,
     /// The origin whose pages may read the answer, as `cors` found it; empty for none.
@@ -121,6 +125,7 @@ impl Default for Exchange {
             captures: Captures::default(),
             client: Client { peer: nowhere, local: nowhere, ip: nowhere.ip(), trusted: false, https: false },
             secure: None,
+            identity: None,
             plan: Plan::default(),
             reader: Vec::new(),
             id: RequestId::default(),
@@ -143,6 +148,7 @@ impl Exchange {
         self.host.clear();
         self.captures.clear();
         self.secure = None;
+        self.identity = None;
         self.plan = Plan::default();
         self.reader.clear();
         self.record.clear();

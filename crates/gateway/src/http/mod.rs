@@ -6,6 +6,7 @@ pub mod host;
 pub mod incoming;
 pub mod path;
 pub mod preflight;
+pub mod proxy_protocol;
 pub mod responder;
 pub mod socket;
 pub mod target;

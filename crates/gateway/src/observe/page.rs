@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Shared;
-use super::connections::Connections;
+use super::connections::{Connections, Refusal};
 use super::handshakes::{Handshakes, Outcome};
 use super::histogram::Reading;
 use super::metrics::{RouteReading, RouteStats};
@@ -255,7 +255,15 @@ fn connections(page: &mut Exposition, listeners: &[(&str, &Connections)]) {
     }
     page.family("tidegate_connections_rejected", Kind::Counter, "", "Connections of clients turned away.");
     for (listener, connections) in listeners {
-        page.counter(&[("listener", listener)], connections.refused.load(Ordering::Relaxed));
+        for refusal in Refusal::ALL {
+            let labels = [("listener", *listener), ("reason", refusal.label())];
+            page.counter(&labels, connections.refused(refusal));
+        }
+    }
+    let help = "Times that the system had no connection to give, for want of descriptors or memory.";
+    page.family("tidegate_accept_failures", Kind::Counter, "", help);
+    for (listener, connections) in listeners {
+        page.counter(&[("listener", listener)], connections.failures.load(Ordering::Relaxed));
     }
     page.family("tidegate_connections_active", Kind::Gauge, "", "Connections of clients open now.");
     for (listener, connections) in listeners {
@@ -314,6 +322,9 @@ fn configuration(page: &mut Exposition, shared: &Shared) {
     page.gauge(&[], reloads.configured_at);
     page.family("tidegate_config_revision", Kind::Info, "", "The revision that runs.");
     page.info(&[("revision", &reloads.revision.to_string())]);
+    let help = "New processes that were started to take over and did not.";
+    page.family("tidegate_handover_failures", Kind::Counter, "", help);
+    page.counter(&[], shared.totals.failed_handovers());
     page.family("tidegate_build", Kind::Info, "", "The program.");
     page.info(&[("version", env!("CARGO_PKG_VERSION"))]);
 }

@@ -22,6 +22,7 @@ pub struct Totals {
     reloads: AtomicU64,
     failed_reloads: AtomicU64,
     last_reload_failed: AtomicBool,
+    failed_handovers: AtomicU64,
     /// Seconds since 1970.
     configured_at: AtomicU64,
 }
@@ -55,6 +56,7 @@ impl Totals {
             reloads: AtomicU64::new(0),
             failed_reloads: AtomicU64::new(0),
             last_reload_failed: AtomicBool::new(false),
+            failed_handovers: AtomicU64::new(0),
             configured_at: AtomicU64::new(0),
         })
     }
@@ -78,6 +80,15 @@ impl Totals {
     pub fn reload_failed(&self) {
         self.failed_reloads.fetch_add(1, Ordering::Relaxed);
         self.last_reload_failed.store(true, Ordering::Relaxed);
+    }
+
+    /// A new process did not take over; this one goes on.
+    pub fn handover_failed(&self) {
+        self.failed_handovers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn failed_handovers(&self) -> u64 {
+        self.failed_handovers.load(Ordering::Relaxed)
     }
 
     /// Exchanges in flight, over all workers.

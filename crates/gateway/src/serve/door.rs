@@ -16,7 +16,9 @@ use crate::snapshot::Listener;
 pub fn answer(listener: &Listener, exchange: &Exchange) -> Result<Option<Answer>, Fault> {
     match (&listener.tls, &exchange.secure) {
         (None, _) | (Some(_), None) => {
-            if let Some(port) = listener.https_port {
+            // A proxy that is believed may have spoken TLS for this listener.
+            let already = listener.tls.is_none() && exchange.client.https;
+            if let Some(port) = listener.https_port.filter(|_| !already) {
                 return secure_location(exchange, port).map(Some);
             }
             if listener.tls.is_some() { Err(Fault::PlainHttp) } else { Ok(None) }

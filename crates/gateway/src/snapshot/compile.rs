@@ -15,9 +15,11 @@ use crate::balance::Balance;
 use crate::config::{self, Config, Diagnostics, Named, Node, Spanned, To, Use, codes};
 use crate::exchange::{Answer, Body};
 use crate::http::client::ClientLimits;
+use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
+use crate::identity::{Callers, Shelf};
 use crate::observe::RouteStats;
-use crate::policies::{self, Bound};
+use crate::policies::{self, Bound, Context};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
 use crate::upstream::request::Forwarding;
@@ -34,7 +36,10 @@ pub fn compile(
     workers: usize,
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
-    check_shared_policies(config, faults);
+    let callers = Arc::new(Callers::new(config, faults));
+    let known = previous.map(|previous| previous.providers.clone()).unwrap_or_default();
+    let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
+    check_shared_policies(config, &context, faults);
     let mut services = Services::new(config, previous, faults);
     let mut stats = Stats::new(previous, workers);
     let mut table = Builder::new();
@@ -54,7 +59,7 @@ pub fn compile(
                 }
             }
             let action = action(&route.action, &mut services, faults);
-            let policies = bind(config, route, faults);
+            let policies = bind(config, route, &context, faults);
             let service = match &action {
                 Action::Forward(place) => services.name(*place),
                 Action::Respond(_) | Action::Redirect { .. } => "".into(),
@@ -79,30 +84,31 @@ pub fn compile(
         services: services.list,
         listeners,
         identities: services.identities.list,
+        providers: context.shelf.into_providers(),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
 }
 
 /// Reports faults in `defaults` and bundles once, not once for each route that uses them.
-fn check_shared_policies(config: &Config, faults: &mut Diagnostics) {
-    faults.within("`defaults`", |faults| bind_all(&config.defaults.policies, faults));
+fn check_shared_policies(config: &Config, context: &Context, faults: &mut Diagnostics) {
+    faults.within("`defaults`", |faults| bind_all(&config.defaults.policies, context, faults));
     for (name, bundle) in &config.policies {
-        faults.within(format!("bundle `{name}`"), |faults| bind_all(&bundle.policies, faults));
+        faults.within(format!("bundle `{name}`"), |faults| bind_all(&bundle.policies, context, faults));
     }
 }
 
-fn bind_all(settings: &Named<Node>, faults: &mut Diagnostics) {
+fn bind_all(settings: &Named<Node>, context: &Context, faults: &mut Diagnostics) {
     for (key, settings) in settings {
         if let Some(kind) = policies::LIST.iter().find(|kind| kind.name == key.as_str()) {
-            kind.bind(key, settings, faults);
+            kind.bind_in(key, settings, context, faults);
         }
     }
 }
 
 /// The policies of a route in the order of running: its own settings win over those of bundles, later bundles over
 /// earlier ones, bundles over `defaults`.
-fn bind(config: &Config, route: &config::Route, faults: &mut Diagnostics) -> Vec<Bound> {
+fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut Diagnostics) -> Vec<Bound> {
     let removed = |name: &str| {
         let mut uses = route.uses.iter();
         uses.any(|used| matches!(&**used, Use::Remove(removed) if removed.as_str() == name))
@@ -118,10 +124,10 @@ fn bind(config: &Config, route: &config::Route, faults: &mut Diagnostics) -> Vec
             policies.iter().find(|(key, _)| key.as_str() == kind.name).cloned()
         };
         if let Some((key, settings)) = find(&route.policies) {
-            bound.extend(kind.bind(&key, &settings, faults));
+            bound.extend(kind.bind_in(&key, &settings, context, faults));
         } else if let Some((key, settings)) = shared.iter().rev().find_map(|policies| find(policies)) {
             // Its faults have been told where it stands.
-            bound.extend(kind.bind(&key, &settings, &mut Diagnostics::default()));
+            bound.extend(kind.bind_in(&key, &settings, context, &mut Diagnostics::default()));
         }
     }
     bound
@@ -130,13 +136,13 @@ fn bind(config: &Config, route: &config::Route, faults: &mut Diagnostics) -> Vec
 fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Diagnostics) -> Action {
     match action {
         config::Action::To(to) => Action::Forward(services.place(to, faults)),
-        config::Action::Respond(respond) => Action::Respond(answer(respond)),
+        config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
         config::Action::Redirect(redirect) => {
             let status = redirect.status.get();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 faults.error(codes::BAD_VALUE, redirect.to.span(), format!("{status} does not redirect"));
             }
-            Action::Redirect { status, location: (*redirect.to).clone() }
+            Action::Redirect { status, location: Box::new((*redirect.to).clone()) }
         }
     }
 }
@@ -230,6 +236,10 @@ impl<'a> Services<'a> {
                 config::HostHeader::Literal(host) => HostHeader::Fixed(host.as_bytes().into()),
             },
             max_head: settings.max_response_head.as_usize(),
+            proxy_protocol: settings.proxy_protocol.map(|version| match version {
+                config::ProxyVersion::V1 => Version::V1,
+                config::ProxyVersion::V2 => Version::V2,
+            }),
             live,
         }));
         self.places.insert(name.to_owned(), index);
@@ -265,7 +275,9 @@ fn listener_of(
     faults: &mut Diagnostics,
 ) -> Arc<Listener> {
     let (limits, timeouts) = (&listener.limits, &listener.timeouts);
-    let identity: Vec<String> = config.client_identity_headers.iter().map(ToString::to_string).collect();
+    let written = config.identity_headers.iter().map(|(name, _)| name.to_string());
+    let removed = config.client_identity_headers.iter().map(ToString::to_string);
+    let identity: Vec<String> = removed.chain(written).collect();
     Arc::new(Listener {
         name: name.as_str().into(),
         address: listener.address.get(),
@@ -289,7 +301,9 @@ fn listener_of(
             reject_encoded_slash: listener.reject_encoded_slash,
         }),
         trust: Trust::new(listener.trusted_proxies.clone(), identity.iter().map(String::as_str)),
+        proxy_protocol: listener.proxy_protocol,
         max_connections: limits.connections as usize,
+        max_client_connections: limits.connections_per_client,
         body_limit: BODY_LIMIT,
     })
 }

@@ -12,8 +12,10 @@ pub mod worker;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use crate::config::ProxyProtocol;
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
+use crate::identity::Provider;
 use crate::observe::RouteStats;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
@@ -36,6 +38,8 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     /// Who the gateway is to targets under TLS, each once.
     pub identities: Vec<Arc<Identity>>,
+    /// The issuers whose keys are kept fresh.
+    pub providers: Vec<Arc<Provider>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
     /// Counts requests that no route takes.
@@ -56,8 +60,12 @@ pub struct Listener {
     pub limits: Arc<ClientLimits>,
     /// Whom it believes about where requests come from.
     pub trust: Trust,
+    /// Whether connections begin with a PROXY protocol header.
+    pub proxy_protocol: ProxyProtocol,
     /// Connections it takes at a time.
     pub max_connections: usize,
+    /// Of these, connections of one client address.
+    pub max_client_connections: u32,
     /// Bytes of body taken where the route says nothing.
     pub body_limit: u64,
 }

@@ -3,14 +3,17 @@
 //! HTTP/1.1 only. A connection carries one exchange at a time and rests in the pool between them.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use http1::{HeadLimits, Method, ResponseHead, ResponseParser};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::fault::Fault;
 use crate::http::incoming::Incoming;
+use crate::http::proxy_protocol::{self, Version};
 use crate::http::socket::{HandshakeFault, Session, Socket};
 use crate::http::timer::Timers;
 use crate::tls::target::Peer;
@@ -25,17 +28,31 @@ pub struct Connection {
     pub reused: bool,
     /// Whether a byte of an answer has come for this exchange.
     pub heard: bool,
+    /// The client it was announced for, if it began with a PROXY protocol header.
+    pub announced: Option<Ends>,
 }
 
+/// Source and destination of a client's connection, as a service is told.
+pub type Ends = (SocketAddr, SocketAddr);
+
 impl Connection {
-    /// Connects, and shakes hands where the endpoint wants TLS, within the time.
+    /// Connects within the time: begins with a PROXY protocol header where one is to be sent, and shakes hands where the
+    /// endpoint wants TLS.
     pub async fn open(
         endpoint: &EndpointSettings,
         within: Duration,
         timers: &Rc<Timers>,
+        announce: Option<(Version, Ends)>,
     ) -> Result<Box<Connection>, Fault> {
         let started = Instant::now();
-        let stream = match tokio::time::timeout(within, TcpStream::connect(endpoint.address)).await {
+        let connect = async {
+            let mut stream = TcpStream::connect(endpoint.address).await?;
+            if let Some((version, (source, destination))) = announce {
+                stream.write_all(&proxy_protocol::header(version, source, destination)).await?;
+            }
+            Ok(stream)
+        };
+        let stream = match tokio::time::timeout(within, connect).await {
             Ok(connected) => connected.map_err(|error| connect_fault(&error))?,
             Err(_) => return Err(Fault::ConnectTimeout),
         };
@@ -51,6 +68,7 @@ impl Connection {
             parser: ResponseParser::new(),
             reused: false,
             heard: false,
+            announced: announce.map(|(_, ends)| ends),
         }))
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use http1::{CHUNK_END, Fields, Framing, HeadLimits, ResponseHead, Upgrade, names};
 
-use super::connection::Connection;
+use super::connection::{Connection, Ends};
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
 use super::service::{EndpointSettings, Service};
@@ -151,7 +151,8 @@ impl Forward<'_> {
             // Where the request cannot be sent twice, asking the kernel as well narrows the race with an origin
             // that is closing.
             let careful = !exchange.request.method.is_idempotent() || !request::is_bodyless(exchange);
-            let rested = if fresh { None } else { endpoint.take_idle(careful) };
+            let announced = self.announced(exchange);
+            let rested = if fresh { None } else { endpoint.take_idle(careful, announced) };
             let connected = match rested {
                 Some(connection) => Ok(connection),
                 None => {
@@ -190,11 +191,17 @@ impl Forward<'_> {
     ) -> Result<Box<Connection>, Fault> {
         let left = exchange.plan.timeout.map(|timeout| timeout.saturating_sub(exchange.record.elapsed()));
         let within = left.map_or(self.service.connect_timeout, |left| left.min(self.service.connect_timeout));
-        let opened = Connection::open(endpoint, within, self.timers).await;
+        let announce = self.service.proxy_protocol.zip(self.announced(exchange));
+        let opened = Connection::open(endpoint, within, self.timers, announce).await;
         match opened {
             Err(Fault::ConnectTimeout) if left == Some(within) => Err(Fault::Timeout),
             opened => opened,
         }
+    }
+
+    /// The client for whom alone a connection is, where the service is told of it at the connection's beginning.
+    fn announced(&self, exchange: &Exchange) -> Option<Ends> {
+        self.service.proxy_protocol.map(|_| request::ends(&exchange.client))
     }
 
     /// One try over one connection.
@@ -217,9 +224,12 @@ impl Forward<'_> {
             client.total.arm(timeout.saturating_sub(sent));
         }
         let framing = exchange.request.framing;
-        let up = self.upload(&mut client.reader, &client.limits, &socket, out, framing, &progress);
-        let down = self.download(exchange, &mut client.responder, &mut connection, &progress);
-        let ended = race(pin!(up), pin!(down), &progress.answered, &client.total).await;
+        let ended = {
+            // Made where they stay: to move them would be to copy a kilobyte.
+            let up = pin!(self.upload(&mut client.reader, &client.limits, &socket, out, framing, &progress));
+            let down = pin!(self.download(exchange, &mut client.responder, &mut connection, &progress));
+            race(up, down, &progress, &client.total).await
+        };
         client.total.disarm();
         match ended {
             Ok(true) => {
@@ -421,21 +431,25 @@ fn trailers<'r>(reader: &'r mut ClientReader, trust: &Trust) -> &'r Fields {
 }
 
 /// Runs both directions until the answer is out, the client is at fault, or the route's time is over before the
-/// head of the answer is there.
+/// head of the answer is there. Once all is sent, the answer comes first: the upload then only watches the client.
 async fn race<T>(
     mut upload: Pin<&mut impl Future<Output = Fault>>,
     mut download: Pin<&mut impl Future<Output = Result<T, Fault>>>,
-    answered: &Cell<bool>,
+    progress: &Progress,
     total: &crate::http::timer::Timer,
 ) -> Result<T, Fault> {
     poll_fn(|cx| {
+        let sent = progress.upload.get() == Upload::Complete;
+        if sent && let Poll::Ready(ended) = download.as_mut().poll(cx) {
+            return Poll::Ready(ended);
+        }
         if let Poll::Ready(fault) = upload.as_mut().poll(cx) {
             return Poll::Ready(Err(fault));
         }
-        if let Poll::Ready(ended) = download.as_mut().poll(cx) {
+        if !sent && let Poll::Ready(ended) = download.as_mut().poll(cx) {
             return Poll::Ready(ended);
         }
-        if !answered.get() && total.expired(cx) {
+        if !progress.answered.get() && total.expired(cx) {
             return Poll::Ready(Err(Fault::Timeout));
         }
         Poll::Pending

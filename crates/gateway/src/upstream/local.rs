@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use super::connection::Connection;
+use super::connection::{Connection, Ends};
 use super::service::{Endpoint, EndpointShard, Service, ServiceLive};
 use crate::balance::{Balance, Choice, Load, Spread, hash};
 use crate::exchange::Exchange;
@@ -163,16 +163,27 @@ impl LocalEndpoint {
         Load { in_flight: self.shared.in_flight(), ewma_micros: self.shared.ewma_micros() }
     }
 
-    /// A connection that rests and is still good. One that stirred while it rested is closed or confused.
-    pub fn take_idle(&self, ask_kernel: bool) -> Option<Box<Connection>> {
+    /// A connection that rests and is still good. One that stirred while it rested is closed or confused. One that was
+    /// announced for a client is for that client only.
+    pub fn take_idle(&self, ask_kernel: bool, announced: Option<Ends>) -> Option<Box<Connection>> {
         let mut cx = Context::from_waker(Waker::noop());
         loop {
-            let idle = self.idle.borrow_mut().pop()?;
+            let idle = self.pop_idle(announced)?;
             let now = idle.connection.incoming.socket.read_timer.timers().now();
             if idle.until > now && !idle.connection.incoming.socket.stirred(&mut cx, ask_kernel) {
                 return Some(idle.connection);
             }
         }
+    }
+
+    fn pop_idle(&self, announced: Option<Ends>) -> Option<Idle> {
+        let mut idle = self.idle.borrow_mut();
+        if announced.is_none() && idle.last()?.connection.announced.is_none() {
+            return idle.pop();
+        }
+        // A reload may have changed the service's mind: both kinds can be here.
+        let place = idle.iter().rposition(|idle| idle.connection.announced == announced)?;
+        Some(idle.remove(place))
     }
 
     /// Lets a connection rest for the next exchange.

@@ -4,10 +4,13 @@
 //! trace context. Fields of these names that could not be believed were removed when the request was received.
 //! Used by the road and by `explain` alike.
 
+use std::net::SocketAddr;
+
 use http1::{Framing, Name, Version, names};
 
+use super::connection::Ends;
 use super::service::{EndpointSettings, HostHeader, Service};
-use crate::exchange::Exchange;
+use crate::exchange::{Client, Exchange};
 use crate::http::trust::canonical;
 use crate::values::push_ip;
 
@@ -78,6 +81,14 @@ fn add_way(exchange: &mut Exchange, forwarding: Forwarding, peer: &[u8], host: &
         let parts: [&[u8]; 8] = [b"for=", open, peer, close, b";host=\"", host, b"\";proto=", proto];
         fields.push_parts(names::FORWARDED, &parts);
     }
+}
+
+/// The client's connection as a service is told of it: its port is 0 where the client stands behind a proxy that named
+/// only its address.
+pub fn ends(client: &Client) -> Ends {
+    let direct = client.ip == canonical(client.peer.ip());
+    let port = if direct { client.peer.port() } else { 0 };
+    (SocketAddr::new(client.ip, port), client.local)
 }
 
 /// Aims the prepared request at one endpoint, whose name the service may want as Host.

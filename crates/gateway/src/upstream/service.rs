@@ -11,6 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::balance::Balance;
+use crate::http::proxy_protocol::Version;
 use crate::observe::histogram::Histogram;
 use crate::tls::target::Peer;
 use crate::values::TargetUrl;
@@ -39,6 +40,8 @@ pub struct Service {
     pub host: HostHeader,
     /// Most bytes of an answer's head.
     pub max_head: usize,
+    /// Whether connections begin with a PROXY protocol header, and of which version.
+    pub proxy_protocol: Option<Version>,
     /// What outlives a reload.
     pub live: Arc<ServiceLive>,
 }

@@ -8,6 +8,9 @@ mod address;
 mod cidr;
 mod duration;
 mod header;
+mod hex_text;
+mod key_hash;
+mod moment;
 mod names;
 mod or_off;
 mod origin;
@@ -18,6 +21,7 @@ mod size;
 mod source;
 mod target;
 mod template;
+mod web_url;
 
 mod ip_text;
 pub mod random;
@@ -26,7 +30,10 @@ pub use address::Address;
 pub use cidr::Cidr;
 pub use duration::Duration;
 pub use header::{HeaderName, HeaderPattern, HeaderValue};
+pub use hex_text::{hex16, hex32};
 pub use ip_text::push_ip;
+pub use key_hash::KeyHash;
+pub use moment::Moment;
 pub use names::{Name, nearest};
 pub use or_off::OrOff;
 pub use origin::OriginPattern;
@@ -37,6 +44,7 @@ pub use size::Size;
 pub use source::{CertFact, Source};
 pub use target::{TargetHost, TargetUrl};
 pub use template::{Part, Template};
+pub use web_url::WebUrl;
 
 use std::fmt;
 

@@ -5,15 +5,35 @@
 use super::{Invalid, header::is_token, nearest, text_value};
 use std::{fmt, str::FromStr};
 
-const PLAIN: [&str; 7] = ["consumer", "ip", "method", "host", "path", "scheme", "request_id"];
-const NAMED: [&str; 6] = ["jwt", "path", "query", "header", "cookie", "client_cert"];
+const PLAIN: [&str; 11] = [
+    "consumer",
+    "subject",
+    "groups",
+    "scopes",
+    "roles",
+    "ip",
+    "method",
+    "host",
+    "path",
+    "scheme",
+    "request_id",
+];
+const NAMED: [&str; 7] = ["jwt", "claims", "path", "query", "header", "cookie", "client_cert"];
 
 /// One thing known of an exchange that gives a text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The name of the authenticated consumer.
     Consumer,
-    /// A claim of the verified token; dots lead into objects.
+    /// Who the credential is about, in the words of whoever issued it: a token's `sub`, a user's name.
+    Subject,
+    /// The groups of the caller, with commas between them.
+    Groups,
+    /// The scopes that the caller was given, with spaces between them.
+    Scopes,
+    /// The roles of the caller, with commas between them.
+    Roles,
+    /// A claim of the verified token; dots lead into objects. `claims.` means the same as `jwt.`.
     Jwt(String),
     /// The text that a `{name}` of the route's path matched; `*` is the rest.
     PathParam(String),
@@ -87,6 +107,10 @@ impl FromStr for Source {
 fn plain(word: &str) -> Option<Source> {
     Some(match word {
         "consumer" => Source::Consumer,
+        "subject" => Source::Subject,
+        "groups" => Source::Groups,
+        "scopes" => Source::Scopes,
+        "roles" => Source::Roles,
         "ip" => Source::Ip,
         "method" => Source::Method,
         "host" => Source::Host,
@@ -104,7 +128,7 @@ fn named(kind: &str, name: &str) -> Result<Source, Invalid> {
         return Err(Invalid::new(format!("`{kind}.{name}` has no usable name"), remedy));
     }
     Ok(match kind {
-        "jwt" => Source::Jwt(name.to_owned()),
+        "jwt" | "claims" => Source::Jwt(name.to_owned()),
         "path" => Source::PathParam(name.to_owned()),
         "query" => Source::Query(name.to_owned()),
         "header" | "cookie" if !is_token(name) => {
@@ -137,8 +161,8 @@ fn unknown(word: &str) -> Invalid {
 fn refused(written: &str, meant: Option<&str>) -> Invalid {
     let remedy = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => "use one of consumer, jwt.CLAIM, path.NAME, query.NAME, header.NAME, cookie.NAME, \
-                 client_cert.FACT, ip, method, host, path, scheme, request_id"
+        None => "use one of consumer, subject, groups, scopes, roles, jwt.CLAIM, path.NAME, query.NAME, header.NAME, \
+                 cookie.NAME, client_cert.FACT, ip, method, host, path, scheme, request_id"
             .to_owned(),
     };
     Invalid::new(format!("`{written}` is not a known source"), remedy)
@@ -148,6 +172,10 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Consumer => f.write_str("consumer"),
+            Self::Subject => f.write_str("subject"),
+            Self::Groups => f.write_str("groups"),
+            Self::Scopes => f.write_str("scopes"),
+            Self::Roles => f.write_str("roles"),
             Self::Jwt(claim) => write!(f, "jwt.{claim}"),
             Self::PathParam(name) => write!(f, "path.{name}"),
             Self::Query(name) => write!(f, "query.{name}"),
@@ -166,9 +194,9 @@ impl fmt::Display for Source {
 
 text_value!(Source, "Source", "a source such as ip, consumer or header.x-tenant", {
     "type": "string",
-    "description": "Where a text comes from: consumer, jwt.CLAIM, path.NAME, query.NAME, header.NAME, cookie.NAME, \
-                    client_cert.subject, client_cert.san, client_cert.fingerprint, ip, method, host, path, scheme, \
-                    request_id.",
+    "description": "Where a text comes from: consumer, subject, groups, scopes, roles, jwt.CLAIM, path.NAME, query.NAME, \
+                    header.NAME, cookie.NAME, client_cert.subject, client_cert.san, client_cert.fingerprint, ip, method, \
+                    host, path, scheme, request_id.",
     "examples": ["ip", "consumer", "header.x-tenant", "jwt.sub"]
 });
 
@@ -183,6 +211,11 @@ mod tests {
             ("{ip}", Source::Ip),
             ("header.X-Tenant", Source::Header("x-tenant".into())),
             ("jwt.realm.roles", Source::Jwt("realm.roles".into())),
+            ("claims.sub", Source::Jwt("sub".into())),
+            ("subject", Source::Subject),
+            ("groups", Source::Groups),
+            ("scopes", Source::Scopes),
+            ("roles", Source::Roles),
             ("path", Source::Path),
             ("path.id", Source::PathParam("id".into())),
             ("path.*", Source::PathParam("*".into())),

@@ -10,10 +10,12 @@
     reason = "a failure here is a failure of the test"
 )]
 
+mod issuer;
 mod setup;
 
 mod accept {
     mod connection;
+    mod proxy_protocol;
 }
 mod admin {
     mod address;
@@ -27,6 +29,7 @@ mod cli {
     mod config_show;
     mod explain;
     mod init;
+    mod key;
     mod schema;
     mod version;
 }
@@ -43,10 +46,12 @@ mod observe {
     mod trace;
 }
 mod policies {
+    mod api_key;
     mod body_limit;
     mod cors;
     mod headers;
     mod ip;
+    mod jwt;
     mod rewrite;
     mod timeout;
 }
@@ -62,6 +67,7 @@ mod tls {
 mod upstream {
     mod answers;
     mod pool;
+    mod proxy_protocol;
     mod tunnel;
 }
 
@@ -69,6 +75,8 @@ mod balance;
 mod demo;
 mod drain;
 mod examples;
+mod handover;
 mod redirect;
 mod reload;
 mod streaming;
+mod systemd;

@@ -4,12 +4,13 @@
 //! (two lengths, a length besides a transfer coding, a lone LF) fails the test. Must never retry or follow.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection};
+use socket2::{Domain, Socket, Type};
 
 use crate::PATIENCE;
 use crate::wire::{self, Headers, Trouble, Wire};
@@ -115,6 +116,20 @@ impl Raw {
         let server = ServerName::try_from(name.to_owned()).unwrap();
         wire.secure(ClientConnection::new(Arc::clone(config), server).unwrap())?;
         Ok(Raw { wire, authority: name.to_owned() })
+    }
+
+    /// Connects from this address of the machine, or fails the test.
+    #[track_caller]
+    pub fn connect_from(from: IpAddr, addr: SocketAddr) -> Raw {
+        let connected = Socket::new(Domain::for_address(addr), Type::STREAM, None).and_then(|socket| {
+            socket.bind(&SocketAddr::new(from, 0).into())?;
+            socket.connect_timeout(&addr.into(), PATIENCE)?;
+            Ok(TcpStream::from(socket))
+        });
+        match connected {
+            Ok(stream) => Raw { wire: Wire::new(stream), authority: addr.to_string() },
+            Err(error) => panic!("cannot connect from {from} to {addr}: {error}"),
+        }
     }
 
     /// The client's own address.

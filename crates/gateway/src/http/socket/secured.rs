@@ -169,6 +169,16 @@ impl Socket {
         }
     }
 
+    /// What has been decrypted already; the kernel is asked by who waits.
+    pub(super) fn fill_now_secured(
+        tls: &RefCell<Session>,
+        buffer: &mut Buffer,
+        most: usize,
+    ) -> io::Result<Option<usize>> {
+        let count = tls.borrow_mut().read(buffer, most).map_err(broken)?;
+        Ok(Some(count).filter(|count| *count > 0))
+    }
+
     pub(super) fn poll_readable_secured(
         &self,
         cx: &mut Context<'_>,

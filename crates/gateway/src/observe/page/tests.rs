@@ -101,7 +101,7 @@ fn what_was_told_stands_on_the_page() {
     let shared = Shared::new(2, AccessLog::open(log).unwrap(), None);
     shared.totals.configured(7);
     let listener = Arc::new(Connections::default());
-    let _connection = listener.enter(1);
+    let _connection = listener.enter(1, 1);
     let (stats, unrouted) = (RouteStats::new(2), RouteStats::new(2));
     let labels = super::super::Labels { route: "", service: "", revision: 7, listener: "public" };
     for (worker, status, fault, route) in [
@@ -114,7 +114,7 @@ fn what_was_told_stands_on_the_page() {
         exchange.record.fault = fault;
         let observer = super::super::Observer::new(worker, shared.clone());
         let _open = observer.begin();
-        observer.finish(&exchange, &labels, Some(if route { &stats } else { &unrouted }));
+        observer.finish(&exchange, &labels, (if route { &stats } else { &unrouted }).shard(0).as_deref());
     }
     let routes = [
         RouteEntry { route: "none", service: "", stats: &unrouted },

@@ -45,6 +45,67 @@ fn a_full_listener_says_so_and_takes_the_next_when_one_has_gone() {
     });
 }
 
+/// One client address has its share of a listener; the others are for everybody else.
+#[test]
+fn a_client_that_has_its_share_is_told_so() {
+    let origin = Origin::start();
+    let gateway = with_listener(&origin, "limits: { connections: 9, connections_per_client: 2 }");
+    let from = |address: [u8; 4]| Raw::connect_from(address.into(), gateway.addr());
+    let mut held: Vec<Raw> = [from([127, 0, 0, 1]), from([127, 0, 0, 1])].into();
+    held.iter_mut().for_each(|client| assert_eq!(client.get("/").read_response().status, 200));
+    let mut third = from([127, 0, 0, 1]);
+    assert_eq!(third.read_response().status, 503);
+    third.expect_closed();
+    assert_eq!(from([127, 0, 0, 2]).get("/").read_response().status, 200);
+    gateway.wait_metric("tidegate_connections_rejected_total{reason=\"client_full\"}", |count| count == 1.0);
+    held.pop();
+    eventually("room for another", || {
+        let answer = from([127, 0, 0, 1]).get("/").try_read_response().ok()?;
+        (answer.status == 200).then_some(())
+    });
+}
+
+/// A trusted proxy stands for many clients.
+#[test]
+fn a_trusted_proxy_has_no_share() {
+    let origin = Origin::start();
+    let settings = "trusted_proxies: [127.0.0.1], limits: { connections_per_client: 1 }";
+    let gateway = with_listener(&origin, settings);
+    let mut held: Vec<Raw> = (0..5).map(|_| Raw::connect(gateway.addr())).collect();
+    held.iter_mut().for_each(|client| assert_eq!(client.get("/").read_response().status, 200));
+}
+
+/// O13, O23: when the system has no descriptor left, those who are connected go on, the next ones wait, and nothing
+/// has to be restarted when there are descriptors again.
+#[test]
+fn a_process_without_descriptors_serves_on_and_recovers() {
+    let origin = Origin::start();
+    let gateway = with_listener(&origin, "");
+    let mut client = Raw::connect(gateway.addr());
+    assert_eq!(client.get("/").read_response().status, 200);
+    let before = open_files(&gateway, 3);
+    let mut waiting = Raw::connect(gateway.addr());
+    waiting.get("/");
+    gateway.wait_for_line(|line| line.contains("cannot accept connections for a moment"));
+    assert!(waiting.is_silent_for(Duration::from_millis(200)));
+    for _ in 0..3 {
+        assert_eq!(client.get("/").read_response().status, 200);
+    }
+    open_files(&gateway, before);
+    assert_eq!(waiting.read_response().status, 200);
+    let failures = gateway.metric("tidegate_accept_failures_total");
+    assert!((1.0..1000.0).contains(&failures), "{failures} tries are no rest between them");
+}
+
+/// Lets a running gateway open files up to this number, and gives the limit from before.
+fn open_files(gateway: &Gateway, most: u64) -> u64 {
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+    let pid = Pid::from_raw(gateway.pid().cast_signed());
+    let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let before = prlimit(pid, Resource::Nofile, Rlimit { current: Some(most), maximum }).unwrap();
+    before.current.unwrap()
+}
+
 #[test]
 fn a_connection_ends_with_its_last_request() {
     let origin = Origin::start();

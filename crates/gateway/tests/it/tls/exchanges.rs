@@ -33,7 +33,7 @@ fn bodies_of_every_size_come_whole_both_ways() {
         let body: Vec<u8> = (0..size).map(|n: u32| (n % 251) as u8).collect();
         client.request("POST", "/", &[], &body);
         let answer = client.read_response();
-        assert_eq!(answer.status, 200, "{size}");
+        assert_eq!(answer.status, 200, "{size}: {}", answer.text());
         assert!(answer.body == body, "{size} bytes came back as {}", answer.body.len());
     }
     origin.assert_clean();

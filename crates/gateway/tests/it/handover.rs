@@ -1,0 +1,196 @@
+//! Another process takes over: without a failed request when all is well, without any change when it is not (O21).
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use testkit::client::{Raw, WebSocket};
+use testkit::event::eventually;
+use testkit::gateway::{Gateway, Signal};
+use testkit::origin::{Origin, WebSocketEcho};
+
+fn configuration(origin: &Origin, workers: u32, more: &str) -> String {
+    format!(
+        r#"
+listeners:
+  main: 127.0.0.1:0
+{more}
+admin: {{ listen: 127.0.0.1:0 }}
+workers: {workers}
+drain: {{ timeout: 9s, spread: 5s, handover: 9s }}
+services: {{ app: "{app}" }}
+routes:
+  /*: {{ to: app }}
+"#,
+        app = origin.url()
+    )
+}
+
+fn in_front_of(origin: &Origin) -> Gateway {
+    testkit::gateway!("{}", configuration(origin, 2, ""))
+}
+
+/// Whether the other side has ended the connection, as a client looks before it asks again.
+fn is_closed(client: &mut Raw) -> bool {
+    let stream = client.wire().stream();
+    stream.set_nonblocking(true).unwrap();
+    let looked = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    !looked.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+#[derive(Default)]
+struct Load {
+    stop: AtomicBool,
+    answered: AtomicU64,
+}
+
+impl Load {
+    /// Request after request until told to stop, each over a new connection, or over one kept as long as it lasts.
+    fn ask(&self, address: SocketAddr, kept: bool) {
+        let mut client = Raw::connect(address);
+        while !self.stop.load(Ordering::Relaxed) {
+            if !kept || is_closed(&mut client) {
+                client = Raw::connect(address);
+            }
+            let answer = client.get("/").try_read_response();
+            let answer = answer.unwrap_or_else(|trouble| panic!("{trouble}"));
+            assert_eq!(answer.status, 200);
+            self.answered.fetch_add(1, Ordering::Relaxed);
+            if answer.says_close() {
+                client = Raw::connect(address);
+            }
+        }
+    }
+}
+
+#[test]
+fn three_processes_take_over_under_load_and_no_request_fails() {
+    let origin = Origin::start();
+    let mut gateway = in_front_of(&origin);
+    let (address, load) = (gateway.addr(), Load::default());
+    thread::scope(|scope| {
+        let clients: Vec<_> = [true, true, true, false, false]
+            .into_iter()
+            .map(|kept| {
+                scope.spawn({
+                    let load = &load;
+                    move || load.ask(address, kept)
+                })
+            })
+            .collect();
+        for _ in 0..3 {
+            let so_far = load.answered.load(Ordering::Relaxed);
+            eventually("load", || (load.answered.load(Ordering::Relaxed) > so_far + 100).then_some(()));
+            gateway.hand_over();
+            assert_eq!(gateway.addr(), address);
+            assert_eq!(gateway.admin("/readyz").status, 200);
+        }
+        let so_far = load.answered.load(Ordering::Relaxed);
+        eventually("load", || (load.answered.load(Ordering::Relaxed) > so_far + 100).then_some(()));
+        load.stop.store(true, Ordering::Relaxed);
+        clients.into_iter().for_each(|client| client.join().unwrap());
+    });
+    assert!(gateway.wait_for_end().success(), "the first process has finished what was under way");
+    assert_eq!(gateway.get("/").status, 200);
+}
+
+#[test]
+fn a_tunnel_goes_on_until_its_end() {
+    let origin = WebSocketEcho::start();
+    let mut gateway = in_front_of(&origin);
+    let mut socket = WebSocket::connect(gateway.addr(), "/ws");
+    socket.expect_echo("before");
+    gateway.hand_over();
+    socket.expect_echo("after");
+    let mut other = WebSocket::connect(gateway.addr(), "/ws");
+    other.expect_echo("new");
+    socket.close();
+    assert!(gateway.wait_for_end().success());
+    other.expect_echo("still");
+}
+
+/// However many sockets there are and workers to accept from them, each connection is accepted by somebody.
+#[test]
+fn the_number_of_workers_may_change() {
+    let origin = Origin::start();
+    let mut gateway = in_front_of(&origin);
+    for workers in [5, 1, 3] {
+        gateway.rewrite_config(&configuration(&origin, workers, ""));
+        gateway.hand_over();
+        for _ in 0..40 {
+            assert_eq!(gateway.get("/").status, 200, "{workers} workers");
+        }
+    }
+    assert!(gateway.wait_for_end().success());
+}
+
+/// What the new configuration does not listen on is closed, what it adds is opened.
+#[test]
+fn listeners_may_come_and_go() {
+    let origin = Origin::start();
+    let mut gateway = testkit::gateway!("{}", configuration(&origin, 2, "  old: 127.0.0.1:0"));
+    let (main, old) = (gateway.listener("main"), gateway.listener("old"));
+    gateway.rewrite_config(&configuration(&origin, 2, "  new: 127.0.0.1:0"));
+    gateway.hand_over();
+    assert_eq!(gateway.listener("main"), main);
+    assert_eq!(testkit::client::get(gateway.listener("new"), "/").status, 200);
+    eventually("the address to be given up", || TcpStream::connect(old).is_err().then_some(()));
+}
+
+/// A gateway that was started by a path at which another program can be put.
+fn replaceable(origin: &Origin, folder: &Path) -> Gateway {
+    let path = folder.join("tidegate");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tidegate"), &path).unwrap();
+    let yaml = configuration(origin, 1, "").replace("handover: 9s", "handover: 1s");
+    Gateway::with_binary(path.to_str().unwrap()).start(&yaml)
+}
+
+fn put(folder: &Path, script: &str) {
+    let path = folder.join("tidegate");
+    std::fs::write(path.with_extension("new"), format!("#!/bin/sh\n{script}\n")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(path.with_extension("new"), mode).unwrap();
+    std::fs::rename(path.with_extension("new"), path).unwrap();
+}
+
+#[test]
+fn a_program_that_does_not_serve_changes_nothing() {
+    let (origin, folder) = (Origin::start(), tempfile::tempdir().unwrap());
+    let gateway = replaceable(&origin, folder.path());
+    let mut client = Raw::connect(gateway.addr());
+    assert_eq!(client.get("/").read_response().status, 200);
+    let mut failures = 0.0;
+    let mut expect_failure = |why: &str| {
+        gateway.signal(Signal::USR2);
+        gateway.wait_for_line(|line| line.contains("this one goes on") && line.contains(why));
+        failures += 1.0;
+        gateway.wait_metric("tidegate_handover_failures_total", |count| count == failures);
+        assert_eq!(client.get("/").read_response().status, 200, "{why}");
+        assert_eq!(gateway.get("/").status, 200, "{why}");
+    };
+    put(folder.path(), "exit 3");
+    expect_failure("it ended before it served (exit status: 3)");
+    put(folder.path(), "exec sleep 1000");
+    expect_failure("it did not serve in time");
+    put(folder.path(), "echo nonsense >&0; exec sleep 1000");
+    expect_failure("it does not speak as it should");
+    std::fs::remove_file(folder.path().join("tidegate")).unwrap();
+    expect_failure("cannot start");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_tidegate"), folder.path().join("tidegate")).unwrap();
+    gateway.rewrite_config("listen: nowhere\n");
+    expect_failure("it does not start: error[TG011]");
+}
+
+#[test]
+fn a_gateway_that_is_to_end_does_not_wait_for_a_new_process() {
+    let (origin, folder) = (Origin::start(), tempfile::tempdir().unwrap());
+    let mut gateway = replaceable(&origin, folder.path());
+    let started = folder.path().join("started");
+    put(folder.path(), &format!("touch {}; exec sleep 1000", started.display()));
+    gateway.signal(Signal::USR2);
+    eventually("the new process", || started.exists().then_some(()));
+    gateway.signal(Signal::TERM);
+    assert!(gateway.wait_for_end().success());
+}
