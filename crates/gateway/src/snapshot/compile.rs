@@ -282,6 +282,7 @@ fn listener_of(
         name: name.as_str().into(),
         address: listener.address.get(),
         tls: secure::listener(name, listener, previous, faults),
+        http2: secure::http2(listener),
         https_port: secure::https_port(config, name, listener, faults),
         limits: Arc::new(ClientLimits {
             handshake: timeouts.handshake.get(),

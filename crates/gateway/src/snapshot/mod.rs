@@ -54,6 +54,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// TLS on it; `None` in clear.
     pub tls: Option<Arc<ListenerTls>>,
+    /// Whether it serves HTTP/2.
+    pub http2: bool,
     /// Where requests in clear are sent instead: the port of the listener that speaks TLS; `None` when they are served.
     pub https_port: Option<u16>,
     /// What bounds its clients.

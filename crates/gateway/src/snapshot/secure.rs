@@ -14,7 +14,7 @@ use crate::config::{
 use crate::observe::handshakes::Handshakes;
 use crate::tls::certificates::Certificates;
 use crate::tls::files::{self, beside};
-use crate::tls::listener::{Authorities, ListenerTls, OFFER_HTTP2};
+use crate::tls::listener::{Authorities, ListenerTls};
 use crate::tls::pair::Pair;
 use crate::tls::target::{Identity, Paths, Peer};
 use crate::values::{TargetHost, TargetUrl};
@@ -27,6 +27,11 @@ fn path(written: &Spanned<String>, faults: &Diagnostics) -> PathBuf {
     beside(place.as_ref().map(|place| &*place.file), written)
 }
 
+/// Whether a listener serves HTTP/2.
+pub(super) fn http2(listener: &Listener) -> bool {
+    listener.http2.unwrap_or(listener.tls.is_some())
+}
+
 /// TLS of a listener: the one before when nothing about it was changed.
 pub(super) fn listener(
     name: &Spanned<String>,
@@ -36,7 +41,7 @@ pub(super) fn listener(
 ) -> Option<Arc<ListenerTls>> {
     let settings = listener.tls.as_ref()?;
     let known = previous.and_then(|previous| previous.listener(name)).and_then(|known| known.tls.as_ref());
-    if let Some(known) = known.filter(|known| known.settings == *settings) {
+    if let Some(known) = known.filter(|known| known.settings == *settings && known.http2 == http2(listener)) {
         return Some(known.clone());
     }
     let mut wrong = |message: String, help: &str| {
@@ -64,7 +69,7 @@ pub(super) fn listener(
     let authorities = settings.client_ca.as_ref().map(|ca| Authorities::of(path(ca, faults)));
     let handshakes = known.map_or_else(Arc::<Handshakes>::default, |known| known.handshakes.clone());
     let certificates = Certificates::new(pairs);
-    let made = ListenerTls::new(settings.clone(), certificates, authorities, handshakes, OFFER_HTTP2);
+    let made = ListenerTls::new(settings.clone(), certificates, authorities, handshakes, http2(listener));
     match made {
         Ok(made) => Some(Arc::new(made)),
         Err(reason) => {

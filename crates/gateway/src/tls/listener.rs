@@ -18,9 +18,6 @@ use super::{identity, provider, versions};
 use crate::config::{Challenge, ClientAuth, ListenerTls as Settings};
 use crate::observe::handshakes::Handshakes;
 
-/// Whether HTTP/2 is offered to clients that can speak it.
-pub const OFFER_HTTP2: bool = false;
-
 /// TLS of one listener.
 pub struct ListenerTls {
     /// As written, to see whether a reload changed it.
@@ -37,7 +34,8 @@ pub struct ListenerTls {
     pub client_cert_header: bool,
     config: ArcSwap<ServerConfig>,
     authorities: Option<Authorities>,
-    http2: bool,
+    /// Whether HTTP/2 is offered to clients that can speak it.
+    pub http2: bool,
 }
 
 /// The file with the authorities of clients.

@@ -93,7 +93,9 @@ impl Switched {
     /// Carries bytes both ways until both sides have ended.
     pub async fn carry(mut self, observer: &Observer, client: &mut ClientConnection) -> Result<(), Fault> {
         let _tunnel = observer.tunnel();
-        tunnel::run(&mut client.reader.incoming, &mut self.connection.incoming, self.idle_timeout).await
+        // Only a connection can be switched: a request on a stream that asks for it is refused.
+        let Some(incoming) = client.reader.connection() else { return Err(Fault::AnswerUnasked) };
+        tunnel::run(incoming, &mut self.connection.incoming, self.idle_timeout).await
     }
 }
 
@@ -390,7 +392,7 @@ async fn send_body(
         let mut sent = Ok(());
         match piece {
             Piece::Data(span) => {
-                let data = reader.incoming.data(span);
+                let data = reader.data(span);
                 if chunked {
                     http1::encode_chunk_line(out, data.len());
                 }
@@ -413,7 +415,7 @@ async fn send_body(
             }
         }
         // A client that has sent nothing yet may be waiting for the service to say that it may.
-        await_answer(piece == Piece::Starved && reader.incoming.received > 0);
+        await_answer(piece == Piece::Starved && reader.received() > 0);
         match (sent, piece) {
             (Err(_), _) => return Ok(false),
             (Ok(()), Piece::Done) => return Ok(true),
@@ -425,7 +427,7 @@ async fn send_body(
 
 /// The trailers without those that look like an identity.
 fn trailers<'r>(reader: &'r mut ClientReader, trust: &Trust) -> &'r Fields {
-    let trailers = reader.incoming.trailers_mut();
+    let trailers = reader.trailers_mut();
     trust.clean_trailers(trailers);
     trailers
 }
