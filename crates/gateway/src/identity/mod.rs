@@ -16,6 +16,7 @@ pub mod patience;
 pub mod place;
 pub mod provider;
 pub mod shelf;
+pub mod word;
 
 pub use callers::Callers;
 pub use gate::{Check, Finding, Gate, GateSettings, Recalled, Refusal};

@@ -80,6 +80,7 @@ pub fn compile(
             .iter()
             .map(|(name, listener)| listener_of(config, name, listener))
             .collect(),
+        callers: context.callers,
         providers: context.shelf.into_providers(),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
@@ -256,7 +257,8 @@ fn listener_of(config: &Config, name: &str, listener: &config::Listener) -> Arc<
     let (limits, timeouts) = (&listener.limits, &listener.timeouts);
     let written = config.identity_headers.iter().map(|(name, _)| name.to_string());
     let removed = config.client_identity_headers.iter().map(ToString::to_string);
-    let identity: Vec<String> = removed.chain(written).collect();
+    let token = config.identity_token.iter().map(|token| token.header.to_string());
+    let identity: Vec<String> = removed.chain(written).chain(token).collect();
     Arc::new(Listener {
         name: name.into(),
         address: listener.address.get(),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::config::ProxyProtocol;
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
-use crate::identity::Provider;
+use crate::identity::{Callers, Provider};
 use crate::observe::RouteStats;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub services: Vec<Arc<Service>>,
     /// All listeners.
     pub listeners: Vec<Arc<Listener>>,
+    /// Who calls, as far as the configuration names them.
+    pub callers: Arc<Callers>,
     /// The issuers whose keys are kept fresh.
     pub providers: Vec<Arc<Provider>>,
     /// Which forwarding fields services get.

@@ -41,6 +41,9 @@ mod http {
     mod trust;
     mod upgrade;
 }
+mod identity {
+    mod word;
+}
 mod observe {
     mod access_log;
     mod metrics;
