@@ -115,27 +115,42 @@ impl Fields {
     /// Adds a line at the end. Bytes that a field value may not have (CR, LF, NUL and all other control bytes
     /// but HTAB) become SP as RFC 9110 section 5.5 asks, and white space at the ends is removed.
     pub fn push(&mut self, name: Name<'_>, value: &[u8]) {
-        self.push_parts(name, &[value]);
+        let value_start = self.begin(name, value.len());
+        self.bytes.extend_from_slice(value);
+        self.finish(name, value_start);
     }
 
     /// Adds a line whose value is the parts put together, as [`Fields::push`] does. A line that would take the
     /// arena beyond 4 GiB is not added.
     pub fn push_parts(&mut self, name: Name<'_>, parts: &[&[u8]]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name.text());
-        self.bytes.extend_from_slice(b": ");
-        let value_start = self.bytes.len();
+        let value_start = self.begin(name, parts.iter().map(|part| part.len()).sum());
         for part in parts {
             self.bytes.extend_from_slice(part);
         }
+        self.finish(name, value_start);
+    }
+
+    /// Begins a line with a value of about this length; gives where that starts.
+    #[inline]
+    fn begin(&mut self, name: Name<'_>, room: usize) -> usize {
+        self.bytes.reserve(name.text().len() + room + 4);
+        self.bytes.extend_from_slice(name.text());
+        self.bytes.extend_from_slice(b": ");
+        self.bytes.len()
+    }
+
+    /// Ends a line whose value starts there.
+    #[inline]
+    fn finish(&mut self, name: Name<'_>, value_start: usize) {
+        let start = value_start - name.text().len() - 2;
         let value = self.bytes.get_mut(value_start..).unwrap_or_default();
         if !octets::is_value(value) {
             for byte in value.iter_mut().filter(|byte| !octets::is_value_byte(**byte)) {
                 *byte = b' ';
             }
         }
-        let indent = value.len() - octets::trim_start(value).len();
-        let length = octets::trim(value).len();
+        let trimmed = octets::trim_start(value);
+        let (indent, length) = (value.len() - trimmed.len(), octets::trim_end(trimmed).len());
         let line = (|| {
             Some(Line {
                 name: u32::try_from(start).ok()?,

@@ -18,7 +18,7 @@ use super::redact::{Redaction, referer};
 use super::totals::blame_of;
 use super::{Labels, status_of};
 use crate::exchange::{Exchange, Identity};
-use crate::values::push_ip;
+use crate::values::{hex32, push_ip};
 
 /// Longest line in bytes, its end included.
 pub const MOST_LINE: usize = 8 * 1024;
@@ -157,8 +157,7 @@ impl LineWriter {
         out.extend_from_slice(b"Z\",\"request_id\":\"");
         out.extend_from_slice(exchange.id.as_bytes());
         out.extend_from_slice(b"\",\"trace_id\":\"");
-        escape::hex(out, (exchange.trace.trace_id >> 64) as u64);
-        escape::hex(out, exchange.trace.trace_id as u64);
+        out.extend_from_slice(&hex32(exchange.trace.trace_id));
         out.extend_from_slice(b"\",\"client\":\"");
         out.extend_from_slice(self.texts.client(exchange.client.ip));
         let peer = exchange.client.peer.ip().to_canonical();
