@@ -7,6 +7,7 @@
 mod check;
 pub mod codes;
 mod consumer;
+mod credentials;
 mod decode;
 mod diagnostic;
 mod effective;
@@ -28,6 +29,7 @@ mod variables;
 
 pub use codes::Code;
 pub use consumer::{ApiKey, Consumer, IdentityToken, Login};
+pub use credentials::{BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};

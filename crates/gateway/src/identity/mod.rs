@@ -15,6 +15,7 @@ pub mod passwords;
 pub mod patience;
 pub mod place;
 pub mod provider;
+pub mod sending;
 pub mod shelf;
 pub mod word;
 
@@ -23,4 +24,5 @@ pub use gate::{Check, Finding, Gate, GateSettings, Recalled, Refusal};
 pub use memory::Realm;
 pub use place::{Found, Place};
 pub use provider::{Keeper, Provider};
-pub use shelf::Shelf;
+pub use sending::{Sending, TokenSource};
+pub use shelf::{Kept, Shelf};

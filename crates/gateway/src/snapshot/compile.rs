@@ -15,7 +15,7 @@ use crate::exchange::{Answer, Body};
 use crate::http::client::ClientLimits;
 use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
-use crate::identity::{Callers, Shelf};
+use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
 use crate::policies::{self, Bound, Context};
 use crate::route::compiled::{Action, Route};
@@ -35,10 +35,10 @@ pub fn compile(
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
     let callers = Arc::new(Callers::new(config, faults));
-    let known = previous.map(|previous| previous.providers.clone()).unwrap_or_default();
+    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
     let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
+    let mut services = Services::new(config, previous, sendings(config, &context.shelf, faults));
     check_shared_policies(config, &context, faults);
-    let mut services = Services::new(config, previous);
     let mut stats = Stats::new(previous, workers);
     let mut table = Builder::new();
     let mut routes = Vec::with_capacity(config.routes.len());
@@ -81,7 +81,7 @@ pub fn compile(
             .map(|(name, listener)| listener_of(config, name, listener))
             .collect(),
         callers: context.callers,
-        providers: context.shelf.into_providers(),
+        kept: context.shelf.into_kept(),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
@@ -158,18 +158,31 @@ fn answer(respond: &config::Respond) -> Answer {
     answer
 }
 
+/// What the gateway proves itself to services with.
+fn sendings<'a>(config: &'a Config, shelf: &Shelf, faults: &mut Diagnostics) -> HashMap<&'a str, Sending> {
+    let mut sendings = HashMap::new();
+    for (name, service) in &config.services {
+        let Some(credentials) = &service.credentials else { continue };
+        let compiled =
+            faults.within(format!("service `{name}`"), |faults| Sending::new(credentials, shelf, faults));
+        sendings.extend(compiled.map(|sending| (name.as_str(), sending)));
+    }
+    sendings
+}
+
 /// The services of the snapshot: the named ones first, then those that routes name by URL.
 struct Services<'a> {
     list: Vec<Arc<Service>>,
     places: HashMap<String, u32>,
     previous: HashMap<&'a str, &'a Arc<Service>>,
+    sendings: HashMap<&'a str, Sending>,
 }
 
 impl<'a> Services<'a> {
-    fn new(config: &Config, previous: Option<&'a Snapshot>) -> Self {
+    fn new(config: &Config, previous: Option<&'a Snapshot>, sendings: HashMap<&'a str, Sending>) -> Self {
         let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
         let previous = previous.map(|service| (&*service.name, service)).collect();
-        let mut services = Services { list: Vec::new(), places: HashMap::new(), previous };
+        let mut services = Services { list: Vec::new(), places: HashMap::new(), previous, sendings };
         for (name, service) in &config.services {
             services.add(name, service);
         }
@@ -222,6 +235,7 @@ impl<'a> Services<'a> {
                 config::HostHeader::Literal(host) => HostHeader::Fixed(host.as_bytes().into()),
             },
             max_head: settings.max_response_head.as_usize(),
+            credentials: self.sendings.remove(name),
             proxy_protocol: settings.proxy_protocol.map(|version| match version {
                 config::ProxyVersion::V1 => Version::V1,
                 config::ProxyVersion::V2 => Version::V2,

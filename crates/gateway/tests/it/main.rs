@@ -42,6 +42,8 @@ mod http {
     mod upgrade;
 }
 mod identity {
+    mod fetch;
+    mod sending;
     mod word;
 }
 mod observe {
