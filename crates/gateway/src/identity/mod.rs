@@ -9,6 +9,7 @@ pub mod callers;
 pub mod claims;
 pub mod fetch;
 pub mod gate;
+pub mod introspect;
 pub mod jose;
 pub mod memory;
 pub mod passwords;

@@ -273,6 +273,14 @@ impl Keeper {
             });
             kept.insert(address, running);
         }
+        for server in &wanted.introspectors {
+            let address = Arc::as_ptr(server).addr();
+            let running = self.running.remove(&address).unwrap_or_else(|| {
+                let task = tokio::spawn(server.clone().keep());
+                Running { _kept: server.clone(), task }
+            });
+            kept.insert(address, running);
+        }
         for provider in &wanted.providers {
             let address = Arc::as_ptr(provider).addr();
             let running = self.running.remove(&address).unwrap_or_else(|| {

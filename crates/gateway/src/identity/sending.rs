@@ -146,14 +146,14 @@ fn is_value(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim_ascii() == text
 }
 
-fn basic_value(user: &str, password: &str) -> String {
+pub(super) fn basic_value(user: &str, password: &str) -> String {
     let text = base64url::encode(format!("{user}:{password}").as_bytes()).replace('-', "+").replace('_', "/");
     let padding = ["", "", "==", "="].get(text.len() % 4).copied().unwrap_or_default();
     format!("Basic {text}{padding}")
 }
 
 /// A text as it stands in a form or a query (WHATWG URL, form encoding, with spaces as `%20`).
-fn encoded(text: &str) -> String {
+pub(super) fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

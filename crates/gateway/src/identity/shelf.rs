@@ -7,6 +7,7 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::introspect::{Introspector, IntrospectorSettings};
 use super::provider::{Provider, ProviderSettings};
 use super::sending::TokenSource;
 use crate::config::OauthCredentials;
@@ -18,6 +19,8 @@ pub struct Kept {
     pub providers: Vec<Arc<Provider>>,
     /// Tokens for services.
     pub sources: Vec<Arc<TokenSource>>,
+    /// Servers that are asked about tokens.
+    pub introspectors: Vec<Arc<Introspector>>,
 }
 
 /// The shelf of one configuration that is being compiled.
@@ -25,6 +28,7 @@ pub struct Kept {
 pub struct Shelf {
     known: Kept,
     sources: RefCell<Vec<Arc<TokenSource>>>,
+    introspectors: RefCell<Vec<Arc<Introspector>>>,
     providers: RefCell<Vec<Arc<Provider>>>,
     made: RefCell<Vec<Box<dyn Any>>>,
 }
@@ -61,6 +65,19 @@ impl Shelf {
         source
     }
 
+    /// The server of these settings that is asked about tokens.
+    pub fn introspector(&self, settings: &IntrospectorSettings) -> Arc<Introspector> {
+        let mut servers = self.introspectors.borrow_mut();
+        let same = |server: &&Arc<Introspector>| server.settings() == settings;
+        if let Some(server) = servers.iter().find(same) {
+            return server.clone();
+        }
+        let known = self.known.introspectors.iter().find(same).cloned();
+        let server = known.unwrap_or_else(|| Introspector::new(settings.clone()));
+        servers.push(server.clone());
+        server
+    }
+
     /// What was made of equal settings before, or what `make` makes of them now.
     pub fn one<S, M>(&self, settings: &S, make: impl FnOnce() -> Option<M>) -> Option<Arc<M>>
     where
@@ -81,6 +98,10 @@ impl Shelf {
 
     /// What the configuration wants to be kept fresh.
     pub fn into_kept(self) -> Kept {
-        Kept { providers: self.providers.into_inner(), sources: self.sources.into_inner() }
+        Kept {
+            providers: self.providers.into_inner(),
+            sources: self.sources.into_inner(),
+            introspectors: self.introspectors.into_inner(),
+        }
     }
 }

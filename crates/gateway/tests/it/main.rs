@@ -60,6 +60,7 @@ mod policies {
     mod cors;
     mod csrf;
     mod headers;
+    mod introspection;
     mod ip;
     mod jwt;
     mod rewrite;
