@@ -12,7 +12,7 @@ use tidegate::config::{self, Diagnostics, Environment, Known, Loaded};
 use tidegate::snapshot::compile::compile;
 
 const KNOWN: Known<'static> =
-    Known { policies: &["cors", "headers", "timeout", "ip", "body_limit", "rewrite"] };
+    Known { policies: &["cors", "headers", "timeout", "ip", "body_limit", "rewrite", "rate_limit"] };
 
 /// What the examples of the manual take for granted.
 const SERVICES: &str = "services: { users: \"http://users:8000\", orders: \"http://orders:8000\" }\n";

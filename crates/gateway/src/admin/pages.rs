@@ -13,6 +13,7 @@ use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
 use crate::observe::page::{self, PageInput, RouteEntry, TargetReading};
+use crate::policies::Figure;
 use crate::snapshot::Snapshot;
 use crate::upstream::service::Endpoint;
 
@@ -71,7 +72,16 @@ fn metrics_text(control: &Control) -> String {
         .iter()
         .flat_map(|(service, endpoints)| endpoints.iter().map(|endpoint| target(&service.name, endpoint)))
         .collect();
+    let mut figures: Vec<Figure> = Vec::new();
+    for bound in snapshot.routes.iter().flat_map(|route| &route.policies) {
+        bound.policy.figures(&mut |figure| {
+            if !figures.iter().any(|known| known.name == figure.name) {
+                figures.push(figure);
+            }
+        });
+    }
     page::page(&PageInput {
+        figures: &figures,
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,

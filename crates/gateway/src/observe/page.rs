@@ -17,6 +17,7 @@ pub use super::openmetrics::CONTENT_TYPE;
 use super::openmetrics::{Exposition, HISTOGRAM_SERIES, Kind, seconds};
 use super::process::Process;
 use super::tally::OTHER;
+use crate::policies::Figure;
 
 /// Series of a page unless something else is said.
 pub const MOST_SERIES: usize = 10_000;
@@ -33,6 +34,8 @@ pub struct PageInput<'a> {
     pub targets: &'a [TargetReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
+    /// Numbers that policies tell.
+    pub figures: &'a [Figure],
     /// Most series of the page.
     pub most_series: usize,
 }
@@ -77,6 +80,11 @@ pub fn page(input: &PageInput<'_>) -> String {
     configuration(&mut page, input.shared);
     telling(&mut page, input.shared);
     process(&mut page, input.shared);
+    for figure in input.figures {
+        let kind = if figure.counts { Kind::Counter } else { Kind::Gauge };
+        page.family(figure.name, kind, "", figure.help);
+        if figure.counts { page.counter(&[], figure.value) } else { page.gauge(&[], figure.value) }
+    }
     page.family("tidegate_metrics_series", Kind::Gauge, "", "Series on this page, without the last two.");
     let count = page.len();
     page.gauge(&[], count);

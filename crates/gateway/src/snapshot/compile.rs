@@ -15,7 +15,7 @@ use crate::exchange::{Answer, Body};
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
 use crate::observe::RouteStats;
-use crate::policies::{self, Bound};
+use crate::policies::{self, Bound, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
 use crate::upstream::request::Forwarding;
@@ -35,6 +35,7 @@ pub fn compile(
     check_shared_policies(config, faults);
     let mut services = Services::new(config, previous);
     let mut stats = Stats::new(previous, workers);
+    let mut lives = Lives::after(previous.map(|previous| &previous.kept));
     let mut table = Builder::new();
     let mut routes = Vec::with_capacity(config.routes.len());
     let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
@@ -52,11 +53,15 @@ pub fn compile(
                 }
             }
             let action = action(&route.action, &mut services, faults);
-            let policies = bind(config, route, faults);
+            let mut policies = bind(config, route, faults);
             let service = match &action {
                 Action::Forward(place) => services.name(*place),
                 Action::Respond(_) | Action::Redirect { .. } => "".into(),
             };
+            for Bound { policy, shadow, .. } in &mut policies {
+                let lives = &mut lives;
+                policy.settle(&mut Place { route: key, service: &service, shadow: *shadow, lives, faults });
+            }
             let name: Arc<str> = key.as_str().into();
             let stats = stats.of(&name, &service);
             routes.push(Route { key: name, action, policies, stats });
@@ -70,6 +75,7 @@ pub fn compile(
         table: table.build(),
         routes,
         services: services.list,
+        kept: lives.into_kept(),
         listeners: config
             .listeners
             .iter()

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
 use crate::observe::RouteStats;
+use crate::policies::Kept;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
 use crate::upstream::request::Forwarding;
@@ -33,6 +34,8 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
+    /// What policies remember beyond this snapshot.
+    pub kept: Kept,
     /// Counts requests that no route takes.
     pub unrouted: Arc<RouteStats>,
 }

@@ -47,6 +47,7 @@ mod policies {
     mod cors;
     mod headers;
     mod ip;
+    mod rate_limit;
     mod rewrite;
     mod timeout;
 }
