@@ -18,7 +18,7 @@ use crate::http::client::ClientConnection;
 use crate::http::incoming::Piece;
 use crate::http::preflight;
 use crate::http::target;
-use crate::observe::{Labels, RouteStats};
+use crate::observe::{Labels, RouteShard};
 use crate::policies;
 use crate::policies::rewrite::location;
 use crate::route::compiled::{Action, Route};
@@ -79,8 +79,8 @@ pub async fn serve(
         Err(fault) => fail(&view, exchange, client, fault).await,
     }
     let drained = !client.responder.keep_alive || drain(client).await;
-    let (labels, stats) = labels(&view.snapshot, listener, exchange);
-    tell(worker, &labels, stats, exchange, client);
+    let labels = labels(&view.snapshot, listener, exchange);
+    tell(worker, &labels, view.counted(exchange.record.route).map(|shard| &**shard), exchange, client);
     match (client.responder.is_cut, drained && client.responder.keep_alive) {
         (true, _) => Next::Cut,
         (false, true) => Next::KeepAlive,
@@ -143,15 +143,16 @@ async fn carry(
     client: &mut ClientConnection,
     switched: Switched,
 ) -> Next {
-    let (Labels { route, service, revision, .. }, stats) = labels(&view.snapshot, listener, exchange);
-    let (route, service, stats) = (route.to_owned(), service.to_owned(), stats.clone());
+    let Labels { route, service, revision, .. } = labels(&view.snapshot, listener, exchange);
+    let (route, service) = (route.to_owned(), service.to_owned());
+    let counted = view.counted(exchange.record.route).cloned();
     drop(view);
     if let Err(fault) = switched.carry(&worker.observer, client).await {
         cut(exchange, client, &fault);
         exchange.record.fault = Some(fault);
     }
     let labels = Labels { route: &route, service: &service, revision, listener: &listener.name };
-    tell(worker, &labels, &stats, exchange, client);
+    tell(worker, &labels, counted.as_deref(), exchange, client);
     if client.responder.is_cut { Next::Cut } else { Next::Close }
 }
 
@@ -224,15 +225,15 @@ fn find_place(
     params: &mut Params,
 ) -> Result<u32, Fault> {
     if has_params && let Some(bare) = target::bare_path(lookup.path) {
-        let with = snapshot.table.find(lookup, params).map(|found| *found.value);
+        let with = snapshot.table.find(lookup, params).map(|found| found.value);
         let without =
-            snapshot.table.find(&Lookup { path: &bare, ..*lookup }, params).map(|found| *found.value);
+            snapshot.table.find(&Lookup { path: &bare, ..*lookup }, params).map(|found| found.value);
         if with != without {
             return Err(Fault::AmbiguousPath);
         }
     }
     match snapshot.table.find(lookup, params) {
-        Ok(found) => Ok(*found.value),
+        Ok(found) => Ok(found.value),
         Err(missed) if missed.allowed.is_empty() => Err(Fault::NoRoute),
         Err(_) => Err(Fault::MethodNotAllowed(snapshot.table.allow(lookup, params))),
     }
@@ -339,28 +340,23 @@ async fn drain(client: &mut ClientConnection) -> bool {
     }
 }
 
-/// What the configuration calls the things an exchange met, and where it is counted.
-fn labels<'s>(
-    snapshot: &'s Snapshot,
-    listener: &'s Listener,
-    exchange: &Exchange,
-) -> (Labels<'s>, &'s Arc<RouteStats>) {
+/// What the configuration calls the things an exchange met.
+fn labels<'s>(snapshot: &'s Snapshot, listener: &'s Listener, exchange: &Exchange) -> Labels<'s> {
     let route = exchange.record.route.and_then(|place| snapshot.route(place));
     let service = exchange.record.service.and_then(|place| snapshot.service(place));
-    let labels = Labels {
+    Labels {
         route: route.map_or("none", |route| &*route.key),
         service: service.map_or("", |service| &*service.name),
         revision: snapshot.revision,
         listener: &listener.name,
-    };
-    (labels, route.map_or(&snapshot.unrouted, |route| &route.stats))
+    }
 }
 
 /// Tells log, metrics and traces what happened.
 fn tell(
     worker: &Worker,
     labels: &Labels<'_>,
-    stats: &RouteStats,
+    counted: Option<&RouteShard>,
     exchange: &mut Exchange,
     client: &ClientConnection,
 ) {
@@ -373,7 +369,7 @@ fn tell(
     } else {
         record.fault.as_ref().map_or(0, |fault| fault.facts().status)
     };
-    worker.observer.finish(exchange, labels, Some(stats));
+    worker.observer.finish(exchange, labels, counted);
 }
 
 /// What is left to do for an exchange that panicked.
@@ -386,7 +382,7 @@ pub async fn after_panic(
     let view = worker.view();
     client.responder.keep_alive = false;
     fail(&view, exchange, client, Fault::Panic).await;
-    let (labels, stats) = labels(&view.snapshot, listener, exchange);
-    tell(worker, &labels, stats, exchange, client);
+    let labels = labels(&view.snapshot, listener, exchange);
+    tell(worker, &labels, view.counted(exchange.record.route).map(|shard| &**shard), exchange, client);
     if client.responder.is_cut { Next::Cut } else { Next::Close }
 }

@@ -105,6 +105,12 @@ impl ClientReader {
         self.incoming.received = 0;
         self.incoming.socket.read_timer.arm(limits.head_timeout);
         let most = limits.head.head.saturating_add(limits.head.start_line).max(SIZE);
+        // The connection was readable a moment ago; an error comes again below.
+        let input = &mut self.incoming.input;
+        if input.is_empty() && self.incoming.socket.fill_now(input, most).is_ok_and(|count| count == Some(0))
+        {
+            return Ok(false);
+        }
         loop {
             if !self.incoming.input.is_empty() {
                 let parsed = self.parser.parse(self.incoming.input.filled(), &limits.head, head);

@@ -66,6 +66,20 @@ impl Socket {
         }
     }
 
+    /// Reads what has already been said to be there; `None` when nothing is. Like [`Socket::poll_fill`], without asking
+    /// the runtime once more.
+    pub fn fill_now(&self, buffer: &mut Buffer, most: usize) -> io::Result<Option<usize>> {
+        let spare = buffer.spare(most);
+        if spare.is_empty() {
+            return Err(Buffer::overflow());
+        }
+        let wanted = spare.len();
+        let receive = || Ok(rustix::net::recv(&self.stream, &mut *spare, RecvFlags::empty())?.0);
+        let received = self.attempt(Interest::READABLE, wanted, receive)?;
+        buffer.advance(received.unwrap_or(0));
+        Ok(received)
+    }
+
     /// One system call on a stream that is said to be ready; `None` when it was not. Fewer bytes than wanted mean that
     /// the kernel has no more, which tokio takes note of when it is told "would block": that saves the call that would
     /// only say so.
@@ -169,7 +183,6 @@ impl Socket {
         let slices = slices.get(..used).unwrap_or_default();
         let wanted = slices.iter().map(|slice| slice.len()).sum();
         loop {
-            ready!(self.stream.poll_write_ready(cx))?;
             let sent = self.attempt(Interest::WRITABLE, wanted, || match slices {
                 [_] => Ok(rustix::net::send(&self.stream, only, SendFlags::NOSIGNAL)?),
                 _ => Ok(rustix::io::writev(&self.stream, slices)?),
@@ -180,7 +193,8 @@ impl Socket {
                     self.written.set(self.written.get().saturating_add(count as u64));
                     return Poll::Ready(Ok(count));
                 }
-                None => {}
+                // Only now: mostly there is room, and the runtime need not be asked.
+                None => ready!(self.stream.poll_write_ready(cx))?,
             }
         }
     }

@@ -132,13 +132,13 @@ fn bind(config: &Config, route: &config::Route, faults: &mut Diagnostics) -> Vec
 fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Diagnostics) -> Action {
     match action {
         config::Action::To(to) => Action::Forward(services.place(to)),
-        config::Action::Respond(respond) => Action::Respond(answer(respond)),
+        config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
         config::Action::Redirect(redirect) => {
             let status = redirect.status.get();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
                 faults.error(codes::BAD_VALUE, redirect.to.span(), format!("{status} does not redirect"));
             }
-            Action::Redirect { status, location: (*redirect.to).clone() }
+            Action::Redirect { status, location: Box::new((*redirect.to).clone()) }
         }
     }
 }

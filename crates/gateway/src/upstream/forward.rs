@@ -214,9 +214,12 @@ impl Forward<'_> {
             client.total.arm(timeout.saturating_sub(sent));
         }
         let framing = exchange.request.framing;
-        let up = self.upload(&mut client.reader, &client.limits, &socket, out, framing, &progress);
-        let down = self.download(exchange, &mut client.responder, &mut connection, &progress);
-        let ended = race(pin!(up), pin!(down), &progress.answered, &client.total).await;
+        let ended = {
+            // Made where they stay: to move them would be to copy a kilobyte.
+            let up = pin!(self.upload(&mut client.reader, &client.limits, &socket, out, framing, &progress));
+            let down = pin!(self.download(exchange, &mut client.responder, &mut connection, &progress));
+            race(up, down, &progress.answered, &client.total).await
+        };
         client.total.disarm();
         match ended {
             Ok(true) => {
