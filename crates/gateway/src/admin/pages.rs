@@ -12,6 +12,7 @@ use super::control::{Control, Refused, Reloaded};
 use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
+use crate::observe::Figure;
 use crate::observe::page::{self, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::snapshot::Snapshot;
 use crate::upstream::service::Endpoint;
@@ -90,7 +91,16 @@ fn metrics_text(control: &Control) -> String {
                 .collect(),
         })
         .collect();
+    let mut figures: Vec<Figure> = Vec::new();
+    for bound in snapshot.routes.iter().flat_map(|route| &route.policies) {
+        bound.policy.figures(&mut |figure| {
+            if !figures.iter().any(|known| known.name == figure.name) {
+                figures.push(figure);
+            }
+        });
+    }
     page::page(&PageInput {
+        figures: &figures,
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,

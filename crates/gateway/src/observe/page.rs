@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Shared;
 use super::connections::{Connections, Refusal};
+use super::figure::Figure;
 use super::handshakes::{Handshakes, Outcome};
 use super::histogram::Reading;
 use super::metrics::{RouteReading, RouteStats};
@@ -38,6 +39,8 @@ pub struct PageInput<'a> {
     pub listeners: &'a [(&'a str, &'a Connections)],
     /// TLS of all listeners that have it, by name.
     pub tls: &'a [SecuredReading<'a>],
+    /// Numbers that policies tell.
+    pub figures: &'a [Figure],
     /// Most series of the page.
     pub most_series: usize,
 }
@@ -93,6 +96,11 @@ pub fn page(input: &PageInput<'_>) -> String {
     configuration(&mut page, input.shared);
     telling(&mut page, input.shared);
     process(&mut page, input.shared);
+    for figure in input.figures {
+        let kind = if figure.counts { Kind::Counter } else { Kind::Gauge };
+        page.family(figure.name, kind, "", figure.help);
+        if figure.counts { page.counter(&[], figure.value) } else { page.gauge(&[], figure.value) }
+    }
     page.family("tidegate_metrics_series", Kind::Gauge, "", "Series on this page, without the last two.");
     let count = page.len();
     page.gauge(&[], count);

@@ -17,6 +17,7 @@ use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
 use crate::identity::{Callers, Kept};
 use crate::observe::RouteStats;
+use crate::policies;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
 use crate::tls::listener::ListenerTls;
@@ -44,6 +45,8 @@ pub struct Snapshot {
     pub kept: Kept,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
+    /// What policies remember beyond this snapshot.
+    pub lives: policies::Remembered,
     /// Counts requests that no route takes.
     pub unrouted: Arc<RouteStats>,
 }
