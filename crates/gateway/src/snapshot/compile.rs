@@ -69,11 +69,7 @@ pub fn compile(
             routes.push(Route { key: name, action, policies, stats });
         });
     }
-    let listeners: Vec<_> = config
-        .listeners
-        .iter()
-        .map(|(name, listener)| listener_of(config, name, listener, previous, faults))
-        .collect();
+    let listeners = listeners(config, previous, faults);
     if faults.has_errors() {
         return None;
     }
@@ -84,6 +80,7 @@ pub fn compile(
         services: services.list,
         listeners,
         identities: services.identities.list,
+        proofs: secure::proofs(config, previous),
         providers: context.shelf.into_providers(),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
@@ -265,6 +262,11 @@ impl<'a> Stats<'a> {
         let known = self.known.get(&(key, service)).map(|stats| Arc::clone(stats));
         known.unwrap_or_else(|| RouteStats::new(self.workers))
     }
+}
+
+fn listeners(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Vec<Arc<Listener>> {
+    let listeners = config.listeners.iter();
+    listeners.map(|(name, listener)| listener_of(config, name, listener, previous, faults)).collect()
 }
 
 fn listener_of(

@@ -19,6 +19,7 @@ use crate::identity::Provider;
 use crate::observe::RouteStats;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
+use crate::tls::acme::Proofs;
 use crate::tls::listener::ListenerTls;
 use crate::tls::target::Identity;
 use crate::upstream::request::Forwarding;
@@ -40,6 +41,8 @@ pub struct Snapshot {
     pub identities: Vec<Arc<Identity>>,
     /// The issuers whose keys are kept fresh.
     pub providers: Vec<Arc<Provider>>,
+    /// Proofs for authorities that are served in clear; `None` where no certificate is ordered.
+    pub proofs: Option<Arc<Proofs>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
     /// Counts requests that no route takes.
