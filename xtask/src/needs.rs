@@ -23,12 +23,18 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
         package: Some("build-essential"),
         without: "the allocator of the gateway is built by a C compiler: nothing links without it",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "curl",
+        package: Some("curl"),
+        without: "the commands that the demo shows cannot be tried",
     },
     Need {
         purpose: Purpose::Test,

@@ -4,8 +4,9 @@
 //! on the bytes alone and never on how they were split: a line that has outgrown its limit is refused with the
 //! same error whether its end is there or not. It must never read a byte twice while it waits for the end.
 
+use memchr::memchr;
+
 use crate::error::HeadError;
-use crate::octets;
 
 /// Where the reading of a head stands, as offsets into the message.
 #[derive(Copy, Clone, Default, Debug)]
@@ -51,7 +52,7 @@ impl Lines {
         let by_head = limit.head.min(u32::MAX as usize).saturating_sub(1);
         let (last, error) =
             if by_line <= by_head { (by_line, limit.too_long) } else { (by_head, HeadError::HeadTooLong) };
-        let found = input.get(self.searched..).and_then(octets::line_feed);
+        let found = input.get(self.searched..).and_then(|rest| memchr(b'\n', rest));
         let Some(found) = found else {
             self.searched = input.len().max(self.searched);
             return if input.len() > last { Err(error) } else { Ok(None) };

@@ -115,25 +115,6 @@ pub(crate) fn colon(line: &[u8]) -> Option<usize> {
     rest.iter().position(|&byte| byte == b':').map(|found| at + found)
 }
 
-/// Where the first LF stands; eight bytes at a time as far as most lines go, because memchr starts slowly.
-#[inline]
-pub(crate) fn line_feed(text: &[u8]) -> Option<usize> {
-    let (near, far) = text.split_at(text.len().min(64));
-    let (words, rest) = near.as_chunks::<8>();
-    let mut at = 0;
-    for word in words {
-        let off = u64::from_le_bytes(*word) ^ (u64::from(b'\n') * ONES);
-        // As in `colon`: the lowest bit found is exact.
-        let found = off.wrapping_sub(ONES) & !off & HIGH;
-        if found != 0 {
-            return Some(at + found.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    let found = rest.iter().position(|&byte| byte == b'\n').map(|found| at + found);
-    found.or_else(|| memchr::memchr(b'\n', far).map(|found| near.len() + found))
-}
-
 fn is_ows(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
@@ -183,21 +164,4 @@ pub(crate) fn fold(byte: u8) -> u8 {
 /// Whether the name folds to `folded`, which must be written in its folded form.
 pub(crate) fn folds_to(name: &[u8], folded: &[u8]) -> bool {
     name.len() == folded.len() && name.iter().zip(folded).all(|(&byte, &want)| fold(byte) == want)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_line_feed_is_found_at_each_place() {
-        for length in 0..200 {
-            let mut text = vec![b'\x0b'; length];
-            assert_eq!(line_feed(&text), None);
-            for at in (0..length).rev() {
-                text[at] = b'\n';
-                assert_eq!(line_feed(&text), Some(at), "{at} of {length}");
-            }
-        }
-    }
 }

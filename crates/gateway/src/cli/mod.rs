@@ -15,6 +15,7 @@ pub mod reload;
 pub mod run;
 pub mod schema;
 pub mod status;
+pub mod token;
 pub mod version;
 
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ enum Command {
     Explain(explain::Options),
     /// Make API keys and their hashes
     Key(key::Options),
+    /// Get a token of the development issuer that the demo runs, to try routes that need one
+    Token(token::Options),
     /// Look at a configuration
     Config(config_show::Options),
     /// Print the JSON Schema of the configuration, for editors
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Check(options) => check::run(options),
         Command::Explain(options) => explain::run(options),
         Command::Key(options) => key::run(options),
+        Command::Token(options) => token::run(options),
         Command::Config(options) => config_show::run(options),
         Command::Schema => schema::run(),
         Command::Completions(options) => completions::run(options),

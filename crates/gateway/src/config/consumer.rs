@@ -2,7 +2,7 @@
 
 use super::pairs::{OneOrMany, Pairs};
 use super::place::Spanned;
-use crate::values::{KeyHash, Moment, Name};
+use crate::values::{KeyHash, Moment, Name, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,20 @@ pub struct Consumer {
     /// Claims by which the policy `jwt` knows that a token is this consumer's, and what they are: `{ azp: mobile-app }`. All
     /// of them must be there. Of several consumers that a token could be, the first in the file counts.
     pub jwt: Pairs<String, String>,
+    /// Its names and passwords, for the policy `basic`: `{ user: .., password_hash: .. }`, or a list of them.
+    pub basic: OneOrMany<Login>,
     /// Its API keys, for the policy `api_key`: hashes as `tidegate key new` prints them, or maps with `hash`,
     /// `not_before` and `expires`. Several at a time, so that a key can be changed without a moment without one.
     pub api_keys: OneOrMany<ApiKey>,
+}
+
+/// A name and a password, known by its hash.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct Login {
+    /// The name.
+    pub user: Spanned<String>,
+    /// The hash of the password: argon2 (`$argon2id$..`) or bcrypt (`$2b$..`, of a cost of at most 16).
+    pub password_hash: Spanned<Secret>,
 }
 
 /// An API key, known by its hash.

@@ -28,7 +28,7 @@ mod tree;
 mod variables;
 
 pub use codes::Code;
-pub use consumer::{ApiKey, Consumer};
+pub use consumer::{ApiKey, Consumer, Login};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};

@@ -7,15 +7,20 @@ use std::path::PathBuf;
 
 use super::{Instance, Running};
 
-/// Commands to try: what follows `curl`, with `G` for the gateway and `A` for its admin address, and what it
-/// shows.
-const COMMANDS: [(&str, &str); 8] = [
+/// Commands to try: what follows `curl`, with `G` for the gateway, `A` for its admin address, `I` for the development
+/// issuer and `T` for this program, and what it shows.
+const COMMANDS: [(&str, &str); 10] = [
     ("-i G/v2/users/1", "a user; X-Instance tells which of two instances answered, ask again"),
     ("G/v1/users/1", "the same user from the old service, which says user_name"),
     ("'G/products/?q=lantern'", "a search, passed on with its query"),
     (
         "-i G/payments/ -H 'Content-Type: application/json' -d '{\"user\":1,\"amount_cents\":4200}'",
         "201, or at times what a failing service looks like",
+    ),
+    ("-i G/orders/1", "401: orders are for who has a token"),
+    (
+        "-i G/orders/1 -H \"Authorization: Bearer $(T token --sub u1 --issuer I)\"",
+        "200; X-Asked-By is who the service was told is asking",
     ),
     ("-N G/events/orders", "an event each second, not held back"),
     ("-i G/old-shop/mugs", "a redirect that needs no service"),
@@ -54,32 +59,43 @@ impl Greeting<'_> {
             writeln!(output, "  {:<16} {}   {}", instance.name(), instance.url(), instance.about())?;
         }
         writeln!(output, "\nIts configuration is {}. Try:\n", super::NAME)?;
+        let issuer = instances.iter().find(|instance| instance.name() == "issuer").map(Instance::url);
+        let issuer = issuer.unwrap_or_default();
+        let program = std::env::current_exe().map(|path| path.display().to_string());
+        let program = program.unwrap_or_else(|_| "tidegate".to_owned());
         for (command, shows) in COMMANDS {
             let command = command.replace("G/", &format!("{gateway}/")).replace("A/", &format!("{admin}/"));
+            let command = command.replace("issuer I)", &format!("issuer {issuer})"));
+            let command = command.replace("$(T ", &format!("$({program} "));
             writeln!(output, "  curl {command}\n      {shows}")?;
         }
-        if let (Some(secure), Some(authority)) = (running.secure, &self.authority) {
-            let host = format!("localhost:{}", secure.port());
-            let authority = authority.display().to_string();
-            for (command, shows) in SECURE {
-                let words: Vec<String> = command
-                    .split(' ')
-                    .map(|word| match word {
-                        "C" => authority.clone(),
-                        "H" => host.clone(),
-                        word => word
-                            .strip_prefix("S/")
-                            .map_or(word.into(), |path| format!("https://{host}/{path}")),
-                    })
-                    .collect();
-                writeln!(output, "  {}\n      {shows}", words.join(" "))?;
-            }
-        }
+        self.print_secure(output)?;
         let about = match *traffic {
             true => "A built-in client sends about ten requests a second (--no-traffic stops it).",
             false => "No traffic but yours.",
         };
         writeln!(output, "\n{about} Ctrl-C ends everything.\n")?;
         output.flush()
+    }
+
+    /// Prints what can be tried under TLS, if anything can.
+    fn print_secure(&self, output: &mut dyn Write) -> io::Result<()> {
+        let (Some(secure), Some(authority)) = (self.running.secure, &self.authority) else { return Ok(()) };
+        let host = format!("localhost:{}", secure.port());
+        let authority = authority.display().to_string();
+        for (command, shows) in SECURE {
+            let words: Vec<String> = command
+                .split(' ')
+                .map(|word| match word {
+                    "C" => authority.clone(),
+                    "H" => host.clone(),
+                    word => {
+                        word.strip_prefix("S/").map_or(word.into(), |path| format!("https://{host}/{path}"))
+                    }
+                })
+                .collect();
+            writeln!(output, "  {}\n      {shows}", words.join(" "))?;
+        }
+        Ok(())
     }
 }

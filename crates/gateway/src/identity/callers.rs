@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use aws_lc_rs::{constant_time, hmac};
 use http1::NameBuf;
 
+use super::passwords;
 use crate::config::{self, Config, Diagnostics, Span, Spanned, codes};
 use crate::exchange::{Exchange, Identity};
 use crate::values::{HeaderName, Moment, Source, Template};
@@ -21,6 +22,7 @@ const OPEN_SECRET: &[u8] = b"tidegate api key 1";
 pub struct Callers {
     keys: HashMap<[u8; 32], Key>,
     by_claims: Vec<Arc<Consumer>>,
+    logins: HashMap<String, (String, Arc<Consumer>)>,
     secret: hmac::Key,
     headers: Vec<(NameBuf, Template)>,
 }
@@ -44,7 +46,13 @@ struct Consumer {
 
 impl Default for Callers {
     fn default() -> Callers {
-        Callers { keys: HashMap::new(), by_claims: Vec::new(), secret: hashing(None), headers: Vec::new() }
+        Callers {
+            keys: HashMap::new(),
+            by_claims: Vec::new(),
+            logins: HashMap::new(),
+            secret: hashing(None),
+            headers: Vec::new(),
+        }
     }
 }
 
@@ -78,6 +86,9 @@ impl Callers {
             if !consumer.claims.is_empty() {
                 callers.by_claims.push(consumer.clone());
             }
+            for login in written.basic.iter() {
+                callers.add_login(login, &consumer, faults);
+            }
             for key in written.api_keys.iter() {
                 let hash = *key.hash.bytes();
                 if let Some(first) = places.insert(hash, key.hash.span()) {
@@ -91,6 +102,47 @@ impl Callers {
             }
         }
         callers
+    }
+
+    fn add_login(&mut self, login: &config::Login, consumer: &Arc<Consumer>, faults: &mut Diagnostics) {
+        let (user, hash) = (login.user.as_str(), login.password_hash.expose());
+        if user.is_empty() || user.contains(':') || user.chars().any(char::is_control) {
+            let fault =
+                faults.error(codes::BAD_VALUE, login.user.span(), format!("`{user}` is not a user name"));
+            fault.help("write a text without `:` (RFC 7617)");
+        }
+        if !passwords::is_hash(hash) {
+            let text = format!("the password of `{user}` is no hash that is known");
+            let fault = faults.error(codes::BAD_VALUE, login.password_hash.span(), text);
+            fault.help(
+                "write an argon2 hash ($argon2id$..) or a bcrypt one ($2b$..): `htpasswd -nbB NAME PASSWORD`",
+            );
+        }
+        if self.logins.insert(user.to_owned(), (hash.to_owned(), consumer.clone())).is_some() {
+            let fault = faults.error(
+                codes::CONFLICT,
+                login.user.span(),
+                format!("the user `{user}` stands here again"),
+            );
+            fault.help("give each a name of its own");
+        }
+    }
+
+    /// Whether any consumer has a password.
+    pub fn have_logins(&self) -> bool {
+        !self.logins.is_empty()
+    }
+
+    /// The hash to check the password of a user by, and who that is. For somebody unknown the hash of somebody else, so
+    /// that it takes as long.
+    pub fn login(&self, user: &str) -> (Option<&str>, Option<Identity>) {
+        let Some((hash, consumer)) = self.logins.get(user) else {
+            return (self.logins.values().next().map(|(hash, _)| hash.as_str()), None);
+        };
+        let mut identity = Identity::new("basic");
+        identity.subject = Some(user.into());
+        consumer.lend(&mut identity);
+        (Some(hash), Some(identity))
     }
 
     /// Whether any consumer has an API key.

@@ -87,6 +87,7 @@ impl Rules {
             detail: "the token has not all the scopes that this needs",
             error: "insufficient_scope",
             scope: self.scopes.join(" "),
+            wait: None,
             why: Cow::Owned(format!("the scope `{missing}` is missing")),
         }
     }
@@ -139,7 +140,7 @@ fn moment(claims: &Map<String, Value>, name: &str) -> Result<Option<SystemTime>,
 }
 
 /// Whether a claim is this text, or a list with it.
-fn says(value: &Value, text: &str) -> bool {
+pub fn says(value: &Value, text: &str) -> bool {
     match value {
         Value::String(own) => own == text,
         Value::Bool(own) => text == if *own { "true" } else { "false" },

@@ -9,14 +9,28 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Callers;
+use super::patience::{Patience, Whose};
 use crate::exchange::{Answer, Exchange, Identity, Verdict};
+use crate::values::Rate;
+
+/// The reason of a refusal that says nothing.
+const BAD: &str = "bad_credentials";
 
 /// One kind of credential, ready to be checked.
 pub trait Check: Send + Sync {
-    /// Looks for the credential in the request and checks it.
+    /// Looks for the credential in the request, and for it in the memory of the worker.
+    fn recall(&self, exchange: &Exchange) -> Recalled;
+
+    /// Checks the credential of the request.
     fn check<'a>(&'a self, exchange: &Exchange) -> Finding<'a>;
+
+    /// The beginning of the credential, by which failures are counted; empty for none.
+    fn beginning(&self, _exchange: &Exchange) -> Vec<u8> {
+        Vec::new()
+    }
 
     /// Takes the credential out of the request.
     fn take(&self, exchange: &mut Exchange);
@@ -26,6 +40,14 @@ pub trait Check: Send + Sync {
 }
 
 impl<C: Check> Check for Arc<C> {
+    fn recall(&self, exchange: &Exchange) -> Recalled {
+        (**self).recall(exchange)
+    }
+
+    fn beginning(&self, exchange: &Exchange) -> Vec<u8> {
+        (**self).beginning(exchange)
+    }
+
     fn check<'a>(&'a self, exchange: &Exchange) -> Finding<'a> {
         (**self).check(exchange)
     }
@@ -37,6 +59,16 @@ impl<C: Check> Check for Arc<C> {
     fn challenge(&self, refusal: Option<&Refusal>) -> String {
         (**self).challenge(refusal)
     }
+}
+
+/// What is known of a credential before it is checked.
+pub enum Recalled {
+    /// The request has no such credential.
+    Absent,
+    /// It held a short while ago, and this is whose it is.
+    Held(Rc<Identity>),
+    /// It must be checked.
+    Unknown,
 }
 
 /// What came of a check.
@@ -64,6 +96,8 @@ pub struct Refusal {
     pub error: &'static str,
     /// The scopes that are needed, with spaces between, where they are missing.
     pub scope: String,
+    /// After which time to ask again, where that is known.
+    pub wait: Option<Duration>,
     /// What the gateway knows and the client is not told.
     pub why: Cow<'static, str>,
 }
@@ -73,10 +107,11 @@ impl Refusal {
     pub fn bad(why: impl Into<Cow<'static, str>>) -> Refusal {
         Refusal {
             status: 401,
-            reason: "bad_credentials",
+            reason: BAD,
             detail: "the credentials are not good",
             error: "invalid_token",
             scope: String::new(),
+            wait: None,
             why: why.into(),
         }
     }
@@ -89,7 +124,19 @@ impl Refusal {
             detail: "the request has more than one credential, or one that cannot be read",
             error: "invalid_request",
             scope: String::new(),
+            wait: None,
             why: Cow::Borrowed("two credentials in one place"),
+        }
+    }
+
+    /// So many have failed that none is looked at for a while.
+    pub fn too_many(wait: Duration) -> Refusal {
+        Refusal {
+            status: 429,
+            reason: "too_many_failures",
+            detail: "too many credentials from here were not good; try again later",
+            wait: Some(wait),
+            ..Refusal::bad("too many credentials failed")
         }
     }
 
@@ -101,6 +148,7 @@ impl Refusal {
             detail: "credentials cannot be checked at the moment",
             error: "",
             scope: String::new(),
+            wait: None,
             why: why.into(),
         }
     }
@@ -113,6 +161,15 @@ pub struct GateSettings {
     pub optional: bool,
     /// Whether the service gets the credential.
     pub forward_credentials: bool,
+    /// How often credentials may fail.
+    pub patience: Patience,
+}
+
+/// How often credentials may fail where nothing else is said.
+pub fn usual_patience() -> Rate {
+    const USUAL: &str = "100/min";
+    #[expect(clippy::expect_used, reason = "this very text is a rate")]
+    USUAL.parse().expect("a rate")
 }
 
 /// A gate: the checks, any of which is enough.
@@ -141,10 +198,19 @@ impl Gate {
         mut failed: Option<(usize, Refusal)>,
     ) -> Verdict<'a> {
         for (place, check) in self.checks.iter().enumerate().skip(from) {
+            match check.recall(exchange) {
+                Recalled::Absent => continue,
+                Recalled::Held(identity) => return self.pass(exchange, Some(&identity)),
+                Recalled::Unknown => {}
+            }
+            if let Some(refusal) = self.slow(&**check, exchange) {
+                _ = failed.get_or_insert((place, refusal));
+                continue;
+            }
             match check.check(exchange) {
                 Finding::Absent => {}
                 Finding::Held(identity) => return self.pass(exchange, Some(&identity)),
-                Finding::Failed(refusal) => _ = failed.get_or_insert((place, refusal)),
+                Finding::Failed(refusal) => self.note(place, refusal, exchange, &mut failed),
                 Finding::Wait(finding) => {
                     return Verdict::Wait(Box::pin(self.wait(exchange, place, finding, failed)));
                 }
@@ -165,13 +231,36 @@ impl Gate {
                 Finding::Absent => break,
                 Finding::Held(identity) => return self.pass(exchange, Some(&identity)),
                 Finding::Failed(refusal) => {
-                    _ = failed.get_or_insert((place, refusal));
+                    self.note(place, refusal, exchange, &mut failed);
                     break;
                 }
                 Finding::Wait(next) => finding = next,
             }
         }
         self.ask(exchange, place.saturating_add(1), failed)
+    }
+
+    /// The refusal for whom there is no patience left.
+    fn slow(&self, check: &dyn Check, exchange: &Exchange) -> Option<Refusal> {
+        let (beginning, now) = (check.beginning(exchange), exchange.record.started);
+        let whose = [Whose::Address(exchange.client.ip), Whose::Beginning(&beginning)];
+        self.settings.patience.is_out(counted(&whose, &beginning), now).map(Refusal::too_many)
+    }
+
+    /// Keeps the first failure, and counts those that look like a guess.
+    fn note(
+        &self,
+        place: usize,
+        refusal: Refusal,
+        exchange: &Exchange,
+        failed: &mut Option<(usize, Refusal)>,
+    ) {
+        if refusal.reason == BAD && !exchange.rehearsal {
+            let beginning = self.checks.get(place).map(|check| check.beginning(exchange)).unwrap_or_default();
+            let whose = [Whose::Address(exchange.client.ip), Whose::Beginning(&beginning)];
+            self.settings.patience.fail(counted(&whose, &beginning), exchange.record.started);
+        }
+        _ = failed.get_or_insert((place, refusal));
     }
 
     fn pass<'a>(&'a self, exchange: &mut Exchange, identity: Option<&Rc<Identity>>) -> Verdict<'a> {
@@ -217,6 +306,10 @@ impl Gate {
             Some((_, refusal)) => Answer::problem(refusal.status, refusal.reason, refusal.detail),
             None => Answer::problem(401, "no_credentials", "this needs credentials, see WWW-Authenticate"),
         };
+        if let Some(wait) = failed.as_ref().and_then(|(_, refusal)| refusal.wait) {
+            let seconds = wait.as_secs().saturating_add(1);
+            return Verdict::answer(answer.with("Retry-After", seconds.to_string()));
+        }
         if answer.status < 500 {
             for (place, check) in self.checks.iter().enumerate() {
                 let refusal =
@@ -226,4 +319,9 @@ impl Gate {
         }
         Verdict::answer(answer)
     }
+}
+
+/// Without a beginning the address alone counts.
+fn counted<'w, 'b>(whose: &'w [Whose<'b>], beginning: &[u8]) -> &'w [Whose<'b>] {
+    if beginning.is_empty() { whose.get(..1).unwrap_or_default() } else { whose }
 }

@@ -11,12 +11,14 @@ pub mod fetch;
 pub mod gate;
 pub mod jose;
 pub mod memory;
+pub mod passwords;
+pub mod patience;
 pub mod place;
 pub mod provider;
 pub mod shelf;
 
 pub use callers::Callers;
-pub use gate::{Check, Finding, Gate, GateSettings, Refusal};
+pub use gate::{Check, Finding, Gate, GateSettings, Recalled, Refusal};
 pub use memory::Realm;
 pub use place::{Found, Place};
 pub use provider::{Keeper, Provider};

@@ -13,10 +13,13 @@ use serde::{Deserialize, Serialize};
 use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
+use crate::identity::callers;
+use crate::identity::gate::usual_patience;
 use crate::identity::memory::now;
+use crate::identity::patience::Patience;
 use crate::identity::place::Written;
-use crate::identity::{Callers, Check, Finding, Found, Gate, GateSettings, Place, Realm, Refusal};
-use crate::values::HeaderName;
+use crate::identity::{Callers, Check, Finding, Found, Gate, GateSettings, Place, Realm, Recalled, Refusal};
+use crate::values::{HeaderName, Rate};
 
 /// Longest key that is looked at.
 const LONGEST: usize = 512;
@@ -48,6 +51,10 @@ pub struct ApiKey {
     /// Whether who has no key, or none that is good, may pass without an identity. Default: false.
     #[serde(default)]
     optional: bool,
+    /// How often keys may fail, by client address and by the beginning of a key, before the next is answered 429 unseen. Each
+    /// worker counts for itself. Default: 100/min.
+    #[serde(default = "usual_patience")]
+    max_failures: Rate,
     /// Whether the service gets the key. Default: false, the gateway takes it out of the request.
     #[serde(default)]
     forward_credentials: bool,
@@ -77,7 +84,11 @@ impl ApiKey {
     }
 
     pub(super) fn gate_settings(&self) -> GateSettings {
-        GateSettings { optional: self.optional, forward_credentials: self.forward_credentials }
+        GateSettings {
+            optional: self.optional,
+            forward_credentials: self.forward_credentials,
+            patience: Patience::new(self.max_failures),
+        }
     }
 }
 
@@ -119,6 +130,23 @@ pub(super) struct Compiled {
 }
 
 impl Check for Compiled {
+    fn recall(&self, exchange: &Exchange) -> Recalled {
+        match self.place.find(exchange) {
+            Found::Nothing => Recalled::Absent,
+            Found::Unclear => Recalled::Unknown,
+            Found::One(key) => {
+                self.realm.recall(0, &key, now(exchange)).map_or(Recalled::Unknown, Recalled::Held)
+            }
+        }
+    }
+
+    fn beginning(&self, exchange: &Exchange) -> Vec<u8> {
+        match self.place.find(exchange) {
+            Found::One(key) => callers::readable(&key).into(),
+            _ => Vec::new(),
+        }
+    }
+
     fn check<'a>(&'a self, exchange: &Exchange) -> Finding<'a> {
         let key = match self.place.find(exchange) {
             Found::Nothing => return Finding::Absent,
@@ -127,9 +155,6 @@ impl Check for Compiled {
         };
         if key.len() > LONGEST {
             return Finding::Failed(Refusal::bad("a key longer than any"));
-        }
-        if let Some(identity) = self.realm.recall(0, &key, now(exchange)) {
-            return Finding::Held(identity);
         }
         let Some((mut identity, until)) = self.callers.by_key(&key, exchange.record.started_at) else {
             return Finding::Failed(Refusal::bad("no consumer has this key at this time"));

@@ -3,9 +3,13 @@
 //! Takes an exchange on its way; each policy lets it pass, changes it, or answers. Policies never see sockets, and
 //! run in the one order of [`LIST`] whatever the order in the file; answers come back up through those that ran.
 
+pub mod allow;
+pub mod any_of;
 pub mod api_key;
+pub mod basic;
 pub mod body_limit;
 pub mod cors;
+pub mod csrf;
 pub mod headers;
 pub mod ip;
 pub mod jwt;
@@ -33,7 +37,12 @@ pub static LIST: &[Kind] = &[
     kind::<ip::Ip>(),
     // Who it is, before anything is done for the request.
     kind::<api_key::ApiKey>(),
+    kind::<basic::Basic>(),
     kind::<jwt::Jwt>(),
+    kind::<any_of::AnyOf>(),
+    // Whether it may do that, once it is known who it is.
+    kind::<csrf::Csrf>(),
+    kind::<allow::Allow>(),
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),

@@ -31,6 +31,7 @@ mod cli {
     mod init;
     mod key;
     mod schema;
+    mod token;
     mod version;
 }
 mod http {
@@ -46,9 +47,13 @@ mod observe {
     mod trace;
 }
 mod policies {
+    mod allow;
+    mod any_of;
     mod api_key;
+    mod basic;
     mod body_limit;
     mod cors;
+    mod csrf;
     mod headers;
     mod ip;
     mod jwt;

@@ -4,31 +4,31 @@
 //! held is remembered by its worker for a minute at most, and not beyond a change of the keys. Waits for keys that are
 //! being fetched, a second at most; without keys nobody passes.
 
-use std::rc::Rc;
+mod tokens;
+
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use rustls::pki_types::SubjectPublicKeyInfoDer;
 use rustls::pki_types::pem::PemObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use tokens::Tokens;
+use tokens::{Issuer, Keys};
+
 use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, OneOrMany, Pairs, Spanned, codes};
-use crate::exchange::{Exchange, Identity, Verdict};
+use crate::exchange::{Exchange, Verdict};
 use crate::identity::claims::Rules;
+use crate::identity::gate::usual_patience;
 use crate::identity::jose::token::plain_kind;
-use crate::identity::jose::{Algorithm, BadKey, Key, KeySet, Token, Unproven};
-use crate::identity::memory::{Now, now};
+use crate::identity::jose::{Algorithm, BadKey, Key, KeySet};
+use crate::identity::patience::Patience;
 use crate::identity::place::Written;
 use crate::identity::provider::{Origin, ProviderSettings};
-use crate::identity::{Callers, Check, Finding, Found, Gate, GateSettings, Place, Provider, Realm, Refusal};
-use crate::values::{self, HeaderName, Secret, WebUrl};
+use crate::identity::{Gate, GateSettings, Place};
 
-/// How long a worker remembers a token that held.
-const REMEMBERED: Duration = Duration::from_secs(60);
-/// How long a request waits for keys.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::values::{self, HeaderName, Rate, Secret, WebUrl};
 
 /// Asks for a signed token (JSON Web Token, RFC 7519) in `Authorization: Bearer`, with 401 for who has none.
 ///
@@ -119,6 +119,10 @@ pub struct Jwt {
     /// Whether who has no token, or none that holds, may pass without an identity. Default: false.
     #[serde(default)]
     optional: bool,
+    /// How often tokens may fail, by client address, before the next is answered 429 unseen. Each worker counts for itself.
+    /// Default: 100/min.
+    #[serde(default = "usual_patience")]
+    max_failures: Rate,
     /// Whether the service gets the token. Default: false, the gateway takes it out of the request.
     #[serde(default)]
     forward_credentials: bool,
@@ -140,18 +144,29 @@ impl Jwt {
         context: &Context,
         faults: &mut Diagnostics,
     ) -> Option<Arc<Tokens>> {
-        context.shelf.one(self, || {
-            let written = Written { header: &self.header, query: &self.query, cookie: &self.cookie };
-            let place = written.place("jwt", key, Some(Place::Scheme("Bearer")), faults)?;
-            let keys = self.keys(key, context, faults)?;
-            let rules = self.rules(key, faults)?;
-            let callers = context.callers.clone();
-            Some(Tokens { place, keys, rules, callers, realm: Realm::new() })
-        })
+        Tokens::of(std::slice::from_ref(self), key, context, faults)
+    }
+
+    /// Whether tokens stand in the same place.
+    pub(super) fn stands_with(&self, other: &Jwt) -> bool {
+        self.header == other.header && self.query == other.query && self.cookie == other.cookie
+    }
+
+    fn place(&self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Place> {
+        let written = Written { header: &self.header, query: &self.query, cookie: &self.cookie };
+        written.place("jwt", key, Some(Place::Scheme("Bearer")), faults)
+    }
+
+    fn issuer(&self, key: &Spanned<String>, context: &Context, faults: &mut Diagnostics) -> Option<Issuer> {
+        Some(Issuer { keys: self.keys(key, context, faults)?, rules: self.rules(key, faults)? })
     }
 
     pub(super) fn gate_settings(&self) -> GateSettings {
-        GateSettings { optional: self.optional, forward_credentials: self.forward_credentials }
+        GateSettings {
+            optional: self.optional,
+            forward_credentials: self.forward_credentials,
+            patience: Patience::new(self.max_failures),
+        }
     }
 
     fn rules(&self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Rules> {
@@ -326,141 +341,5 @@ struct Asking(Gate);
 impl Policy for Asking {
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         self.0.judge(exchange)
-    }
-}
-
-/// Where the keys are.
-enum Keys {
-    Own(Arc<KeySet>),
-    Fetched(Arc<Provider>),
-}
-
-/// The tokens that hold.
-pub(super) struct Tokens {
-    place: Place,
-    keys: Keys,
-    rules: Rules,
-    callers: Arc<Callers>,
-    realm: Realm,
-}
-
-/// How far the check of a token came.
-enum Checked {
-    Held(Rc<Identity>),
-    Failed(Refusal),
-    /// Newer keys could help.
-    KeyWanted(Refusal),
-}
-
-impl Tokens {
-    fn age(&self) -> u64 {
-        match &self.keys {
-            Keys::Own(_) => 0,
-            Keys::Fetched(provider) => provider.age(),
-        }
-    }
-
-    fn verify(&self, bytes: &[u8], (now, at): Now) -> Checked {
-        // Before the keys are looked at: what is proven by keys that change meanwhile is not remembered for the new.
-        let age = self.age();
-        let token = match Token::parse(bytes) {
-            Ok(token) => token,
-            Err(bad) => return Checked::Failed(Refusal::bad(bad.why())),
-        };
-        if !self.rules.are_for(&token.claims) {
-            return Checked::Failed(Refusal::bad("the token is of another issuer"));
-        }
-        let keys = match &self.keys {
-            Keys::Own(keys) => keys.clone(),
-            Keys::Fetched(provider) => match provider.keys() {
-                Some(keys) => keys,
-                None => {
-                    return Checked::KeyWanted(Refusal::undecided("the keys of the issuer are not there"));
-                }
-            },
-        };
-        match keys.prove(&token) {
-            Ok(()) => {}
-            Err(Unproven::UnknownKey) => {
-                return Checked::KeyWanted(Refusal::bad("the issuer has no key of this name"));
-            }
-            Err(Unproven::OtherAlgorithm) => {
-                return Checked::Failed(Refusal::bad("the key is not for the algorithm of the token"));
-            }
-            Err(Unproven::BadSignature) => {
-                return Checked::Failed(Refusal::bad("the signature is not that of the key"));
-            }
-        }
-        match self.rules.judge(token, at) {
-            Ok((identity, until)) => Checked::Held(self.known(bytes, identity, until, (age, (now, at)))),
-            Err(refusal) => Checked::Failed(refusal),
-        }
-    }
-
-    /// Completes an identity and remembers it.
-    fn known(
-        &self,
-        bytes: &[u8],
-        mut identity: Identity,
-        until: SystemTime,
-        (age, now): (u64, Now),
-    ) -> Rc<Identity> {
-        self.callers.find_by_claims(&mut identity);
-        self.callers.tell(&mut identity);
-        let identity = Rc::new(identity);
-        self.realm.keep(age, bytes, &identity, (REMEMBERED, Some(until)), now);
-        identity
-    }
-
-    /// Waits for newer keys, if they are being fetched, and looks again.
-    fn wait<'a>(&'a self, bytes: Vec<u8>, now: Now, refusal: Refusal) -> Finding<'a> {
-        let Keys::Fetched(provider) = &self.keys else { return Finding::Failed(refusal) };
-        let Some(mut fetched) = provider.ask() else { return Finding::Failed(refusal) };
-        Finding::Wait(Box::pin(async move {
-            // In time or not, what is there then decides.
-            let _ = tokio::time::timeout(PATIENCE, fetched.changed()).await;
-            match self.verify(&bytes, now) {
-                Checked::Held(identity) => Finding::Held(identity),
-                Checked::Failed(refusal) | Checked::KeyWanted(refusal) => Finding::Failed(refusal),
-            }
-        }))
-    }
-}
-
-impl Check for Tokens {
-    fn check<'a>(&'a self, exchange: &Exchange) -> Finding<'a> {
-        let token = match self.place.find(exchange) {
-            Found::Nothing => return Finding::Absent,
-            Found::Unclear => return Finding::Failed(Refusal::unclear()),
-            Found::One(token) => token,
-        };
-        let now = now(exchange);
-        if let Some(identity) = self.realm.recall(self.age(), &token, now) {
-            return Finding::Held(identity);
-        }
-        match self.verify(&token, now) {
-            Checked::Held(identity) => Finding::Held(identity),
-            Checked::Failed(refusal) => Finding::Failed(refusal),
-            Checked::KeyWanted(refusal) => self.wait(token.into_owned(), now, refusal),
-        }
-    }
-
-    fn take(&self, exchange: &mut Exchange) {
-        self.place.take(exchange);
-    }
-
-    /// As RFC 6750 section 3 has it.
-    fn challenge(&self, refusal: Option<&Refusal>) -> String {
-        let mut text = "Bearer realm=\"tidegate\"".to_owned();
-        if let Some(refusal) = refusal.filter(|refusal| !refusal.error.is_empty()) {
-            text.push_str(&format!(
-                ", error=\"{}\", error_description=\"{}\"",
-                refusal.error, refusal.detail
-            ));
-            if !refusal.scope.is_empty() {
-                text.push_str(&format!(", scope=\"{}\"", refusal.scope));
-            }
-        }
-        text
     }
 }
