@@ -109,9 +109,9 @@ async fn road(
 ) -> Result<Option<Switched>, Fault> {
     client.reader.begin_body(&exchange.request, listener.body_limit);
     let has_params = receive(listener, exchange)?;
-    if let Some(answer) = door::answer(listener, exchange)? {
-        response::respond(exchange, &answer);
-        return send(listener, exchange, client, &[]).await.map(|()| None);
+    if let Some(answer) = door::answer(&view.snapshot, listener, exchange)? {
+        let body = response::respond(exchange, &answer);
+        return send(listener, exchange, client, &body).await.map(|()| None);
     }
     let route = find_route(&view.snapshot, exchange, has_params, &mut worker.params.borrow_mut())?;
     if let Err(answer) = policies::request(&route.policies, exchange).await {

@@ -83,6 +83,7 @@ pub fn compile(
         callers: context.callers,
         kept: context.shelf.into_kept(),
         lives: lives.into_kept(),
+        proofs: secure::proofs(config, previous),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
@@ -302,6 +303,11 @@ impl<'a> Stats<'a> {
         let known = self.known.get(&(key, service)).map(|stats| Arc::clone(stats));
         known.unwrap_or_else(|| RouteStats::new(self.workers))
     }
+}
+
+fn listeners(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Vec<Arc<Listener>> {
+    let listeners = config.listeners.iter();
+    listeners.map(|(name, listener)| listener_of(config, name, listener, previous, faults)).collect()
 }
 
 fn listener_of(

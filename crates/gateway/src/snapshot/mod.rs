@@ -20,6 +20,7 @@ use crate::observe::RouteStats;
 use crate::policies;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
+use crate::tls::acme::Proofs;
 use crate::tls::listener::ListenerTls;
 use crate::tls::target::Identity;
 use crate::upstream::request::Forwarding;
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub callers: Arc<Callers>,
     /// What the control side keeps fresh: keys of issuers, tokens for services.
     pub kept: Kept,
+    /// Proofs for authorities that are served in clear; `None` where no certificate is ordered.
+    pub proofs: Option<Arc<Proofs>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
     /// What policies remember beyond this snapshot.

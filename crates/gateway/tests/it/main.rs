@@ -68,6 +68,8 @@ mod policies {
     mod timeout;
 }
 mod tls {
+    mod acme;
+    mod acme_authority;
     mod attacks;
     mod certificates;
     mod clients;
