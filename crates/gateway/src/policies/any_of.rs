@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api_key::ApiKey;
 use super::basic::Basic;
+use super::introspection::Introspection;
 use super::jwt::{Jwt, Tokens};
 use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
@@ -33,7 +34,7 @@ use crate::values::Rate;
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct AnyOf {
-    /// The kinds of credential: `api_key`, `jwt`, `basic`, each with its settings.
+    /// The kinds of credential: `api_key`, `jwt`, `basic`, `introspection`, each with its settings.
     of: Vec<Way>,
     /// Whether who has no credential, or none that holds, may pass without an identity. Default: false.
     #[serde(default)]
@@ -57,6 +58,8 @@ enum Way {
     Jwt(Box<Jwt>),
     /// A name and a password.
     Basic(Basic),
+    /// A token that its server is asked about.
+    Introspection(Box<Introspection>),
 }
 
 impl AnyOf {
@@ -72,6 +75,7 @@ impl AnyOf {
             match way {
                 Way::ApiKey(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
                 Way::Basic(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
+                Way::Introspection(settings) => checks.push(Box::new(settings.check(context, faults)?)),
                 // Tokens in one place are taken apart once, whoever issued them.
                 Way::Jwt(jwt) if done.iter().any(|other| other.stands_with(jwt)) => {}
                 Way::Jwt(jwt) => {
@@ -112,6 +116,7 @@ impl Settings for AnyOf {
             Way::ApiKey(settings) => settings.gate_settings(),
             Way::Jwt(settings) => settings.gate_settings(),
             Way::Basic(settings) => settings.gate_settings(),
+            Way::Introspection(settings) => settings.gate_settings(),
         };
         let usual = Patience::new(usual_patience());
         let says = |settings: GateSettings| {
