@@ -40,7 +40,7 @@ const NEEDS: [Need; 9] = [
         purpose: Purpose::Test,
         program: "openssl",
         package: Some("openssl"),
-        without: "keys that others made cannot be tried",
+        without: "it is the other side in tests of TLS",
     },
     Need {
         purpose: Purpose::Bench,

@@ -166,7 +166,12 @@ impl<'s> Rehearsal<'s> {
         let settings = first.or_else(|| {
             let target = service.targets.first()?;
             let authority = target.url.authority().into();
-            Some(EndpointSettings { address: nowhere, authority, weight: target.weight })
+            Some(EndpointSettings {
+                address: nowhere,
+                authority,
+                weight: target.weight,
+                peer: target.peer.clone(),
+            })
         });
         if let Some(settings) = &settings {
             request::aim(&mut self.exchange, service, settings);

@@ -3,6 +3,7 @@
 use super::credentials::Credentials;
 use super::pairs::OneOrMany;
 use super::place::Spanned;
+use super::tls::ServiceTls;
 use crate::values::{Duration, Invalid, Size, Source, TargetHost, TargetUrl, text_value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct Service {
     /// the place of whatever the client sent there. Default: nothing.
     #[serde(default)]
     pub credentials: Option<Credentials>,
+    /// What is asked of targets with `https://`, and shown to them.
+    #[serde(default)]
+    pub tls: ServiceTls,
     /// The largest head of an answer. Default 32KiB. Beyond it: 502.
     #[serde(default = "head_of_answer")]
     pub max_response_head: Size,
@@ -74,6 +78,7 @@ impl Service {
             keep_alive: KeepAlive::default(),
             host: HostHeader::default(),
             credentials: None,
+            tls: ServiceTls::default(),
             max_response_head: head_of_answer(),
             proxy_protocol: None,
         }
