@@ -26,6 +26,7 @@ const KNOWN: Known<'static> = Known {
         "allow",
         "csrf",
         "introspection",
+        "mtls",
     ],
 };
 

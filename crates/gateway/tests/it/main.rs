@@ -63,6 +63,7 @@ mod policies {
     mod introspection;
     mod ip;
     mod jwt;
+    mod mtls;
     mod rewrite;
     mod timeout;
 }
