@@ -36,10 +36,12 @@ pub fn compile(
     workers: usize,
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
-    let context = context(config, previous, faults);
+    let callers = Arc::new(Callers::new(config, faults));
+    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
+    let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
     let sendings = sendings(config, &context.shelf, faults);
-    let mut services = Services::new(config, previous, sendings, faults);
     check_shared_policies(config, &context, faults);
+    let mut services = Services::new(config, previous, sendings, faults);
     let mut stats = Stats::new(previous, workers);
     let mut table = Builder::new();
     let mut routes = Vec::with_capacity(config.routes.len());
@@ -68,11 +70,7 @@ pub fn compile(
             routes.push(Route { key: name, action, policies, stats });
         });
     }
-    let listeners: Vec<_> = config
-        .listeners
-        .iter()
-        .map(|(name, listener)| listener_of(config, name, listener, previous, faults))
-        .collect();
+    let listeners = listeners(config, previous, faults);
     if faults.has_errors() {
         return None;
     }
@@ -90,10 +88,11 @@ pub fn compile(
     })
 }
 
-/// What stands beside the routes.
-fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Context {
-    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
-    Context { callers: Arc::new(Callers::new(config, faults)), shelf: Shelf::after(known), is_whole: true }
+fn listeners(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Vec<Arc<Listener>> {
+    let made = |(name, listener): &(Spanned<String>, config::Listener)| {
+        listener_of(config, name, listener, previous, faults)
+    };
+    config.listeners.iter().map(made).collect()
 }
 
 /// Reports faults in `defaults` and bundles once, not once for each route that uses them.
@@ -198,8 +197,8 @@ impl<'a> Services<'a> {
         let identities = Identities::new(previous);
         let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
         let previous = previous.map(|service| (&*service.name, service)).collect();
-        let mut services =
-            Services { list: Vec::new(), places: HashMap::new(), previous, identities, sendings };
+        let (list, places) = (Vec::new(), HashMap::new());
+        let mut services = Services { list, places, previous, identities, sendings };
         for (name, service) in &config.services {
             let span = name.span();
             faults.within(format!("service `{name}`"), |faults| services.add(name, span, service, faults));

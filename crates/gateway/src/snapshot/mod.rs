@@ -36,12 +36,12 @@ pub struct Snapshot {
     pub services: Vec<Arc<Service>>,
     /// All listeners.
     pub listeners: Vec<Arc<Listener>>,
+    /// Who the gateway is to targets under TLS, each once.
+    pub identities: Vec<Arc<Identity>>,
     /// Who calls, as far as the configuration names them.
     pub callers: Arc<Callers>,
     /// What the control side keeps fresh: keys of issuers, tokens for services.
     pub kept: Kept,
-    /// Who the gateway is to targets under TLS, each once.
-    pub identities: Vec<Arc<Identity>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
     /// Counts requests that no route takes.
