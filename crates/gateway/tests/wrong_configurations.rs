@@ -27,6 +27,7 @@ const KNOWN: Known<'static> = Known {
         "csrf",
         "introspection",
         "rate_limit",
+        "mtls",
     ],
 };
 

@@ -136,7 +136,10 @@ impl<'s> Rehearsal<'s> {
                 false
             }
             Err(answer) => {
-                step.verdict = format!("answered {} {}", answer.status, answer.reason);
+                step.verdict = match &*self.exchange.record.why {
+                    "" => format!("answered {} {}", answer.status, answer.reason),
+                    why => format!("answered {} {}: {why}", answer.status, answer.reason),
+                };
                 (step.status, step.reason) = (Some(answer.status), Some(answer.reason.to_owned()));
                 let body = serve::answer(route, &mut self.exchange, &answer);
                 self.told.by = Some(bound.name.to_owned());

@@ -29,7 +29,7 @@ mod tree;
 mod variables;
 
 pub use codes::Code;
-pub use consumer::{ApiKey, Consumer, IdentityToken, Login};
+pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login};
 pub use credentials::{BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};

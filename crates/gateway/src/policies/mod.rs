@@ -14,6 +14,7 @@ pub mod headers;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
+pub mod mtls;
 pub mod rate_limit;
 pub mod rewrite;
 pub mod timeout;
@@ -41,6 +42,7 @@ pub static LIST: &[Kind] = &[
     // Who may come at all, before anything is spent on a request.
     kind::<ip::Ip>(),
     // Who it is, before anything is done for the request.
+    kind::<mtls::Mtls>(),
     kind::<api_key::ApiKey>(),
     kind::<basic::Basic>(),
     kind::<jwt::Jwt>(),

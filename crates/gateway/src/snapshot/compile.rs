@@ -305,11 +305,6 @@ impl<'a> Stats<'a> {
     }
 }
 
-fn listeners(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Vec<Arc<Listener>> {
-    let listeners = config.listeners.iter();
-    listeners.map(|(name, listener)| listener_of(config, name, listener, previous, faults)).collect()
-}
-
 fn listener_of(
     config: &Config,
     name: &Spanned<String>,

@@ -63,6 +63,7 @@ mod policies {
     mod introspection;
     mod ip;
     mod jwt;
+    mod mtls;
     mod rate_limit;
     mod rewrite;
     mod timeout;
