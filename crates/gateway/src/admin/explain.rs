@@ -159,12 +159,12 @@ impl<'s> Rehearsal<'s> {
         let settings = first.or_else(|| {
             let target = service.targets.first()?;
             let authority = target.url.authority().into();
-            Some(EndpointSettings { address: nowhere, authority, weight: target.weight })
+            Some(EndpointSettings { address: nowhere, authority, weight: target.weight, backup: false })
         });
         if let Some(settings) = &settings {
             request::aim(&mut self.exchange, service, settings);
         }
-        let known: Vec<String> = endpoints.iter().map(|known| known.settings.address.to_string()).collect();
+        let known: Vec<String> = endpoints.iter().map(|known| known.told()).collect();
         self.told.upstream = Some(Sent::of(&self.exchange, service, known, received));
         if settings.is_none() || (is_known && endpoints.is_empty()) {
             return Err(Fault::NoEndpoint);

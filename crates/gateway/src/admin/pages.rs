@@ -18,7 +18,7 @@ use crate::upstream::service::Endpoint;
 
 pub(super) async fn index() -> Response {
     let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/api/v1/status\n\
-                POST /api/v1/reload\nPOST /api/v1/explain\n";
+                POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/explain\n";
     text.into_response()
 }
 
@@ -90,6 +90,11 @@ fn target<'a>(service: &'a str, endpoint: &'a Endpoint) -> TargetReading<'a> {
         reading.connects = reading.connects.wrapping_add(shard.connects.load(Ordering::Relaxed));
     }
     reading.in_flight = u64::from(endpoint.in_flight());
+    let health = &endpoint.health;
+    reading.well = u64::from(health.is_well());
+    reading.drained = u64::from(health.is_drained());
+    reading.ejections = health.ejections.load(Ordering::Relaxed);
+    reading.checks = [&health.checks_good, &health.checks_failed].map(|count| count.load(Ordering::Relaxed));
     reading
 }
 
@@ -138,6 +143,9 @@ fn services(snapshot: &Snapshot) -> Value {
                     "target": &*endpoint.settings.authority,
                     "address": endpoint.settings.address.to_string(),
                     "in_flight": endpoint.in_flight(),
+                    "share": endpoint.health.share(),
+                    "backup": endpoint.settings.backup,
+                    "ailment": endpoint.health.ailment(),
                 })
             })
             .collect();

@@ -206,6 +206,11 @@ impl Checking<'_> {
         ] {
             nothing(zero, &format!("`{key}` of service `{name}`"), at(key), diagnostics);
         }
+        let at = |path: &[&str]| {
+            let whole: Vec<&str> = ["services", name].iter().chain(path).copied().collect();
+            self.at(&whole)
+        };
+        super::health::check(name, service, &at, complete, diagnostics);
     }
 
     /// Names of services and bundles.

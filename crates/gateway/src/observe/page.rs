@@ -62,6 +62,14 @@ pub struct TargetReading<'a> {
     pub connects: u64,
     /// Exchanges that wait for it now.
     pub in_flight: u64,
+    /// How many of its endpoints are well.
+    pub well: u64,
+    /// How many were taken out by command.
+    pub drained: u64,
+    /// Times that one was taken out for what requests told.
+    pub ejections: u64,
+    /// Checks that were good, and that failed.
+    pub checks: [u64; 2],
 }
 
 /// The page's text; its `Content-Type` is [`CONTENT_TYPE`].
@@ -162,7 +170,7 @@ struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     /// Series of one target.
-    const SERIES: usize = HISTOGRAM_SERIES + 3;
+    const SERIES: usize = HISTOGRAM_SERIES + 8;
 
     fn gather(readings: &[TargetReading<'a>], room: usize) -> Targets<'a> {
         let most = (room / Self::SERIES).saturating_sub(1);
@@ -179,6 +187,12 @@ impl<'a> Targets<'a> {
             sum.faults = sum.faults.wrapping_add(reading.faults);
             sum.connects = sum.connects.wrapping_add(reading.connects);
             sum.in_flight = sum.in_flight.wrapping_add(reading.in_flight);
+            sum.well = sum.well.wrapping_add(reading.well);
+            sum.drained = sum.drained.wrapping_add(reading.drained);
+            sum.ejections = sum.ejections.wrapping_add(reading.ejections);
+            for (sum, count) in sum.checks.iter_mut().zip(reading.checks) {
+                *sum = sum.wrapping_add(count);
+            }
         }
         Targets { told, dropped }
     }
@@ -198,6 +212,21 @@ impl<'a> Targets<'a> {
         let help = "Exchanges that wait for a target now.";
         page.family("tidegate_upstream_inflight_requests", Kind::Gauge, "", help);
         self.each(|labels, reading| page.gauge(labels, reading.in_flight));
+        let help = "Endpoints of a target that neither checks nor requests nor a command have taken out.";
+        page.family("tidegate_endpoint_healthy", Kind::Gauge, "", help);
+        self.each(|labels, reading| page.gauge(labels, reading.well));
+        page.family("tidegate_endpoint_drained", Kind::Gauge, "", "Endpoints taken out by command.");
+        self.each(|labels, reading| page.gauge(labels, reading.drained));
+        let help = "Times that an endpoint was taken out for what requests told.";
+        page.family("tidegate_endpoint_ejections", Kind::Counter, "", help);
+        self.each(|labels, reading| page.counter(labels, reading.ejections));
+        page.family("tidegate_health_checks", Kind::Counter, "", "Checks of endpoints by their result.");
+        self.each(|labels, reading| {
+            let [service, target] = labels else { return };
+            for (result, count) in ["good", "failed"].into_iter().zip(reading.checks) {
+                page.counter(&[*service, *target, ("result", result)], count);
+            }
+        });
     }
 
     fn each(&self, mut write: impl FnMut(&[(&'static str, &str)], &TargetReading<'a>)) {

@@ -20,6 +20,7 @@ use crate::observe::RouteStats;
 use crate::policies::{self, Bound, Context};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
+use crate::upstream::health;
 use crate::upstream::request::Forwarding;
 use crate::upstream::service::{HostHeader, Service, ServiceLive, Target};
 
@@ -195,10 +196,11 @@ impl<'a> Services<'a> {
     fn add(&mut self, name: &str, settings: &config::Service) -> u32 {
         let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         let live = self.previous.get(name).map_or_else(ServiceLive::new, |known| known.live.clone());
-        let targets = settings
-            .targets
-            .iter()
-            .map(|target| Target { url: (*target.url).clone(), weight: target.weight });
+        let targets = settings.targets.iter().map(|target| Target {
+            url: (*target.url).clone(),
+            weight: target.weight,
+            backup: target.backup,
+        });
         self.list.push(Arc::new(Service {
             name: name.into(),
             index,
@@ -225,6 +227,7 @@ impl<'a> Services<'a> {
                 config::ProxyVersion::V1 => Version::V1,
                 config::ProxyVersion::V2 => Version::V2,
             }),
+            health: health::Settings::new(settings),
             live,
         }));
         self.places.insert(name.to_owned(), index);

@@ -4,6 +4,7 @@
 
 pub mod connection;
 pub mod forward;
+pub mod health;
 pub mod local;
 pub mod request;
 pub mod resolve;

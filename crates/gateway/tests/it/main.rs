@@ -62,6 +62,7 @@ mod policies {
 }
 mod upstream {
     mod answers;
+    mod health;
     mod pool;
     mod proxy_protocol;
     mod tunnel;
