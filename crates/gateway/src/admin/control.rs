@@ -72,7 +72,10 @@ impl Source {
     ) -> Result<(Loaded, Snapshot), Diagnostics> {
         let mut loaded = self.load()?;
         match compile(&loaded.config, revision, previous, workers, &mut loaded.diagnostics) {
-            Some(snapshot) => Ok((loaded, snapshot)),
+            Some(snapshot) => {
+                loaded.paths.extend(snapshot.identities.iter().flat_map(|identity| identity.paths.all()));
+                Ok((loaded, snapshot))
+            }
             None => Err(loaded.diagnostics),
         }
     }
@@ -133,6 +136,8 @@ pub struct Control {
     keeper: Mutex<Keeper>,
     state: Mutex<State>,
     draining: AtomicBool,
+    /// Told when the files of certificates are to be looked at.
+    pub certificates: tokio::sync::Notify,
     admin_wanted: Option<std::net::SocketAddr>,
 }
 
@@ -169,6 +174,7 @@ impl Control {
             keeper: Mutex::new(keeper),
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
+            certificates: tokio::sync::Notify::new(),
             admin_wanted,
         })
     }
@@ -180,6 +186,7 @@ impl Control {
             return Ok(Reloaded::Unchanged(self.gateway.live.snapshot().revision));
         }
         let outcome = self.try_reload(&mut resolver).await;
+        self.certificates.notify_one();
         let mut state = self.state();
         match &outcome {
             Ok(_) => state.refused = None,
@@ -199,7 +206,10 @@ impl Control {
             compiled.map_err(|_| Refused::Broken)?.map_err(|faults| Refused::Faults(Box::new(faults)))?;
         let running = self.gateway.live.snapshot().revision;
         let config = Arc::new(loaded.config);
-        if self.state().config.as_deref() == Some(&*config) {
+        let known = self.gateway.live.snapshot();
+        // Files of identities may have changed where no word of the configuration did.
+        let ids = |snapshot: &Snapshot| snapshot.identities.iter().map(|one| one.id).collect::<Vec<_>>();
+        if self.state().config.as_deref() == Some(&*config) && ids(&known) == ids(&snapshot) {
             self.state().paths = loaded.paths;
             return Ok(Reloaded::Unchanged(running));
         }

@@ -34,7 +34,7 @@ fn change(snapshot: &Snapshot, body: &str, out: bool) -> Response {
         Err(error) => return problem(StatusCode::BAD_REQUEST, "question_unclear", &error.to_string()),
     };
     // Whoever copies a URL from the configuration means the same.
-    let target = target.strip_prefix("http://").unwrap_or(&target).trim_end_matches('/');
+    let target = target.split_once("://").map_or(&*target, |(_, rest)| rest).trim_end_matches('/');
     let (mut services, mut endpoints, mut in_flight) = (Vec::new(), Vec::new(), 0_u64);
     let asked = |name: &str| service.as_deref().is_none_or(|service| service == name);
     for service in snapshot.services.iter().filter(|service| asked(&service.name)) {

@@ -159,7 +159,13 @@ impl<'s> Rehearsal<'s> {
         let settings = first.or_else(|| {
             let target = service.targets.first()?;
             let authority = target.url.authority().into();
-            Some(EndpointSettings { address: nowhere, authority, weight: target.weight, backup: false })
+            Some(EndpointSettings {
+                address: nowhere,
+                authority,
+                weight: target.weight,
+                peer: target.peer.clone(),
+                backup: false,
+            })
         });
         if let Some(settings) = &settings {
             request::aim(&mut self.exchange, service, settings);

@@ -4,6 +4,7 @@
 //! that cannot be somebody else's web page (DNS rebinding), takes changes from this machine only, and never from a
 //! page of another origin.
 
+mod certificates;
 pub mod connections;
 pub mod control;
 mod drain;

@@ -12,7 +12,7 @@ use super::control::{Control, Refused, Reloaded};
 use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
-use crate::observe::page::{self, PageInput, RouteEntry, TargetReading};
+use crate::observe::page::{self, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::snapshot::Snapshot;
 use crate::upstream::service::Endpoint;
 
@@ -71,11 +71,25 @@ fn metrics_text(control: &Control) -> String {
         .iter()
         .flat_map(|(service, endpoints)| endpoints.iter().map(|endpoint| target(&service.name, endpoint)))
         .collect();
+    let secured = snapshot.listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
+    let tls: Vec<SecuredReading<'_>> = secured
+        .map(|(listener, tls)| SecuredReading {
+            listener: &listener.name,
+            handshakes: &tls.handshakes,
+            certificates: tls
+                .certificates
+                .told()
+                .into_iter()
+                .map(|told| (told.name, told.subject, told.not_after))
+                .collect(),
+        })
+        .collect();
     page::page(&PageInput {
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,
         listeners: &listeners,
+        tls: &tls,
         most_series: page::MOST_SERIES,
     })
 }

@@ -24,6 +24,7 @@ mod render;
 mod route;
 mod schema;
 mod service;
+mod tls;
 mod tree;
 mod variables;
 
@@ -46,6 +47,7 @@ pub use route::{
 };
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, ProxyVersion, Service, Target};
+pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Template};
 use schemars::JsonSchema;

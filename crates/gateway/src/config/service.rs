@@ -3,6 +3,7 @@
 use super::health::{Eject, HealthCheck};
 use super::pairs::OneOrMany;
 use super::place::Spanned;
+use super::tls::ServiceTls;
 use crate::values::{Duration, Invalid, Percent, Size, Source, TargetHost, TargetUrl, text_value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -32,6 +33,9 @@ pub struct Service {
     /// target's own host and port), or a host to send.
     #[serde(default)]
     pub host: HostHeader,
+    /// What is asked of targets with `https://`, and shown to them.
+    #[serde(default)]
+    pub tls: ServiceTls,
     /// The largest head of an answer. Default 32KiB. Beyond it: 502.
     #[serde(default = "head_of_answer")]
     pub max_response_head: Size,
@@ -91,6 +95,7 @@ impl Service {
             idle_timeout: sixty_seconds(),
             keep_alive: KeepAlive::default(),
             host: HostHeader::default(),
+            tls: ServiceTls::default(),
             max_response_head: head_of_answer(),
             proxy_protocol: None,
             health_check: None,

@@ -7,7 +7,6 @@
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -19,7 +18,7 @@ use super::connection::{Connection, Ends};
 use super::health::attempt::{self, Waiting};
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
-use super::service::Service;
+use super::service::{EndpointSettings, Service};
 use super::tunnel;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
@@ -163,7 +162,7 @@ impl Forward<'_> {
                     if let Some(shard) = endpoint.shard() {
                         add(&shard.connects, 1);
                     }
-                    self.connect(exchange, settings.address).await
+                    self.connect(exchange, settings).await
                 }
             };
             match connected {
@@ -189,11 +188,15 @@ impl Forward<'_> {
     }
 
     /// A new connection, within the time of the service and what is left of the route's.
-    async fn connect(&self, exchange: &Exchange, address: SocketAddr) -> Result<Box<Connection>, Fault> {
+    async fn connect(
+        &self,
+        exchange: &Exchange,
+        endpoint: &EndpointSettings,
+    ) -> Result<Box<Connection>, Fault> {
         let left = exchange.plan.timeout.map(|timeout| timeout.saturating_sub(exchange.record.elapsed()));
         let within = left.map_or(self.service.connect_timeout, |left| left.min(self.service.connect_timeout));
         let announce = self.service.proxy_protocol.zip(self.announced(exchange));
-        let opened = Connection::open(address, within, self.timers, announce).await;
+        let opened = Connection::open(endpoint, within, self.timers, announce).await;
         match opened {
             Err(Fault::ConnectTimeout) if left == Some(within) => Err(Fault::Timeout),
             opened => opened,

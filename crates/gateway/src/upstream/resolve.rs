@@ -212,6 +212,7 @@ fn endpoints(targets: &[Target], known: &HashMap<&str, &[IpAddr]>) -> Vec<Endpoi
             authority: authority.clone(),
             weight: share,
             backup: target.backup,
+            peer: target.peer.clone(),
         }));
     }
     all
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str, weight: u32) -> Target {
-        Target { url: url.parse().unwrap(), weight, backup: false }
+        Target { url: url.parse().unwrap(), weight, backup: false, peer: None }
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::health::{self, Health, Standing};
 use crate::balance::Balance;
 use crate::http::proxy_protocol::Version;
 use crate::observe::histogram::Histogram;
+use crate::tls::target::Peer;
 use crate::values::TargetUrl;
 
 /// A service of the snapshot.
@@ -58,6 +59,8 @@ pub struct Target {
     pub weight: u32,
     /// Whether it stands in for the others.
     pub backup: bool,
+    /// TLS to it; `None` in clear.
+    pub peer: Option<Peer>,
 }
 
 /// Which Host the service sees.
@@ -214,6 +217,9 @@ pub struct EndpointSettings {
     pub weight: u32,
     /// Whether it stands in for the others.
     pub backup: bool,
+    /// TLS to it; `None` in clear. Part of what tells endpoints apart, so that connections, which belong to an endpoint,
+    /// never carry what another identity sends.
+    pub peer: Option<Peer>,
 }
 
 /// One endpoint: an address that does the service's job.
@@ -305,7 +311,7 @@ mod tests {
 
     fn settings(port: u16) -> EndpointSettings {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        EndpointSettings { address, authority: "a".into(), weight: 1, backup: false }
+        EndpointSettings { address, authority: "a".into(), weight: 1, backup: false, peer: None }
     }
 
     #[test]

@@ -60,6 +60,15 @@ mod policies {
     mod rewrite;
     mod timeout;
 }
+mod tls {
+    mod attacks;
+    mod certificates;
+    mod clients;
+    mod exchanges;
+    mod redirects;
+    mod setup;
+    mod targets;
+}
 mod upstream {
     mod answers;
     mod health;

@@ -3,10 +3,12 @@
 //! Started with the first service that wants it. It looks ten times a second at what is watched and sleeps while
 //! nothing is. Checks run side by side, bounded in number.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -14,6 +16,7 @@ use super::attempt::Counts;
 use super::judge::{Change, Peers};
 use super::probe::Probe;
 use super::{Eject, Health};
+use crate::http::timer::Timers;
 use crate::upstream::service::{Endpoint, Service};
 use crate::values::random::Random;
 
@@ -51,7 +54,9 @@ impl Monitor {
     fn start(&mut self, services: Vec<Arc<Service>>) {
         let (sender, receiver) = watch::channel(services);
         let started = std::thread::Builder::new().name("health".into()).spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build_local(LocalOptions::default());
             match runtime {
                 Ok(runtime) => runtime.block_on(Watching::new(receiver).run()),
                 Err(error) => tracing::error!(error = %error, "services are not watched"),
@@ -69,11 +74,18 @@ struct Watching {
     services: Vec<Arc<Service>>,
     checks: JoinSet<Checked>,
     random: Random,
+    timers: Rc<Timers>,
 }
 
 impl Watching {
     fn new(receiver: watch::Receiver<Vec<Arc<Service>>>) -> Watching {
-        Watching { receiver, services: Vec::new(), checks: JoinSet::new(), random: Random::from_system() }
+        Watching {
+            receiver,
+            services: Vec::new(),
+            checks: JoinSet::new(),
+            random: Random::from_system(),
+            timers: Timers::new(),
+        }
     }
 
     async fn run(mut self) {
@@ -112,11 +124,12 @@ impl Watching {
             let endpoints = service.live.endpoints();
             for endpoint in endpoints.iter() {
                 if self.checks.len() < MOST_CHECKS
-                    && let Some(probe) = due(service, endpoint, &self.random, now)
+                    && let Some(probe) = due(service, endpoint, &self.random, &self.timers, now)
                 {
                     let (service, endpoint) = (service.clone(), endpoint.clone());
-                    self.checks
-                        .spawn(async move { Checked { service, endpoint, outcome: probe.ask().await } });
+                    self.checks.spawn_local(async move {
+                        Checked { service, endpoint, outcome: probe.ask().await }
+                    });
                 }
             }
             if let Some(eject) = &service.health.eject {
@@ -131,7 +144,13 @@ impl Watching {
 }
 
 /// The check of an endpoint, if it is time for one.
-fn due(service: &Service, endpoint: &Endpoint, random: &Random, now: Instant) -> Option<Probe> {
+fn due(
+    service: &Service,
+    endpoint: &Arc<Endpoint>,
+    random: &Random,
+    timers: &Rc<Timers>,
+    now: Instant,
+) -> Option<Probe> {
     let check = service.health.check.as_ref()?;
     let mut state = endpoint.health.state();
     if state.checking || state.next_check.is_some_and(|next| now < next) {
@@ -144,9 +163,9 @@ fn due(service: &Service, endpoint: &Endpoint, random: &Random, now: Instant) ->
     state.checking = true;
     Some(Probe {
         check: check.clone(),
-        address: endpoint.settings.address,
-        authority: endpoint.settings.authority.clone(),
+        endpoint: endpoint.clone(),
         announce: service.proxy_protocol,
+        timers: timers.clone(),
     })
 }
 

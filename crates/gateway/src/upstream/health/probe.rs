@@ -1,33 +1,37 @@
-//! One check of one endpoint: a connection, and a GET where a path is given. Control side only.
+//! One check of one endpoint: a connection as requests have it, and a GET where a path is given. Control side only.
 //!
 //! A connection of its own, closed afterwards: it tells that the endpoint accepts new ones. Every wait has an end and
 //! the answer a greatest size.
 
-use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
 
-use http1::{BodyDecoder, HeadLimits, Method, ResponseHead, ResponseParser};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use http1::{HeadLimits, Method, ResponseHead};
 
 use super::Check;
-use crate::http::proxy_protocol::{self, Version};
+use crate::fault::Fault;
+use crate::http::incoming::Piece;
+use crate::http::proxy_protocol::Version;
+use crate::http::timer::Timers;
+use crate::upstream::connection::Connection;
+use crate::upstream::service::Endpoint;
 
 /// Most bytes of an answer's body that are looked at.
 const MOST_BODY: usize = 64 * 1024;
-/// Bytes read at a time.
-const PIECE: usize = 4 * 1024;
+/// Interim answers (1xx) that are passed over.
+const MOST_INTERIM: usize = 16;
 
 /// What one check needs to know.
 pub(super) struct Probe {
     /// What is asked.
     pub check: Check,
     /// Whom.
-    pub address: SocketAddr,
-    /// Its name, for `Host`.
-    pub authority: std::sync::Arc<str>,
+    pub endpoint: Arc<Endpoint>,
     /// Whether connections begin with a PROXY protocol header.
     pub announce: Option<Version>,
+    /// Deadlines; the time of the whole check is the only one.
+    pub timers: Rc<Timers>,
 }
 
 impl Probe {
@@ -38,40 +42,25 @@ impl Probe {
     }
 
     async fn connect_and_ask(&self) -> Result<(), String> {
-        let failed = |error: io::Error| error.kind().to_string();
-        let mut stream = TcpStream::connect(self.address).await.map_err(failed)?;
+        let failed = |fault: Fault| fault.facts().code.replace('_', " ");
+        let settings = &self.endpoint.settings;
+        // Nobody is announced: the gateway asks for itself.
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let announce = self.announce.map(|version| (version, (nobody, settings.address)));
+        let opened = Connection::open(settings, self.check.timeout, &self.timers, announce).await;
+        let mut connection = opened.map_err(failed)?;
         let Some(path) = &self.check.path else { return Ok(()) };
-        let mut out = match self.announce {
-            Some(version) => {
-                let own = stream.local_addr().map_err(failed)?;
-                proxy_protocol::header(version, own, self.address)
-            }
-            None => Vec::new(),
-        };
-        let host = self.check.host.as_deref().unwrap_or(&self.authority);
+        let host = self.check.host.as_deref().unwrap_or(&settings.authority);
         let head = format!(
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         );
-        out.extend_from_slice(head.as_bytes());
-        stream.write_all(&out).await.map_err(failed)?;
-        self.judge(&mut stream).await
-    }
-
-    async fn judge(&self, stream: &mut TcpStream) -> Result<(), String> {
-        let (mut head, mut read) = (ResponseHead::default(), Vec::new());
-        let mut parser = ResponseParser::new();
-        loop {
-            let parsed = parser.parse(&read, &HeadLimits::default(), Method::Get, &mut head);
-            match parsed.map_err(|error| format!("not an answer of HTTP: {}", error.reason()))? {
-                Some(length) => {
-                    read.drain(..length.min(read.len()));
-                    if !head.is_interim() {
-                        break;
-                    }
-                    parser.reset();
-                }
-                None if !more(stream, &mut read).await? => return Err("closed without an answer".to_owned()),
-                None => {}
+        let sent = connection.incoming.socket.write_all([head.as_bytes()], self.check.timeout).await;
+        sent.map_err(|error| error.kind().to_string())?;
+        let mut head = ResponseHead::default();
+        for _ in 0..=MOST_INTERIM {
+            connection.head(Method::Get, &HeadLimits::default(), &mut head).await.map_err(failed)?;
+            if !head.is_interim() {
+                break;
             }
         }
         let status = head.status;
@@ -83,46 +72,27 @@ impl Probe {
             return Err(format!("status {status}"));
         }
         match &self.check.body {
-            Some(text) => body_holds(stream, &head, read, text.as_bytes()).await,
+            Some(text) => body_holds(&mut connection, &head, text.as_bytes()).await,
             None => Ok(()),
         }
     }
 }
 
 /// Whether the text stands in the body, as far as that is looked at.
-async fn body_holds(
-    stream: &mut TcpStream,
-    head: &ResponseHead,
-    mut read: Vec<u8>,
-    text: &[u8],
-) -> Result<(), String> {
-    let (mut decoder, mut body) = (BodyDecoder::new(head.framing), Vec::new());
+async fn body_holds(connection: &mut Connection, head: &ResponseHead, text: &[u8]) -> Result<(), String> {
+    let incoming = &mut connection.incoming;
+    incoming.begin(head.framing);
+    let mut body = Vec::new();
     loop {
-        let mut at = 0;
-        while !decoder.is_done() && body.len() < MOST_BODY {
-            let rest = read.get(at..).unwrap_or_default();
-            let step = decoder.decode(rest).map_err(|error| error.to_string())?;
-            body.extend_from_slice(rest.get(step.data).unwrap_or_default());
-            at = at.saturating_add(step.consumed);
-            if step.consumed == 0 {
-                break;
+        match incoming.piece().map_err(|error| error.reason().to_owned())? {
+            Piece::Data(span) => body.extend_from_slice(incoming.data(span)),
+            Piece::Starved if body.len() < MOST_BODY => {
+                incoming.fill().await.map_err(|_| "the answer was cut".to_owned())?;
+            }
+            Piece::Done | Piece::Starved => {
+                let found = memchr::memmem::find(&body, text).is_some();
+                return if found { Ok(()) } else { Err("the expected text is not in the answer".to_owned()) };
             }
         }
-        read.drain(..at.min(read.len()));
-        if memchr::memmem::find(&body, text).is_some() {
-            return Ok(());
-        }
-        let over = decoder.is_done() || body.len() >= MOST_BODY;
-        if over || !more(stream, &mut read).await? {
-            return Err("the expected text is not in the answer".to_owned());
-        }
     }
-}
-
-/// Reads on; false at the end.
-async fn more(stream: &mut TcpStream, read: &mut Vec<u8>) -> Result<bool, String> {
-    let mut piece = [0; PIECE];
-    let count = stream.read(&mut piece).await.map_err(|error| error.kind().to_string())?;
-    read.extend_from_slice(piece.get(..count).unwrap_or_default());
-    Ok(count > 0)
 }
