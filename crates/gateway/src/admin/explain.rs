@@ -28,6 +28,7 @@ use crate::route::table::Lookup;
 use crate::route::trace::Outcome as Traced;
 use crate::serve;
 use crate::snapshot::{Listener, Snapshot};
+use crate::upstream::breaker::State;
 use crate::upstream::request;
 use crate::upstream::service::{EndpointSettings, Service};
 use crate::values::random::Random;
@@ -150,6 +151,9 @@ impl<'s> Rehearsal<'s> {
 
     /// The request as the service would get it.
     fn forward(&mut self, service: &Service, received: &Look) -> Result<(), Fault> {
+        if service.breaker.as_ref().is_some_and(|breaker| breaker.state() == State::Open) {
+            return Err(Fault::CircuitOpen);
+        }
         request::prepare(&mut self.exchange, service, self.snapshot.forwarding);
         let endpoints = service.live.endpoints();
         // Nobody has resolved anything for a snapshot that does not run.

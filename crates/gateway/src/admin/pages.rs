@@ -12,9 +12,9 @@ use super::control::{Control, Refused, Reloaded};
 use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
-use crate::observe::page::{self, PageInput, RouteEntry, SecuredReading, TargetReading};
+use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::snapshot::Snapshot;
-use crate::upstream::service::Endpoint;
+use crate::upstream::service::{Endpoint, Service};
 
 pub(super) async fn index() -> Response {
     let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/api/v1/status\n\
@@ -88,6 +88,7 @@ fn metrics_text(control: &Control) -> String {
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,
+        circuits: &snapshot.services.iter().filter_map(|service| circuit(service)).collect::<Vec<_>>(),
         listeners: &listeners,
         tls: &tls,
         most_series: page::MOST_SERIES,
@@ -110,6 +111,17 @@ fn target<'a>(service: &'a str, endpoint: &'a Endpoint) -> TargetReading<'a> {
     reading.ejections = health.ejections.load(Ordering::Relaxed);
     reading.checks = [&health.checks_good, &health.checks_failed].map(|count| count.load(Ordering::Relaxed));
     reading
+}
+
+/// Reads the circuit breaker of a service.
+fn circuit(service: &Service) -> Option<CircuitReading<'_>> {
+    let breaker = service.breaker.as_ref()?;
+    Some(CircuitReading {
+        service: &service.name,
+        state: breaker.state() as u8,
+        opened: breaker.opened.load(Ordering::Relaxed),
+        refused: breaker.refused.load(Ordering::Relaxed),
+    })
 }
 
 pub(super) async fn schema() -> Response {
@@ -163,7 +175,8 @@ fn services(snapshot: &Snapshot) -> Value {
                 })
             })
             .collect();
-        (service.name.to_string(), json!({ "endpoints": endpoints }))
+        let circuit = service.breaker.as_ref().map(|breaker| breaker.state().word());
+        (service.name.to_string(), json!({ "endpoints": endpoints, "circuit": circuit }))
     });
     Value::Object(services.collect())
 }

@@ -70,7 +70,9 @@ fn text(status: &Value) -> String {
         let endpoints = service.get("endpoints").and_then(Value::as_array).cloned().unwrap_or_default();
         let addresses: Vec<String> = endpoints.iter().filter_map(endpoint_text).collect();
         let known = if addresses.is_empty() { "no endpoint".to_owned() } else { addresses.join(" ") };
-        text.push_str(&format!("  service {name}  {known}\n"));
+        let circuit = service.get("circuit").and_then(Value::as_str);
+        let circuit = circuit.map(|state| format!("  circuit {}", state.replace('_', " ")));
+        text.push_str(&format!("  service {name}  {known}{}\n", circuit.unwrap_or_default()));
     }
     if let Some(refused) = status.get("last_reload_refused").and_then(Value::as_str) {
         text.push_str(&format!("the last reload was refused:\n{refused}\n"));

@@ -212,6 +212,9 @@ impl Checking<'_> {
             let whole: Vec<&str> = ["services", name].iter().chain(path).copied().collect();
             self.at(&whole)
         };
+        if let Some(breaker) = &service.circuit_breaker {
+            super::breaker::check(name, breaker, &at, diagnostics);
+        }
         super::health::check(name, service, &at, complete, diagnostics);
     }
 

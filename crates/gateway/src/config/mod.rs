@@ -4,6 +4,7 @@
 //! the tree (`decode`, `read`), and what types cannot say is checked (`check`). Every stage reports into one
 //! `Diagnostics` and goes on, so that one run shows every fault. Nothing here runs: `snapshot` compiles it.
 
+mod breaker;
 mod check;
 pub mod codes;
 mod consumer;
@@ -28,6 +29,7 @@ mod tls;
 mod tree;
 mod variables;
 
+pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
 pub use consumer::{ApiKey, Consumer, Login};
 pub use decode::{decode, decode_key};

@@ -1,5 +1,6 @@
 //! Services and their targets: what stands behind the gateway.
 
+use super::breaker::CircuitBreaker;
 use super::health::{Eject, HealthCheck};
 use super::pairs::OneOrMany;
 use super::place::Spanned;
@@ -51,6 +52,9 @@ pub struct Service {
     /// defaults. Default: none is taken out.
     #[serde(default)]
     pub eject: Option<Eject>,
+    /// Sends the service nothing for a while when too many of its requests fail; `{}` for the defaults. Default: none.
+    #[serde(default)]
+    pub circuit_breaker: Option<CircuitBreaker>,
     /// How long a target that comes back takes until it gets its full share: it begins with a tenth. Default 10s.
     #[serde(default = "ten_seconds")]
     pub slow_start: Duration,
@@ -100,6 +104,7 @@ impl Service {
             proxy_protocol: None,
             health_check: None,
             eject: None,
+            circuit_breaker: None,
             slow_start: ten_seconds(),
             panic_threshold: no_share(),
         }

@@ -25,6 +25,8 @@ pub const MOST_SERIES: usize = 10_000;
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
 const RESERVED: usize = 500;
+/// Circuit breakers of a page; together they fit into what is kept.
+const MOST_CIRCUITS: usize = 100;
 
 /// What a page tells of.
 pub struct PageInput<'a> {
@@ -34,6 +36,8 @@ pub struct PageInput<'a> {
     pub routes: &'a [RouteEntry<'a>],
     /// All endpoints of all services.
     pub targets: &'a [TargetReading<'a>],
+    /// All circuit breakers.
+    pub circuits: &'a [CircuitReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
     /// TLS of all listeners that have it, by name.
@@ -87,6 +91,19 @@ pub struct TargetReading<'a> {
     pub checks: [u64; 2],
 }
 
+/// The circuit breaker of one service.
+#[derive(Clone, Copy)]
+pub struct CircuitReading<'a> {
+    /// The service's name.
+    pub service: &'a str,
+    /// 0 closed, 1 half open, 2 open.
+    pub state: u8,
+    /// Times that it opened.
+    pub opened: u64,
+    /// Requests that it refused.
+    pub refused: u64,
+}
+
 /// The page's text; its `Content-Type` is [`CONTENT_TYPE`].
 pub fn page(input: &PageInput<'_>) -> String {
     let mut page = Exposition::default();
@@ -95,6 +112,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     let routes = Routes::gather(input, room.saturating_sub(targets.series()));
     routes.write(&mut page);
     targets.write(&mut page);
+    circuits(&mut page, input.circuits);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
     handshakes(&mut page, input.tls);
@@ -250,6 +268,18 @@ impl<'a> Targets<'a> {
             write(&[("service", service), ("target", target)], reading);
         }
     }
+}
+
+fn circuits(page: &mut Exposition, circuits: &[CircuitReading<'_>]) {
+    let circuits =
+        || circuits.iter().take(MOST_CIRCUITS).map(|circuit| ([("service", circuit.service)], circuit));
+    let help = "State of a service's circuit breaker: 0 closed, 1 half open, 2 open.";
+    page.family("tidegate_circuit_state", Kind::Gauge, "", help);
+    circuits().for_each(|(labels, circuit)| page.gauge(&labels, circuit.state));
+    page.family("tidegate_circuit_opened", Kind::Counter, "", "Times that a circuit opened.");
+    circuits().for_each(|(labels, circuit)| page.counter(&labels, circuit.opened));
+    page.family("tidegate_circuit_refused", Kind::Counter, "", "Requests that an open circuit refused.");
+    circuits().for_each(|(labels, circuit)| page.counter(&labels, circuit.refused));
 }
 
 fn exchanges(page: &mut Exposition, shared: &Shared) {

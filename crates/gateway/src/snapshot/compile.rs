@@ -22,6 +22,7 @@ use crate::observe::RouteStats;
 use crate::policies::{self, Bound, Context};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
+use crate::upstream::breaker::Breaker;
 use crate::upstream::health;
 use crate::upstream::request::Forwarding;
 use crate::upstream::service::{HostHeader, Service, ServiceLive, Target};
@@ -41,7 +42,7 @@ pub fn compile(
     let known = previous.map(|previous| previous.providers.clone()).unwrap_or_default();
     let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
     check_shared_policies(config, &context, faults);
-    let mut services = Services::new(config, previous, faults);
+    let mut services = Services::new(config, previous, workers, faults);
     let mut stats = Stats::new(previous, workers);
     let mut table = Builder::new();
     let mut routes = Vec::with_capacity(config.routes.len());
@@ -168,14 +169,21 @@ struct Services<'a> {
     places: HashMap<String, u32>,
     previous: HashMap<&'a str, &'a Arc<Service>>,
     identities: Identities<'a>,
+    workers: usize,
 }
 
 impl<'a> Services<'a> {
-    fn new(config: &Config, previous: Option<&'a Snapshot>, faults: &mut Diagnostics) -> Self {
+    fn new(
+        config: &Config,
+        previous: Option<&'a Snapshot>,
+        workers: usize,
+        faults: &mut Diagnostics,
+    ) -> Self {
         let identities = Identities::new(previous);
         let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
         let previous = previous.map(|service| (&*service.name, service)).collect();
-        let mut services = Services { list: Vec::new(), places: HashMap::new(), previous, identities };
+        let mut services =
+            Services { list: Vec::new(), places: HashMap::new(), previous, identities, workers };
         for (name, service) in &config.services {
             let span = name.span();
             faults.within(format!("service `{name}`"), |faults| services.add(name, span, service, faults));
@@ -242,6 +250,7 @@ impl<'a> Services<'a> {
                 config::ProxyVersion::V1 => Version::V1,
                 config::ProxyVersion::V2 => Version::V2,
             }),
+            breaker: Breaker::of(settings, self.previous.get(name).copied(), self.workers),
             health: health::Settings::new(settings),
             live,
         }));

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::breaker::Breaker;
 use super::health::{self, Health, Standing};
 use crate::balance::Balance;
 use crate::http::proxy_protocol::Version;
@@ -44,6 +45,8 @@ pub struct Service {
     pub max_head: usize,
     /// Whether connections begin with a PROXY protocol header, and of which version.
     pub proxy_protocol: Option<Version>,
+    /// Refuses requests while too many fail.
+    pub breaker: Option<Arc<Breaker>>,
     /// How its endpoints are watched.
     pub health: health::Settings,
     /// What outlives a reload.

@@ -71,6 +71,7 @@ mod tls {
 }
 mod upstream {
     mod answers;
+    mod breaker;
     mod health;
     mod pool;
     mod proxy_protocol;

@@ -17,6 +17,7 @@ use super::judge::{Change, Peers};
 use super::probe::Probe;
 use super::{Eject, Health};
 use crate::http::timer::Timers;
+use crate::upstream::breaker::State;
 use crate::upstream::service::{Endpoint, Service};
 use crate::values::random::Random;
 
@@ -46,7 +47,7 @@ impl Monitor {
         }
         match &self.services {
             Some(sender) => drop(sender.send(services.to_vec())),
-            None if services.iter().any(|service| service.health.watches()) => self.start(services.to_vec()),
+            None if services.iter().any(|service| watches(service)) => self.start(services.to_vec()),
             None => {}
         }
     }
@@ -67,6 +68,11 @@ impl Monitor {
             Err(error) => tracing::error!(error = %error, "services are not watched"),
         }
     }
+}
+
+/// Whether anything of a service is watched at all.
+fn watches(service: &Service) -> bool {
+    service.health.watches() || service.breaker.is_some()
 }
 
 struct Watching {
@@ -116,7 +122,7 @@ impl Watching {
             }
             service.live.settle();
         }
-        self.services = all.into_iter().filter(|service| service.health.watches()).collect();
+        self.services = all.into_iter().filter(|service| watches(service)).collect();
     }
 
     fn look(&mut self, now: Instant) {
@@ -139,7 +145,22 @@ impl Watching {
                 endpoint.health.state().warm(service.health.slow_start, now);
             }
             service.live.settle();
+            look_at_circuit(service, &endpoints, now);
         }
+    }
+}
+
+/// Lets the circuit breaker of a service open and close.
+fn look_at_circuit(service: &Service, endpoints: &[Arc<Endpoint>], now: Instant) {
+    let Some(breaker) = &service.breaker else { return };
+    let checked = service.health.check.is_some();
+    let some_well = !checked || endpoints.iter().any(|endpoint| endpoint.health.is_well());
+    match breaker.look(some_well, now) {
+        Some((State::Open, why)) => tracing::warn!(service = %service.name, why = %why, "circuit is open"),
+        Some((state, why)) => {
+            tracing::info!(service = %service.name, why = %why, "circuit is {}", state.word().replace('_', " "));
+        }
+        None => {}
     }
 }
 
