@@ -40,7 +40,7 @@ const NEEDS: [Need; 9] = [
         purpose: Purpose::Test,
         program: "openssl",
         package: Some("openssl"),
-        without: "it is the other side in tests of TLS",
+        without: "it is the other side in tests of TLS, and keys that others made cannot be tried",
     },
     Need {
         purpose: Purpose::Bench,

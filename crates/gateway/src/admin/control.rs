@@ -154,7 +154,7 @@ impl Control {
         let mut resolver = Resolver::new(workers);
         resolver.adopt(&snapshot.services, dns_times(&loaded.config)).await;
         let mut keeper = Keeper::default();
-        keeper.adopt(&snapshot.providers);
+        keeper.adopt(&snapshot.kept);
         observe.totals.configured(snapshot.revision);
         let mut monitor = Monitor::default();
         monitor.adopt(&snapshot.services);
@@ -215,7 +215,7 @@ impl Control {
         }
         self.warn_of_what_stays(&config);
         let revision = snapshot.revision;
-        let providers = snapshot.providers.clone();
+        let kept = snapshot.kept.clone();
         resolver.adopt(&snapshot.services, dns_times(&config)).await;
         if let Err(error) = self.gateway.apply(Arc::new(snapshot)) {
             let before = self.state().config.clone();
@@ -224,7 +224,7 @@ impl Control {
             return Err(Refused::Bind(error));
         }
         // After the swap: whoever asks meanwhile for keys that nobody fetches yet is told that they are not there.
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&providers);
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&kept);
         self.monitor
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -154,6 +154,10 @@ impl<'s> Rehearsal<'s> {
         if service.breaker.as_ref().is_some_and(|breaker| breaker.state() == State::Open) {
             return Err(Fault::CircuitOpen);
         }
+        if let Some(credentials) = &service.credentials {
+            // Without a token, as before the first one has come, the request is shown as it is.
+            let _ = credentials.put(&mut self.exchange);
+        }
         request::prepare(&mut self.exchange, service, self.snapshot.forwarding);
         let endpoints = service.live.endpoints();
         // Nobody has resolved anything for a snapshot that does not run.

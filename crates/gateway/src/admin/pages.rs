@@ -17,7 +17,7 @@ use crate::snapshot::Snapshot;
 use crate::upstream::service::{Endpoint, Service};
 
 pub(super) async fn index() -> Response {
-    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/api/v1/status\n\
+    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n/api/v1/status\n\
                 POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/explain\n";
     text.into_response()
 }
@@ -43,6 +43,12 @@ pub(super) async fn ready(State(control): Shared, RawQuery(query): RawQuery) -> 
         None => text.push_str("the configuration on disk is the one that runs\n"),
     }
     (status, text).into_response()
+}
+
+/// The keys by which services verify the gateway's word on who calls.
+pub(super) async fn keys(State(control): Shared) -> Response {
+    let keys = control.gateway.live.snapshot().callers.published_keys();
+    ([(header::CACHE_CONTROL, "max-age=300")], axum::Json(keys)).into_response()
 }
 
 pub(super) async fn metrics(State(control): Shared) -> Response {

@@ -8,6 +8,7 @@ mod breaker;
 mod check;
 pub mod codes;
 mod consumer;
+mod credentials;
 mod decode;
 mod diagnostic;
 mod effective;
@@ -31,7 +32,8 @@ mod variables;
 
 pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
-pub use consumer::{ApiKey, Consumer, Login};
+pub use consumer::{ApiKey, Consumer, IdentityToken, Login};
+pub use credentials::{BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};
@@ -81,6 +83,9 @@ pub struct Config {
     /// text is left out. Clients cannot send them, on no route and in no spelling.
     #[schemars(schema_with = "schema::written_identity_headers")]
     pub identity_headers: Pairs<Spanned<HeaderName>, Spanned<Template>>,
+    /// The gateway's own signed word on who calls, in a header beside the others: a short-lived token (JWT, ES256) whose keys
+    /// the admin address publishes at `/.well-known/jwks.json`. Default: none.
+    pub identity_token: Option<IdentityToken>,
     /// Who calls, by name: credentials, groups, scopes and roles of each.
     #[schemars(schema_with = "schema::consumers")]
     pub consumers: Named<Consumer>,

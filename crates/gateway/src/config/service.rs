@@ -1,6 +1,7 @@
 //! Services and their targets: what stands behind the gateway.
 
 use super::breaker::CircuitBreaker;
+use super::credentials::Credentials;
 use super::health::{Eject, HealthCheck};
 use super::pairs::OneOrMany;
 use super::place::Spanned;
@@ -37,6 +38,10 @@ pub struct Service {
     /// What is asked of targets with `https://`, and shown to them.
     #[serde(default)]
     pub tls: ServiceTls,
+    /// What the gateway proves itself to the service with: one of `bearer`, `basic`, `header`, `query`, `oauth2`. It stands in
+    /// the place of whatever the client sent there. Default: nothing.
+    #[serde(default)]
+    pub credentials: Option<Credentials>,
     /// The largest head of an answer. Default 32KiB. Beyond it: 502.
     #[serde(default = "head_of_answer")]
     pub max_response_head: Size,
@@ -100,6 +105,7 @@ impl Service {
             keep_alive: KeepAlive::default(),
             host: HostHeader::default(),
             tls: ServiceTls::default(),
+            credentials: None,
             max_response_head: head_of_answer(),
             proxy_protocol: None,
             health_check: None,

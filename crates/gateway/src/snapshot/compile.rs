@@ -17,7 +17,7 @@ use crate::exchange::{Answer, Body};
 use crate::http::client::ClientLimits;
 use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
-use crate::identity::{Callers, Shelf};
+use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
 use crate::policies::{self, Bound, Context};
 use crate::route::compiled::{Action, Route};
@@ -39,10 +39,11 @@ pub fn compile(
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
     let callers = Arc::new(Callers::new(config, faults));
-    let known = previous.map(|previous| previous.providers.clone()).unwrap_or_default();
+    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
     let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
+    let sendings = sendings(config, &context.shelf, faults);
     check_shared_policies(config, &context, faults);
-    let mut services = Services::new(config, previous, workers, faults);
+    let mut services = Services::new(config, previous, (sendings, workers), faults);
     let mut stats = Stats::new(previous, workers);
     let mut table = Builder::new();
     let mut routes = Vec::with_capacity(config.routes.len());
@@ -71,11 +72,7 @@ pub fn compile(
             routes.push(Route { key: name, action, policies, stats });
         });
     }
-    let listeners: Vec<_> = config
-        .listeners
-        .iter()
-        .map(|(name, listener)| listener_of(config, name, listener, previous, faults))
-        .collect();
+    let listeners = listeners(config, previous, faults);
     if faults.has_errors() {
         return None;
     }
@@ -86,10 +83,18 @@ pub fn compile(
         services: services.list,
         listeners,
         identities: services.identities.list,
-        providers: context.shelf.into_providers(),
+        callers: context.callers,
+        kept: context.shelf.into_kept(),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
+}
+
+fn listeners(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Vec<Arc<Listener>> {
+    let made = |(name, listener): &(Spanned<String>, config::Listener)| {
+        listener_of(config, name, listener, previous, faults)
+    };
+    config.listeners.iter().map(made).collect()
 }
 
 /// Reports faults in `defaults` and bundles once, not once for each route that uses them.
@@ -163,12 +168,25 @@ fn answer(respond: &config::Respond) -> Answer {
     answer
 }
 
+/// What the gateway proves itself to services with.
+fn sendings<'a>(config: &'a Config, shelf: &Shelf, faults: &mut Diagnostics) -> HashMap<&'a str, Sending> {
+    let mut sendings = HashMap::new();
+    for (name, service) in &config.services {
+        let Some(credentials) = &service.credentials else { continue };
+        let compiled =
+            faults.within(format!("service `{name}`"), |faults| Sending::new(credentials, shelf, faults));
+        sendings.extend(compiled.map(|sending| (name.as_str(), sending)));
+    }
+    sendings
+}
+
 /// The services of the snapshot: the named ones first, then those that routes name by URL.
 struct Services<'a> {
     list: Vec<Arc<Service>>,
     places: HashMap<String, u32>,
     previous: HashMap<&'a str, &'a Arc<Service>>,
     identities: Identities<'a>,
+    sendings: HashMap<&'a str, Sending>,
     workers: usize,
 }
 
@@ -176,14 +194,14 @@ impl<'a> Services<'a> {
     fn new(
         config: &Config,
         previous: Option<&'a Snapshot>,
-        workers: usize,
+        (sendings, workers): (HashMap<&'a str, Sending>, usize),
         faults: &mut Diagnostics,
     ) -> Self {
         let identities = Identities::new(previous);
         let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
         let previous = previous.map(|service| (&*service.name, service)).collect();
-        let mut services =
-            Services { list: Vec::new(), places: HashMap::new(), previous, identities, workers };
+        let (list, places) = (Vec::new(), HashMap::new());
+        let mut services = Services { list, places, previous, identities, sendings, workers };
         for (name, service) in &config.services {
             let span = name.span();
             faults.within(format!("service `{name}`"), |faults| services.add(name, span, service, faults));
@@ -246,6 +264,7 @@ impl<'a> Services<'a> {
                 config::HostHeader::Literal(host) => HostHeader::Fixed(host.as_bytes().into()),
             },
             max_head: settings.max_response_head.as_usize(),
+            credentials: self.sendings.remove(name),
             proxy_protocol: settings.proxy_protocol.map(|version| match version {
                 config::ProxyVersion::V1 => Version::V1,
                 config::ProxyVersion::V2 => Version::V2,
@@ -289,7 +308,8 @@ fn listener_of(
     let (limits, timeouts) = (&listener.limits, &listener.timeouts);
     let written = config.identity_headers.iter().map(|(name, _)| name.to_string());
     let removed = config.client_identity_headers.iter().map(ToString::to_string);
-    let identity: Vec<String> = removed.chain(written).collect();
+    let token = config.identity_token.iter().map(|token| token.header.to_string());
+    let identity: Vec<String> = removed.chain(written).chain(token).collect();
     Arc::new(Listener {
         name: name.as_str().into(),
         address: listener.address.get(),

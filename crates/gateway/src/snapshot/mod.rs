@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::config::ProxyProtocol;
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
-use crate::identity::Provider;
+use crate::identity::{Callers, Kept};
 use crate::observe::RouteStats;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
@@ -38,8 +38,10 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     /// Who the gateway is to targets under TLS, each once.
     pub identities: Vec<Arc<Identity>>,
-    /// The issuers whose keys are kept fresh.
-    pub providers: Vec<Arc<Provider>>,
+    /// Who calls, as far as the configuration names them.
+    pub callers: Arc<Callers>,
+    /// What the control side keeps fresh: keys of issuers, tokens for services.
+    pub kept: Kept,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
     /// Counts requests that no route takes.

@@ -29,6 +29,7 @@ use crate::http::responder::Responder;
 use crate::http::socket::Socket;
 use crate::http::timer::Timers;
 use crate::http::trust::Trust;
+use crate::identity::sending::NO_TOKEN;
 use crate::observe::Observer;
 use crate::observe::histogram::add;
 use crate::values::random::Random;
@@ -112,6 +113,12 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         client: &mut ClientConnection,
     ) -> Result<Option<Switched>, Fault> {
+        if let Some(credentials) = &self.service.credentials
+            && !credentials.send(exchange).await
+        {
+            exchange.record.why = NO_TOKEN;
+            return Err(Fault::NoEndpoint);
+        }
         request::prepare(exchange, self.service, self.forwarding);
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);

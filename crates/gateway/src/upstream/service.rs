@@ -15,6 +15,7 @@ use super::breaker::Breaker;
 use super::health::{self, Health, Standing};
 use crate::balance::Balance;
 use crate::http::proxy_protocol::Version;
+use crate::identity::Sending;
 use crate::observe::histogram::Histogram;
 use crate::tls::target::Peer;
 use crate::values::TargetUrl;
@@ -43,6 +44,8 @@ pub struct Service {
     pub host: HostHeader,
     /// Most bytes of an answer's head.
     pub max_head: usize,
+    /// What the gateway proves itself with.
+    pub credentials: Option<Sending>,
     /// Whether connections begin with a PROXY protocol header, and of which version.
     pub proxy_protocol: Option<Version>,
     /// Refuses requests while too many fail.

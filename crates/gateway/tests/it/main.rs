@@ -41,6 +41,11 @@ mod http {
     mod trust;
     mod upgrade;
 }
+mod identity {
+    mod fetch;
+    mod sending;
+    mod word;
+}
 mod observe {
     mod access_log;
     mod metrics;
@@ -55,6 +60,7 @@ mod policies {
     mod cors;
     mod csrf;
     mod headers;
+    mod introspection;
     mod ip;
     mod jwt;
     mod rewrite;
