@@ -40,6 +40,11 @@ impl Connection {
         Ok(Connection { stream, ahead: Vec::new() })
     }
 
+    /// Waits for so long instead of the usual time.
+    pub(crate) fn set_patience(&self, time: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(time))
+    }
+
     /// Whether the peer has closed since the last answer, as any client looks before it uses a connection again.
     pub(crate) fn is_closed(&self) -> bool {
         if self.stream.set_nonblocking(true).is_err() {
@@ -55,7 +60,12 @@ impl Connection {
     }
 
     pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())?;
+        self.get_of("bench", path)
+    }
+
+    /// The same of a host that has to be named.
+    pub(crate) fn get_of(&mut self, host: &str, path: &str) -> io::Result<Answer> {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes())?;
         let head = self.read_head()?;
         let status =
             head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(|| broken("no status"))?;

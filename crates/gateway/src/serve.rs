@@ -28,6 +28,7 @@ use crate::route::params::Params;
 use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
+use crate::upstream::breaker;
 use crate::upstream::forward::{Forward, Switched};
 use crate::upstream::request;
 use crate::values::Template;
@@ -137,7 +138,10 @@ async fn road(
                 trust: &listener.trust,
                 closing: &|| worker.live.draining().is_some(),
             };
-            forward.run(exchange, client).await
+            let admitted = breaker::admit(service)?;
+            let outcome = forward.run(exchange, client).await;
+            breaker::ended(admitted, worker.index, exchange, &outcome);
+            outcome
         }
         Action::Respond(answer) => {
             answer_here(listener, route, exchange, client, answer).await.map(|()| None)

@@ -3,6 +3,7 @@
 //! dropped, a reload did not take, or memory grew.
 //! It must never try a failed request again or open a dropped WebSocket anew: each is counted.
 
+mod loss;
 mod origin;
 
 use std::fs;
@@ -37,6 +38,15 @@ pub(crate) struct Options {
     /// WebSockets that stay open and echo a text each second
     #[arg(long, default_value_t = 50)]
     websockets: u32,
+    /// Instead: kill or stop one of three targets after a third of the time, and see who notices
+    #[arg(long, value_name = "HOW")]
+    lose: Option<loss::Loss>,
+    /// Requests each second while a target is lost
+    #[arg(long, default_value_t = 2_000)]
+    rate: u32,
+    /// Be one of the targets
+    #[arg(long, hide = true)]
+    origin: bool,
     /// Try this binary instead of building one
     #[arg(long)]
     gateway: Option<PathBuf>,
@@ -85,6 +95,11 @@ struct Reloads {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    match options.lose {
+        _ if options.origin => return loss::serve_as_target(),
+        Some(loss) => return loss::run(loss, options),
+        None => {}
+    }
     let binary = workspace::gateway(options.gateway.as_deref())?;
     let folder = workspace::target().join(format!("soak-{}", std::process::id()));
     fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;

@@ -22,6 +22,8 @@ use crate::observe::RouteStats;
 use crate::policies::{self, Bound, Context, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
+use crate::upstream::breaker::Breaker;
+use crate::upstream::health;
 use crate::upstream::request::Forwarding;
 use crate::upstream::service::{HostHeader, Service, ServiceLive, Target};
 
@@ -41,7 +43,7 @@ pub fn compile(
     let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
     let sendings = sendings(config, &context.shelf, faults);
     check_shared_policies(config, &context, faults);
-    let mut services = Services::new(config, previous, sendings, faults);
+    let mut services = Services::new(config, previous, (sendings, workers), faults);
     let mut stats = Stats::new(previous, workers);
     let mut lives = Lives::after(previous.map(|previous| &previous.lives));
     let mut table = Builder::new();
@@ -193,20 +195,21 @@ struct Services<'a> {
     previous: HashMap<&'a str, &'a Arc<Service>>,
     identities: Identities<'a>,
     sendings: HashMap<&'a str, Sending>,
+    workers: usize,
 }
 
 impl<'a> Services<'a> {
     fn new(
         config: &Config,
         previous: Option<&'a Snapshot>,
-        sendings: HashMap<&'a str, Sending>,
+        (sendings, workers): (HashMap<&'a str, Sending>, usize),
         faults: &mut Diagnostics,
     ) -> Self {
         let identities = Identities::new(previous);
         let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
         let previous = previous.map(|service| (&*service.name, service)).collect();
         let (list, places) = (Vec::new(), HashMap::new());
-        let mut services = Services { list, places, previous, identities, sendings };
+        let mut services = Services { list, places, previous, identities, sendings, workers };
         for (name, service) in &config.services {
             let span = name.span();
             faults.within(format!("service `{name}`"), |faults| services.add(name, span, service, faults));
@@ -250,6 +253,7 @@ impl<'a> Services<'a> {
             url: (*target.url).clone(),
             weight: target.weight,
             peer: secure::peer(&target.url, &settings.tls, identity.as_ref(), faults),
+            backup: target.backup,
         });
         self.list.push(Arc::new(Service {
             name: name.into(),
@@ -278,6 +282,8 @@ impl<'a> Services<'a> {
                 config::ProxyVersion::V1 => Version::V1,
                 config::ProxyVersion::V2 => Version::V2,
             }),
+            breaker: Breaker::of(settings, self.previous.get(name).copied(), self.workers),
+            health: health::Settings::new(settings),
             live,
         }));
         self.places.insert(name.to_owned(), index);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use http1::{CHUNK_END, Fields, Framing, HeadLimits, ResponseHead, Upgrade, names};
 
 use super::connection::{Connection, Ends};
+use super::health::attempt::{self, Waiting};
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
 use super::service::{EndpointSettings, Service};
@@ -73,6 +74,7 @@ enum Upload {
 struct Progress {
     upload: Cell<Upload>,
     answered: Cell<bool>,
+    waiting: Cell<Option<Waiting>>,
 }
 
 /// A connection and whose it is.
@@ -132,6 +134,7 @@ impl Forward<'_> {
                         add(&shard.faults, 1);
                     }
                     if fresh || !reused || !failed.untouched {
+                        attempt::failed(self.service, &endpoint, &failed.fault);
                         return Err(failed.fault);
                     }
                     fresh = true;
@@ -179,6 +182,7 @@ impl Forward<'_> {
                     if let Some(shard) = endpoint.shard() {
                         add(&shard.faults, 1);
                     }
+                    attempt::failed(self.service, &endpoint, &failed);
                     if failed == Fault::Timeout {
                         return Err(failed);
                     }
@@ -224,7 +228,11 @@ impl Forward<'_> {
         let sent = exchange.record.elapsed();
         exchange.record.sent = Some(sent);
         let repeatable = exchange.request.method.is_idempotent() && request::is_bodyless(exchange);
-        let progress = Progress { upload: Cell::new(Upload::Running), answered: Cell::new(false) };
+        let progress = Progress {
+            upload: Cell::new(Upload::Running),
+            answered: Cell::new(false),
+            waiting: Cell::new(Waiting::begin(self.service, &endpoint)),
+        };
         let socket = connection.incoming.socket.clone();
         socket.read_timer.arm(self.service.answer_timeout);
         if let Some(timeout) = exchange.plan.timeout {
@@ -310,6 +318,9 @@ impl Forward<'_> {
     ) -> Result<bool, Fault> {
         self.final_head(exchange, responder, connection).await?;
         progress.answered.set(true);
+        if let Some(waiting) = progress.waiting.take() {
+            waiting.answered(exchange.response.status);
+        }
         exchange.record.answered = Some(exchange.record.elapsed());
         let head = &mut exchange.response;
         exchange.record.connection_stays = head.keep_alive && head.framing != Framing::UntilClose;

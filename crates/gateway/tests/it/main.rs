@@ -81,6 +81,8 @@ mod tls {
 }
 mod upstream {
     mod answers;
+    mod breaker;
+    mod health;
     mod pool;
     mod proxy_protocol;
     mod tunnel;
