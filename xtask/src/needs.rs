@@ -23,12 +23,24 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 7] = [
+const NEEDS: [Need; 9] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
         package: Some("build-essential"),
         without: "the allocator of the gateway is built by a C compiler: nothing links without it",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "curl",
+        package: Some("curl"),
+        without: "the commands that the demo shows cannot be tried",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "openssl",
+        package: Some("openssl"),
+        without: "it is the other side in tests of TLS, and keys that others made cannot be tried",
     },
     Need {
         purpose: Purpose::Bench,

@@ -12,9 +12,11 @@ pub mod fault;
 pub mod http;
 
 pub mod balance;
+pub mod identity;
 pub mod observe;
 pub mod policies;
 pub mod route;
+pub mod tls;
 pub mod upstream;
 
 pub mod snapshot;

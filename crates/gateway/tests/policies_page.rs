@@ -143,7 +143,9 @@ fn words(schema: &Value, known: &Map<String, Value>) -> String {
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
         return if known[name]["properties"].is_object() { "map".to_owned() } else { spaced(name) };
     }
-    match (alternatives(schema).as_slice(), schema["type"].as_str()) {
+    // An optional text has two types, of which the other is nothing.
+    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
+    match (alternatives(schema).as_slice(), kind) {
         ([one, list], _) if &list["items"] == *one => format!("{} or a list", words(one, known)),
         ([one], None) => words(one, known),
         (_, Some("boolean")) => "true or false".to_owned(),

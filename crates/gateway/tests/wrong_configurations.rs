@@ -11,8 +11,23 @@ use tidegate::config::codes::{self, CODES};
 use tidegate::config::{self, Diagnostics, Environment, Known, Loaded};
 use tidegate::snapshot::compile::compile;
 
-const KNOWN: Known<'static> =
-    Known { policies: &["cors", "headers", "timeout", "ip", "body_limit", "rewrite"] };
+const KNOWN: Known<'static> = Known {
+    policies: &[
+        "cors",
+        "headers",
+        "timeout",
+        "ip",
+        "body_limit",
+        "rewrite",
+        "api_key",
+        "jwt",
+        "any_of",
+        "basic",
+        "allow",
+        "csrf",
+        "introspection",
+    ],
+};
 
 /// What the examples of the manual take for granted.
 const SERVICES: &str = "services: { users: \"http://users:8000\", orders: \"http://orders:8000\" }\n";

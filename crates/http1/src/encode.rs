@@ -26,7 +26,7 @@ const MARKS: usize = 160;
 pub fn encode_request(out: &mut Vec<u8>, head: &RequestHead, keep_alive: bool) {
     let target = if head.target().is_empty() { b"/" } else { head.target() };
     let method = head.method_text();
-    out.reserve(MARKS + method.len() + target.len() + room(&head.fields));
+    out.reserve(MARKS + method.len() + target.len());
     out.extend_from_slice(method);
     out.push(b' ');
     out.extend_from_slice(target);
@@ -56,7 +56,7 @@ pub fn encode_request(out: &mut Vec<u8>, head: &RequestHead, keep_alive: bool) {
 /// client, which knows no chunks: to it the body must be sent bare and ended by closing. A 1xx or 204 never
 /// says a length. An HTTP/1.0 client is told `Connection: keep-alive` where the connection stays.
 pub fn encode_response(out: &mut Vec<u8>, head: &ResponseHead, version_of_client: Version, keep_alive: bool) {
-    out.reserve(MARKS + head.reason().len() + room(&head.fields));
+    out.reserve(MARKS + head.reason().len());
     let status = head.status.clamp(100, 999);
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());
@@ -110,26 +110,12 @@ pub fn encode_last_chunk(out: &mut Vec<u8>, trailers: &Fields) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// How much the fields may need on the wire.
-fn room(fields: &Fields) -> usize {
-    fields.arena() + 4 * fields.len()
-}
-
 /// The fields but for those that belong to the connection and are written from what the head knows.
 fn encode_fields(out: &mut Vec<u8>, fields: &Fields) {
     use FieldId::{Connection, ContentLength, KeepAlive, ProxyConnection, TransferEncoding, Upgrade};
-    for field in fields.iter() {
-        if matches!(
-            field.id,
-            Connection | ContentLength | KeepAlive | ProxyConnection | TransferEncoding | Upgrade
-        ) {
-            continue;
-        }
-        out.extend_from_slice(field.name);
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(field.value);
-        out.extend_from_slice(b"\r\n");
-    }
+    fields.write(out, |id| {
+        !matches!(id, Connection | ContentLength | KeepAlive | ProxyConnection | TransferEncoding | Upgrade)
+    });
 }
 
 fn encode_length(out: &mut Vec<u8>, length: u64) {

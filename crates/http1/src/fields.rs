@@ -5,6 +5,7 @@
 //! is cleaned, so an encoder can write it unseen.
 
 use core::fmt;
+use core::ops::Range;
 
 use crate::name::Name;
 use crate::names::FieldId;
@@ -51,6 +52,14 @@ impl Line {
 
     fn field<'a>(&self, bytes: &'a [u8]) -> Field<'a> {
         Field { name: self.name(bytes), value: self.value(bytes), id: self.id }
+    }
+
+    /// Where the line stands in the arena, if it stands there byte for byte as it is to be written.
+    fn on_the_wire(&self, bytes: &[u8]) -> Option<Range<usize>> {
+        let (start, value) = (self.name as usize, self.value as usize);
+        let (mark, end) = (start + usize::from(self.name_len), value + self.value_len as usize);
+        let written = bytes.get(mark..value)? == b": " && bytes.get(end..end + 2)? == b"\r\n";
+        written.then_some(start..end + 2)
     }
 
     fn bears(&self, name: Name<'_>, bytes: &[u8]) -> bool {
@@ -106,26 +115,42 @@ impl Fields {
     /// Adds a line at the end. Bytes that a field value may not have (CR, LF, NUL and all other control bytes
     /// but HTAB) become SP as RFC 9110 section 5.5 asks, and white space at the ends is removed.
     pub fn push(&mut self, name: Name<'_>, value: &[u8]) {
-        self.push_parts(name, &[value]);
+        let value_start = self.begin(name, value.len());
+        self.bytes.extend_from_slice(value);
+        self.finish(name, value_start);
     }
 
     /// Adds a line whose value is the parts put together, as [`Fields::push`] does. A line that would take the
     /// arena beyond 4 GiB is not added.
     pub fn push_parts(&mut self, name: Name<'_>, parts: &[&[u8]]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name.text());
-        let value_start = self.bytes.len();
+        let value_start = self.begin(name, parts.iter().map(|part| part.len()).sum());
         for part in parts {
             self.bytes.extend_from_slice(part);
         }
+        self.finish(name, value_start);
+    }
+
+    /// Begins a line with a value of about this length; gives where that starts.
+    #[inline]
+    fn begin(&mut self, name: Name<'_>, room: usize) -> usize {
+        self.bytes.reserve(name.text().len() + room + 4);
+        self.bytes.extend_from_slice(name.text());
+        self.bytes.extend_from_slice(b": ");
+        self.bytes.len()
+    }
+
+    /// Ends a line whose value starts there.
+    #[inline]
+    fn finish(&mut self, name: Name<'_>, value_start: usize) {
+        let start = value_start - name.text().len() - 2;
         let value = self.bytes.get_mut(value_start..).unwrap_or_default();
         if !octets::is_value(value) {
             for byte in value.iter_mut().filter(|byte| !octets::is_value_byte(**byte)) {
                 *byte = b' ';
             }
         }
-        let indent = value.len() - octets::trim_start(value).len();
-        let length = octets::trim(value).len();
+        let trimmed = octets::trim_start(value);
+        let (indent, length) = (value.len() - trimmed.len(), octets::trim_end(trimmed).len());
         let line = (|| {
             Some(Line {
                 name: u32::try_from(start).ok()?,
@@ -135,6 +160,7 @@ impl Fields {
                 id: name.id(),
             })
         })();
+        self.bytes.extend_from_slice(b"\r\n");
         match line {
             Some(line) => self.lines.push(line),
             None => self.bytes.truncate(start),
@@ -172,9 +198,28 @@ impl Fields {
         self.bytes.extend_from_slice(head);
     }
 
-    /// How many bytes the arena holds: no less than what the fields need on the wire without their marks.
-    pub(crate) fn arena(&self) -> usize {
-        self.bytes.len()
+    /// Appends the lines that `keep` wants, each as name, colon, SP, value, CRLF. Lines that stand so beside each other
+    /// in the arena, which nearly all do, are one copy.
+    pub(crate) fn write(&self, out: &mut Vec<u8>, keep: impl Fn(FieldId) -> bool) {
+        out.reserve(self.bytes.len() + 4 * self.lines.len());
+        let mut run = 0..0;
+        for line in self.lines.iter().filter(|line| keep(line.id)) {
+            let place = line.on_the_wire(&self.bytes);
+            if let Some(place) = &place
+                && place.start == run.end
+            {
+                run.end = place.end;
+                continue;
+            }
+            out.extend_from_slice(self.bytes.get(run).unwrap_or_default());
+            run = place.unwrap_or_else(|| {
+                for part in [line.name(&self.bytes), b": ", line.value(&self.bytes), b"\r\n"] {
+                    out.extend_from_slice(part);
+                }
+                0..0
+            });
+        }
+        out.extend_from_slice(self.bytes.get(run).unwrap_or_default());
     }
 
     /// Removes every field a `Connection` line names (RFC 9110 section 7.6.1) and those for which `drop` says

@@ -4,6 +4,7 @@
 //! that cannot be somebody else's web page (DNS rebinding), takes changes from this machine only, and never from a
 //! page of another origin.
 
+mod certificates;
 pub mod connections;
 pub mod control;
 pub mod explain;
@@ -43,6 +44,7 @@ pub async fn serve(
         .route("/readyz", get(pages::ready))
         .route("/metrics", get(pages::metrics))
         .route("/tidegate.schema.json", get(pages::schema))
+        .route("/.well-known/jwks.json", get(pages::keys))
         .route("/api/v1/status", get(pages::status))
         .route("/api/v1/reload", post(pages::reload))
         .route("/api/v1/explain", post(pages::explain))

@@ -12,12 +12,12 @@ use super::control::{Control, Refused, Reloaded};
 use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
-use crate::observe::page::{self, PageInput, RouteEntry, TargetReading};
+use crate::observe::page::{self, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::snapshot::Snapshot;
 use crate::upstream::service::Endpoint;
 
 pub(super) async fn index() -> Response {
-    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/api/v1/status\n\
+    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n/api/v1/status\n\
                 POST /api/v1/reload\nPOST /api/v1/explain\n";
     text.into_response()
 }
@@ -43,6 +43,12 @@ pub(super) async fn ready(State(control): Shared, RawQuery(query): RawQuery) -> 
         None => text.push_str("the configuration on disk is the one that runs\n"),
     }
     (status, text).into_response()
+}
+
+/// The keys by which services verify the gateway's word on who calls.
+pub(super) async fn keys(State(control): Shared) -> Response {
+    let keys = control.gateway.live.snapshot().callers.published_keys();
+    ([(header::CACHE_CONTROL, "max-age=300")], axum::Json(keys)).into_response()
 }
 
 pub(super) async fn metrics(State(control): Shared) -> Response {
@@ -71,11 +77,25 @@ fn metrics_text(control: &Control) -> String {
         .iter()
         .flat_map(|(service, endpoints)| endpoints.iter().map(|endpoint| target(&service.name, endpoint)))
         .collect();
+    let secured = snapshot.listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
+    let tls: Vec<SecuredReading<'_>> = secured
+        .map(|(listener, tls)| SecuredReading {
+            listener: &listener.name,
+            handshakes: &tls.handshakes,
+            certificates: tls
+                .certificates
+                .told()
+                .into_iter()
+                .map(|told| (told.name, told.subject, told.not_after))
+                .collect(),
+        })
+        .collect();
     page::page(&PageInput {
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,
         listeners: &listeners,
+        tls: &tls,
         most_series: page::MOST_SERIES,
     })
 }

@@ -9,11 +9,13 @@ pub mod config_show;
 pub mod demo;
 pub mod explain;
 pub mod init;
+pub mod key;
 pub mod output;
 pub mod reload;
 pub mod run;
 pub mod schema;
 pub mod status;
+pub mod token;
 pub mod version;
 
 use std::path::PathBuf;
@@ -41,6 +43,10 @@ enum Command {
     Check(check::Options),
     /// Tell what would become of a request: which route and why, each policy's verdict, the request sent on
     Explain(explain::Options),
+    /// Make API keys and their hashes
+    Key(key::Options),
+    /// Get a token of the development issuer that the demo runs, to try routes that need one
+    Token(token::Options),
     /// Look at a configuration
     Config(config_show::Options),
     /// Print the JSON Schema of the configuration, for editors
@@ -90,6 +96,8 @@ pub fn main() -> ExitCode {
         Command::Init(options) => init::run(options),
         Command::Check(options) => check::run(options),
         Command::Explain(options) => explain::run(options),
+        Command::Key(options) => key::run(options),
+        Command::Token(options) => token::run(options),
         Command::Config(options) => config_show::run(options),
         Command::Schema => schema::run(),
         Command::Completions(options) => completions::run(options),

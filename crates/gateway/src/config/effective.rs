@@ -78,6 +78,7 @@ pub fn effective(loaded: &Loaded, settings: &dyn Fn(&str, &Node) -> Option<Value
                 Some(inherited(root, &long_form(written, "address")))
             }),
             "services" => walk.named(value, &|name| Some(long_form(node?.get(name)?, "targets"))),
+            "consumers" => walk.named(value, &|name| node?.get(name).cloned()),
             "admin" => walk.value(value, node.map(|node| long_form(node, "listen")).as_ref()),
             "routes" => walk.routes(value, node),
             "policies" => walk.bundles(value, node),

@@ -6,6 +6,8 @@
 
 mod check;
 pub mod codes;
+mod consumer;
+mod credentials;
 mod decode;
 mod diagnostic;
 mod effective;
@@ -22,10 +24,13 @@ mod render;
 mod route;
 mod schema;
 mod service;
+mod tls;
 mod tree;
 mod variables;
 
 pub use codes::Code;
+pub use consumer::{ApiKey, Consumer, IdentityToken, Login};
+pub use credentials::{BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};
@@ -42,8 +47,9 @@ pub use route::{
 };
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, ProxyVersion, Service, Target};
+pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
-use crate::values::{Cidr, HeaderPattern};
+use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Template};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -68,6 +74,21 @@ pub struct Config {
     /// from what clients send, `_` counting as `-`, so that nobody can pretend.
     #[schemars(extend("default" = schema::identity_headers()))]
     pub client_identity_headers: Vec<HeaderPattern>,
+    /// Headers by which services learn who the caller is, on routes with a policy that finds out: names, and what stands
+    /// in them, from `{consumer}`, `{subject}`, `{groups}`, `{scopes}`, `{roles}` and `{jwt.CLAIM}`. A header without a
+    /// text is left out. Clients cannot send them, on no route and in no spelling.
+    #[schemars(schema_with = "schema::written_identity_headers")]
+    pub identity_headers: Pairs<Spanned<HeaderName>, Spanned<Template>>,
+    /// The gateway's own signed word on who calls, in a header beside the others: a short-lived token (JWT, ES256) whose keys
+    /// the admin address publishes at `/.well-known/jwks.json`. Default: none.
+    pub identity_token: Option<IdentityToken>,
+    /// Who calls, by name: credentials, groups, scopes and roles of each.
+    #[schemars(schema_with = "schema::consumers")]
+    pub consumers: Named<Consumer>,
+    /// A secret that goes into the hashes of API keys, so that hashes alone cannot be tried out. `tidegate key` takes the
+    /// same from the environment variable `TIDEGATE_KEY_SECRET`. Default: none, which is enough for keys made by
+    /// `tidegate key new`.
+    pub key_secret: Option<Secret>,
     /// Which forwarding headers are sent to services: `both` (the default), `x`, `rfc7239`, or `off`.
     pub forwarded: Forwarded,
     /// What is written where.

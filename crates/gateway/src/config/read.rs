@@ -8,13 +8,13 @@ use super::decode::{decode, decode_key};
 use super::diagnostic::Diagnostics;
 use super::load::Known;
 use super::node::{Entry, Kind, Node};
-use super::pairs::{Named, OneOrMany};
+use super::pairs::{Named, OneOrMany, Pairs};
 use super::pattern::RouteKey;
-use super::place::Spanned;
+use super::place::{Span, Spanned};
 use super::route::{Action, Bundle, Defaults, Match, PathMatch, Route, Use};
 use super::service::Service;
-use super::{Config, Listener};
-use crate::values::{HeaderPattern, Name, nearest};
+use super::{Config, Consumer, Listener};
+use crate::values::{HeaderName, HeaderPattern, Name, Template, nearest};
 use serde::de::DeserializeOwned;
 
 /// The keys of the file, in the order of the manual.
@@ -27,6 +27,10 @@ pub(super) const KEYS: &[&str] = &[
     "workers",
     "trusted_proxies",
     "client_identity_headers",
+    "identity_headers",
+    "identity_token",
+    "consumers",
+    "key_secret",
     "forwarded",
     "limits",
     "timeouts",
@@ -55,6 +59,10 @@ pub(super) const IDENTITY_HEADERS: &[&str] = &[
     "Client-Cert",
 ];
 
+/// What tells services who calls, unless the file says otherwise.
+pub(super) const WRITTEN_IDENTITY_HEADERS: &[(&str, &str)] =
+    &[("X-Consumer", "{consumer}"), ("X-User-Id", "{subject}"), ("X-User-Scopes", "{scopes}")];
+
 /// Reads a configuration from the tree of all its files.
 pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Config {
     for entry in root.entries() {
@@ -70,6 +78,11 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
         trusted_proxies: part(root, "trusted_proxies", None, diagnostics),
         client_identity_headers: optional(root, "client_identity_headers", diagnostics)
             .unwrap_or_else(identity),
+        identity_headers: optional(root, "identity_headers", diagnostics)
+            .unwrap_or_else(written_identity_headers),
+        identity_token: optional(root, "identity_token", diagnostics),
+        consumers: consumers(root, diagnostics),
+        key_secret: optional(root, "key_secret", diagnostics),
         forwarded: part(root, "forwarded", None, diagnostics),
         log: part(root, "log", None, diagnostics),
         drain: part(root, "drain", None, diagnostics),
@@ -208,6 +221,29 @@ pub(super) fn inherited(root: &Node, listener: &Node) -> Node {
 fn decode_owned<T: DeserializeOwned>(entry: &Entry, node: &Node, diagnostics: &mut Diagnostics) -> Option<T> {
     let at_name = Node { span: entry.key.span(), kind: node.kind.clone() };
     decode(&at_name, diagnostics)
+}
+
+/// The headers that tell services who calls, unless the file says otherwise.
+fn written_identity_headers() -> Pairs<Spanned<HeaderName>, Spanned<Template>> {
+    let parsed = WRITTEN_IDENTITY_HEADERS.iter().filter_map(|(name, text)| {
+        let spanned = (name.parse().ok()?, text.parse().ok()?);
+        Some((Spanned::new(spanned.0, Span::NONE), Spanned::new(spanned.1, Span::NONE)))
+    });
+    parsed.collect()
+}
+
+fn consumers(root: &Node, diagnostics: &mut Diagnostics) -> Named<Consumer> {
+    let mut read = Named::default();
+    for entry in table(root, "consumers", diagnostics) {
+        name(entry, diagnostics);
+        let consumer = diagnostics.within(format!("consumer `{}`", entry.key), |diagnostics| {
+            decode_owned(entry, &entry.value, diagnostics)
+        });
+        if let Some(consumer) = consumer {
+            read.push(entry.key.clone(), consumer);
+        }
+    }
+    read
 }
 
 fn services(root: &Node, diagnostics: &mut Diagnostics) -> Named<Service> {

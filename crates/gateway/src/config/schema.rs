@@ -3,10 +3,10 @@
 //! Made from the types and their doc comments, so it cannot say something else than the reader. Allows `${...}`
 //! wherever a number, a truth value or one of several words is wanted.
 
-use super::read::{ACTIONS, IDENTITY_HEADERS};
+use super::read::{ACTIONS, IDENTITY_HEADERS, WRITTEN_IDENTITY_HEADERS};
 use super::route::{Match, Redirect, Respond, To, Use};
-use super::{Config, Listener, OneOrMany, Service, Target};
-use crate::values::Address;
+use super::{Config, Consumer, Listener, OneOrMany, Service, Target};
+use crate::values::{Address, Template};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
@@ -150,6 +150,19 @@ pub(super) fn listeners(generator: &mut SchemaGenerator) -> Schema {
 /// Services by name, each a URL, a list of targets, or a map.
 pub(super) fn services(generator: &mut SchemaGenerator) -> Schema {
     named(generator, &[<OneOrMany<Target> as JsonSchema>::json_schema, <Service as JsonSchema>::json_schema])
+}
+
+/// Consumers by name.
+pub(super) fn consumers(generator: &mut SchemaGenerator) -> Schema {
+    named(generator, &[<Consumer as JsonSchema>::json_schema])
+}
+
+/// Names of headers and what stands in them.
+pub(super) fn written_identity_headers(generator: &mut SchemaGenerator) -> Schema {
+    let text = generator.subschema_for::<Template>();
+    let default: Map<String, Value> =
+        WRITTEN_IDENTITY_HEADERS.iter().map(|(name, text)| ((*name).to_owned(), (*text).into())).collect();
+    json_schema!({ "type": "object", "additionalProperties": text, "default": default })
 }
 
 /// A map of names to one of several forms.

@@ -1,8 +1,8 @@
 //! A shop of small real services behind the gateway, to try things on.
 //!
 //! Takes a port and a way to start the gateway; gives a running shop, its services on ports of their own, some
-//! traffic, and a list of commands to try. Beside the command line, and it uses no stage of the road: the
-//! gateway is started by whoever calls, from the very text a user could write. Must never run in production.
+//! traffic, and a list of commands to try. Beside the command line, and it uses no stage of the road but what signs
+//! tokens: the gateway is started by whoever calls, from the very text a user could write. Must never run in production.
 
 mod instance;
 mod services;
@@ -60,8 +60,6 @@ pub enum DemoError {
     Service(&'static str, io::Error),
     /// The gateway could not be started, or ended badly: its own words.
     Gateway(String),
-    /// The greeting could not be printed.
-    Output(io::Error),
 }
 
 impl fmt::Display for DemoError {
@@ -69,7 +67,6 @@ impl fmt::Display for DemoError {
         match self {
             DemoError::Service(name, error) => write!(f, "the demo's service {name} did not start: {error}"),
             DemoError::Gateway(words) => f.write_str(words),
-            DemoError::Output(error) => write!(f, "cannot print: {error}"),
         }
     }
 }
@@ -88,8 +85,9 @@ pub fn run(
 ) -> Result<(), DemoError> {
     let instances = open_shop()?;
     let running = start(NAME, CONFIGURATION, &variables(options, &instances)).map_err(DemoError::Gateway)?;
-    welcome::print(output, &running, &instances, options.traffic).map_err(DemoError::Output)?;
-    let traffic = options.traffic.then(|| traffic::start(running.gateway));
+    // A reader that has gone away is no reason to close the shop.
+    let _ = welcome::print(output, &running, &instances, options.traffic);
+    let traffic = options.traffic.then(|| traffic::start(running.gateway, address_of(&instances, "issuer")));
     let ended = (running.wait)().map_err(DemoError::Gateway);
     drop(traffic);
     ended
@@ -108,6 +106,10 @@ pub fn open_shop() -> Result<Vec<Instance>, DemoError> {
             Instance::start(service).map_err(|error| DemoError::Service(name, error))
         })
         .collect()
+}
+
+fn address_of(instances: &[Instance], name: &str) -> Option<SocketAddr> {
+    instances.iter().find(|instance| instance.name() == name).map(Instance::address)
 }
 
 /// The variables that the configuration names: where things listen.

@@ -49,18 +49,23 @@ impl Drop for Traffic {
     }
 }
 
-/// Lets two visitors in, half a round apart.
-pub(crate) fn start(gateway: SocketAddr) -> Traffic {
+/// Lets two visitors in, half a round apart. They ask for orders with a token of the issuer.
+pub(crate) fn start(gateway: SocketAddr, issuer: Option<SocketAddr>) -> Traffic {
     let over = Arc::new(AtomicBool::new(false));
     for first in [0, ROUND.len() / 2] {
         let over = Arc::clone(&over);
         thread::spawn(move || {
-            for (method, target, body) in ROUND.iter().cycle().skip(first) {
+            let mut token = String::new();
+            for (nth, (method, target, body)) in ROUND.iter().cycle().skip(first).enumerate() {
+                if nth % ROUND.len() == 0 {
+                    token = issuer.and_then(|issuer| ask_token(issuer).ok()).unwrap_or_default();
+                }
+                let token = if target.starts_with("/orders/") { token.as_str() } else { "" };
                 if over.load(Ordering::Relaxed) {
                     return;
                 }
                 // A failed visit is an answer too: the demo shows how the gateway tells of it.
-                let _ = visit(gateway, method, target, body);
+                let _ = visit(gateway, method, target, body, token);
                 thread::sleep(PAUSE);
             }
         });
@@ -69,21 +74,36 @@ pub(crate) fn start(gateway: SocketAddr) -> Traffic {
 }
 
 /// One request on a connection of its own; gives the status.
-fn visit(gateway: SocketAddr, method: &str, target: &str, body: &str) -> io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&gateway, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut request = format!(
-        "{method} {target} HTTP/1.1\r\nHost: shop.localhost\r\nUser-Agent: tidegate-demo\r\nConnection: close\r\n"
-    );
-    if !body.is_empty() {
-        request += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-    }
-    stream.write_all(format!("{request}\r\n{body}").as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
+fn visit(gateway: SocketAddr, method: &str, target: &str, body: &str, token: &str) -> io::Result<u16> {
+    let bearer = if token.is_empty() { String::new() } else { format!("Authorization: Bearer {token}\r\n") };
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: shop.localhost\r\n{bearer}");
+    let answer = converse(gateway, head, body)?;
     let status = answer.get(9..12).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
     status.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no status line"))
+}
+
+/// A token of the development issuer.
+fn ask_token(issuer: SocketAddr) -> io::Result<String> {
+    let answer =
+        converse(issuer, format!("POST /token HTTP/1.1\r\nHost: {issuer}\r\n"), r#"{"sub":"visitor"}"#)?;
+    let body = memchr::memmem::find(&answer, b"\r\n\r\n").and_then(|at| answer.get(at.saturating_add(4)..));
+    let answer: serde_json::Value = serde_json::from_slice(body.unwrap_or_default())?;
+    Ok(answer.get("access_token").and_then(|token| token.as_str()).unwrap_or_default().to_owned())
+}
+
+/// Sends a request with this beginning of its head, and reads the answer.
+fn converse(address: SocketAddr, mut head: String, body: &str) -> io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    head += "User-Agent: tidegate-demo\r\nConnection: close\r\n";
+    if !body.is_empty() {
+        head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    }
+    stream.write_all(format!("{head}\r\n{body}").as_bytes())?;
+    let mut answer = Vec::new();
+    stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
+    Ok(answer)
 }
 
 #[cfg(test)]
@@ -97,8 +117,8 @@ mod tests {
             "POST" => Reply::status(201).then(testkit::origin::After::Close),
             _ => Reply::ok("").then(testkit::origin::After::Close),
         });
-        assert_eq!(visit(origin.addr(), "POST", "/payments/", "{}").unwrap(), 201);
-        let traffic = start(origin.addr());
+        assert_eq!(visit(origin.addr(), "POST", "/payments/", "{}", "").unwrap(), 201);
+        let traffic = start(origin.addr(), None);
         let requests = origin.wait_for_requests(5);
         drop(traffic);
         assert_eq!(requests[0].text(), "{}");

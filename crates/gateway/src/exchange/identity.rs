@@ -3,6 +3,7 @@
 //! Random numbers come from the worker's generator: they must be unlike, not secret.
 
 use crate::values::random::Random;
+use crate::values::{hex16, hex32};
 
 /// Longest request id taken over from a client.
 const LONGEST_ID: usize = 64;
@@ -35,7 +36,9 @@ impl RequestId {
     /// The id that equals a trace id, in 32 hexadecimal digits.
     pub fn from_trace(trace: &Trace) -> RequestId {
         let mut id = RequestId { bytes: [0; LONGEST_ID], length: 32 };
-        write_hex(trace.trace_id, id.bytes.get_mut(..32).unwrap_or_default());
+        if let Some(place) = id.bytes.get_mut(..32) {
+            place.copy_from_slice(&hex32(trace.trace_id));
+        }
         id
     }
 
@@ -93,22 +96,15 @@ impl Trace {
     pub fn to_parent(self) -> [u8; 55] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         if let Some(place) = text.get_mut(3..35) {
-            write_hex(self.trace_id, place);
+            place.copy_from_slice(&hex32(self.trace_id));
         }
         if let Some(place) = text.get_mut(36..52) {
-            write_hex(u128::from(self.span_id), place);
+            place.copy_from_slice(&hex16(self.span_id));
         }
         if let Some(flags) = text.last_mut() {
             *flags = if self.sampled { b'1' } else { b'0' };
         }
         text
-    }
-}
-
-fn write_hex(mut number: u128, place: &mut [u8]) {
-    for digit in place.iter_mut().rev() {
-        *digit = *b"0123456789abcdef".get((number & 15) as usize).unwrap_or(&b'0');
-        number >>= 4;
     }
 }
 

@@ -3,6 +3,7 @@
 //! Written by the stages on the way, read by access log, metrics, traces and `explain`, which therefore cannot
 //! disagree. Plain numbers and short lists; nothing here allocates unless something unusual happens.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -46,6 +47,8 @@ pub struct Record {
     pub reason: &'static str,
     /// The policy that answered, if one did.
     pub refused_by: Option<&'static str>,
+    /// What is known about a refusal and is not told to the client; empty for nothing.
+    pub why: Cow<'static, str>,
     /// How many of the route's policies have seen the request.
     pub policies_run: usize,
     /// Policies that would have refused but only watch (`mode: shadow`), with their reasons.
@@ -85,6 +88,7 @@ impl Record {
             bytes_out: 0,
             reason: "",
             refused_by: None,
+            why: Cow::Borrowed(""),
             policies_run: 0,
             shadowed: Vec::new(),
             fault: None,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Exchange;
-use crate::values::{Part, Source, Template};
+use crate::values::{CertFact, Part, Source, Template};
 
 impl Exchange {
     /// The text of a source; `None` when the exchange has none of it.
@@ -18,13 +18,30 @@ impl Exchange {
                 .find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))
                 .map(|field| Cow::Borrowed(field.value)),
             Source::Cookie(name) => self.cookie(name).map(Cow::Borrowed),
+            Source::ClientCert(fact) => {
+                let certificate = self.secure.as_ref()?.client_cert.as_ref()?;
+                let text = match fact {
+                    CertFact::Subject => &certificate.subject,
+                    CertFact::San => &certificate.san,
+                    CertFact::Fingerprint => &certificate.fingerprint,
+                };
+                Some(text.as_bytes()).filter(|text| !text.is_empty()).map(Cow::Borrowed)
+            }
             Source::Ip => Some(Cow::Owned(self.client.ip.to_string().into_bytes())),
             Source::Method => Some(Cow::Borrowed(self.request.method_text())),
             Source::Host => Some(Cow::Borrowed(&self.host)),
             Source::Path => Some(Cow::Borrowed(&self.path)),
             Source::Scheme => Some(Cow::Borrowed(if self.client.https { b"https" } else { b"http" })),
             Source::RequestId => Some(Cow::Borrowed(self.id.as_bytes())),
-            Source::Consumer | Source::Jwt(_) => None,
+            Source::Consumer => Some(Cow::Borrowed(self.identity.as_ref()?.consumer.as_ref()?.as_bytes())),
+            Source::Subject => Some(Cow::Borrowed(self.identity.as_ref()?.subject.as_ref()?.as_bytes())),
+            Source::Groups => joined(&self.identity.as_ref()?.groups, ","),
+            Source::Scopes => joined(&self.identity.as_ref()?.scopes, " "),
+            Source::Roles => joined(&self.identity.as_ref()?.roles, ","),
+            Source::Jwt(claim) => match self.identity.as_ref()?.claim_text(claim)? {
+                Cow::Borrowed(text) => Some(Cow::Borrowed(text.as_bytes())),
+                Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
+            },
         }
     }
 
@@ -43,6 +60,15 @@ impl Exchange {
     /// The value of a cookie of the request (RFC 6265 section 5.4: the first of that name).
     pub fn cookie(&self, name: &str) -> Option<&[u8]> {
         self.request.fields.get_all(http1::names::COOKIE).find_map(|line| cookie_value(line, name.as_bytes()))
+    }
+}
+
+/// A list as one text; none when it is empty.
+fn joined<'a>(texts: &'a [Box<str>], between: &str) -> Option<Cow<'a, [u8]>> {
+    match texts {
+        [] => None,
+        [one] => Some(Cow::Borrowed(one.as_bytes())),
+        more => Some(Cow::Owned(more.join(between).into_bytes())),
     }
 }
 
@@ -89,7 +115,10 @@ pub fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use std::rc::Rc;
+
     use super::*;
+    use crate::exchange::Identity;
 
     #[test]
     fn the_first_parameter_of_a_name_counts_and_is_decoded() {
@@ -106,6 +135,29 @@ mod tests {
                 .map(|value| String::from_utf8(value.into_owned()).unwrap());
             assert_eq!(got.as_deref(), value, "{query}");
         }
+    }
+
+    #[test]
+    fn an_identity_is_a_source_and_nobody_is_none() {
+        let mut exchange = Exchange::default();
+        let template: Template =
+            "{consumer}|{subject}|{groups}|{scopes}|{roles}|{jwt.sub}|{claims.n}".parse().unwrap();
+        assert_eq!(exchange.render(&template), b"||||||");
+        let serde_json::Value::Object(claims) = serde_json::json!({ "sub": "u1", "n": 7 }) else {
+            unreachable!()
+        };
+        exchange.identity = Some(Rc::new(Identity {
+            consumer: Some("mobile".into()),
+            subject: Some("u1".into()),
+            groups: vec!["gold".into(), "eu".into()],
+            scopes: vec!["read".into(), "write".into()],
+            roles: vec!["admin".into()],
+            claims,
+            ..Identity::new("jwt")
+        }));
+        assert_eq!(exchange.render(&template), b"mobile|u1|gold,eu|read write|admin|u1|7");
+        exchange.clear();
+        assert_eq!(exchange.render(&template), b"||||||");
     }
 
     #[test]

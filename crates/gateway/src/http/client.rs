@@ -21,6 +21,8 @@ use crate::fault::Fault;
 /// Limits of what a client may send and how slowly. The defaults are those of the configuration.
 #[derive(Clone, Debug)]
 pub struct ClientLimits {
+    /// Time for the handshake of TLS.
+    pub handshake: Duration,
     /// Sizes of heads.
     pub head: HeadLimits,
     /// From the first byte of a head to its last.
@@ -105,6 +107,12 @@ impl ClientReader {
         self.incoming.received = 0;
         self.incoming.socket.read_timer.arm(limits.head_timeout);
         let most = limits.head.head.saturating_add(limits.head.start_line).max(SIZE);
+        // The connection was readable a moment ago; an error comes again below.
+        let input = &mut self.incoming.input;
+        if input.is_empty() && self.incoming.socket.fill_now(input, most).is_ok_and(|count| count == Some(0))
+        {
+            return Ok(false);
+        }
         loop {
             if !self.incoming.input.is_empty() {
                 let parsed = self.parser.parse(self.incoming.input.filled(), &limits.head, head);

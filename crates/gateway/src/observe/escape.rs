@@ -109,21 +109,14 @@ pub(crate) fn quoted(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
     }
 }
 
-/// Writes a number in hexadecimal digits, all sixteen of them.
-pub(crate) fn hex(out: &mut Vec<u8>, number: u64) {
-    out.extend_from_slice(&eight_digits((number >> 32) as u32));
-    out.extend_from_slice(&eight_digits(number as u32));
-}
-
-/// All eight digits in one 64-bit number: the nibbles are spread over its bytes, then each becomes its letter.
-fn eight_digits(number: u32) -> [u8; 8] {
-    let mut spread = u64::from(number);
-    spread = (spread << 16 | spread) & 0x0000_ffff_0000_ffff;
-    spread = (spread << 8 | spread) & 0x00ff_00ff_00ff_00ff;
-    spread = (spread << 4 | spread) & 0x0f0f_0f0f_0f0f_0f0f;
-    // Adding 6 carries into the fifth bit of those bytes that are above 9.
-    let letters = (spread + 0x0606_0606_0606_0606) >> 4 & 0x0101_0101_0101_0101;
-    (spread + 0x3030_3030_3030_3030 + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
+/// Writes the bytes as [`quoted`] does, and spaces as `\x20`: for values that stand between spaces.
+pub(crate) fn word(out: &mut Vec<u8>, bytes: &[u8], most: usize) {
+    let start = out.len();
+    quoted(out, bytes, most);
+    while let Some(at) = out.get(start..).and_then(|word| memchr::memchr(b' ', word)) {
+        let at = start.saturating_add(at);
+        out.splice(at..at.saturating_add(1), *b"\\x20");
+    }
 }
 
 fn digit(number: u32) -> u8 {
@@ -189,15 +182,5 @@ mod tests {
     fn nothing_breaks_out_of_quotes() {
         assert_eq!(as_quoted(b"a\"b\\\n\x1b\xc3", 100), r"a\x22b\x5c\x0a\x1b\xc3");
         assert_eq!(as_quoted(b"", 100), "-");
-    }
-
-    #[test]
-    fn numbers_have_all_their_digits() {
-        let mut out = Vec::new();
-        for number in [0x0123_4567_89ab_cdef, 0, u64::MAX, 0xfedc_ba98_7654_3210] {
-            out.clear();
-            hex(&mut out, number);
-            assert_eq!(String::from_utf8_lossy(&out), format!("{number:016x}"));
-        }
     }
 }

@@ -13,11 +13,12 @@ use http1::{Method, names};
 
 use super::clock::Clock;
 use super::escape;
+use super::memo::Memo;
 use super::redact::{Redaction, referer};
 use super::totals::blame_of;
 use super::{Labels, status_of};
-use crate::exchange::Exchange;
-use crate::values::push_ip;
+use crate::exchange::{Exchange, Identity};
+use crate::values::{hex32, push_ip};
 
 /// Longest line in bytes, its end included.
 pub const MOST_LINE: usize = 8 * 1024;
@@ -30,6 +31,7 @@ mod most {
     pub(super) const QUERY: usize = 1536;
     pub(super) const ROUTE: usize = 512;
     pub(super) const NAME: usize = 64;
+    pub(super) const SUBJECT: usize = 128;
     pub(super) const REASON: usize = 64;
     pub(super) const DETAIL: usize = 160;
     pub(super) const AGENT: usize = 512;
@@ -55,12 +57,86 @@ pub struct LineWriter {
     clock: Clock,
     /// The query or the referer as it may be told.
     told: Vec<u8>,
+    texts: Texts,
+}
+
+/// What is the same in many JSON lines, as it stands there.
+struct Texts {
+    /// `,"route":..` and the service.
+    route: Memo<(String, String)>,
+    /// `,"listener":..` and the revision.
+    listener: Memo<(String, u64)>,
+    endpoint: Memo<SocketAddr>,
+    client: Memo<IpAddr>,
+}
+
+impl Default for Texts {
+    fn default() -> Texts {
+        Texts {
+            route: Memo::with_places(64),
+            listener: Memo::with_places(4),
+            endpoint: Memo::with_places(16),
+            client: Memo::with_places(64),
+        }
+    }
+}
+
+impl Texts {
+    fn route(&mut self, labels: &Labels<'_>) -> &[u8] {
+        let Labels { route, service, .. } = *labels;
+        self.route.text(
+            // Where a name stands does not tell names apart, but spreads them well.
+            (route.as_ptr() as usize / 16).wrapping_add(service.len()),
+            |known| known.0 == route && known.1 == service,
+            || (route.to_owned(), service.to_owned()),
+            |out| {
+                text(out, b",\"route\":", route.as_bytes(), most::ROUTE);
+                if !service.is_empty() {
+                    text(out, b",\"service\":", service.as_bytes(), most::NAME);
+                }
+            },
+        )
+    }
+
+    fn listener(&mut self, labels: &Labels<'_>) -> &[u8] {
+        let Labels { listener, revision, .. } = *labels;
+        self.listener.text(
+            listener.len(),
+            |known| known.1 == revision && known.0 == listener,
+            || (listener.to_owned(), revision),
+            |out| {
+                text(out, b",\"listener\":", listener.as_bytes(), most::NAME);
+                number(out, b",\"revision\":", revision);
+            },
+        )
+    }
+
+    fn endpoint(&mut self, endpoint: SocketAddr) -> &[u8] {
+        self.endpoint.text(
+            usize::from(endpoint.port()),
+            |known| *known == endpoint,
+            || endpoint,
+            |out| {
+                out.extend_from_slice(b",\"endpoint\":\"");
+                socket(out, endpoint);
+            },
+        )
+    }
+
+    fn client(&mut self, client: IpAddr) -> &[u8] {
+        let last = match client {
+            IpAddr::V4(v4) => v4.octets()[3],
+            IpAddr::V6(v6) => v6.octets()[15],
+        };
+        let known = |known: &IpAddr| *known == client;
+        self.client.text(usize::from(last), known, || client, |out| push_ip(out, client))
+    }
 }
 
 impl LineWriter {
     /// A writer of lines in this format, without these secrets.
     pub fn new(format: LineFormat, redaction: Arc<Redaction>) -> LineWriter {
-        LineWriter { format, redaction, clock: Clock::default(), told: Vec::new() }
+        LineWriter { format, redaction, clock: Clock::default(), told: Vec::new(), texts: Texts::default() }
     }
 
     /// Appends the line of an exchange, with its end.
@@ -81,10 +157,9 @@ impl LineWriter {
         out.extend_from_slice(b"Z\",\"request_id\":\"");
         out.extend_from_slice(exchange.id.as_bytes());
         out.extend_from_slice(b"\",\"trace_id\":\"");
-        escape::hex(out, (exchange.trace.trace_id >> 64) as u64);
-        escape::hex(out, exchange.trace.trace_id as u64);
+        out.extend_from_slice(&hex32(exchange.trace.trace_id));
         out.extend_from_slice(b"\",\"client\":\"");
-        push_ip(out, exchange.client.ip);
+        out.extend_from_slice(self.texts.client(exchange.client.ip));
         let peer = exchange.client.peer.ip().to_canonical();
         if exchange.client.ip != peer {
             out.extend_from_slice(b"\",\"peer\":\"");
@@ -103,13 +178,9 @@ impl LineWriter {
         if !record.reason.is_empty() {
             text(out, b",\"reason\":", record.reason.as_bytes(), most::REASON);
         }
-        text(out, b",\"route\":", labels.route.as_bytes(), most::ROUTE);
-        if !labels.service.is_empty() {
-            text(out, b",\"service\":", labels.service.as_bytes(), most::NAME);
-        }
+        out.extend_from_slice(self.texts.route(labels));
         if let Some(endpoint) = record.endpoint {
-            out.extend_from_slice(b",\"endpoint\":\"");
-            socket(out, endpoint);
+            out.extend_from_slice(self.texts.endpoint(endpoint));
             number(out, b"\",\"tries\":", u64::from(record.tries));
         }
         out.extend_from_slice(b",\"duration_ms\":");
@@ -133,13 +204,18 @@ impl LineWriter {
         if let Some(value) = fields.get(names::REFERER).filter(|value| !value.is_empty()) {
             text(out, b",\"referer\":", self.referer(value), most::REFERER);
         }
-        text(out, b",\"listener\":", labels.listener.as_bytes(), most::NAME);
-        number(out, b",\"revision\":", labels.revision);
+        if let Some(identity) = &exchange.identity {
+            self.caller(out, identity);
+        }
+        out.extend_from_slice(self.texts.listener(labels));
         if record.upgraded {
             out.extend_from_slice(b",\"upgraded\":true");
         }
         if let Some(policy) = record.refused_by {
             text(out, b",\"refused_by\":", policy.as_bytes(), most::NAME);
+        }
+        if !record.why.is_empty() {
+            text(out, b",\"why\":", record.why.as_bytes(), most::DETAIL);
         }
         for (place, (policy, reason)) in record.shadowed.iter().take(most::SHADOWED).enumerate() {
             let start: &[u8] = if place == 0 { b",\"shadowed\":[{\"policy\":" } else { b",{\"policy\":" };
@@ -158,12 +234,31 @@ impl LineWriter {
         }
     }
 
-    /// Appends the line in the Combined Log Format: `client - - [time] "request" status bytes "referer" "agent"`,
+    /// Who the caller is.
+    fn caller(&self, out: &mut Vec<u8>, identity: &Identity) {
+        if let Some(consumer) = &identity.consumer {
+            text(out, b",\"consumer\":", consumer.as_bytes(), most::NAME);
+        }
+        if let Some(subject) = &identity.subject {
+            text(out, b",\"subject\":", subject.as_bytes(), most::SUBJECT);
+        }
+        text(out, b",\"auth\":", identity.kind.as_bytes(), most::NAME);
+        if !identity.credential.is_empty() {
+            text(out, b",\"credential\":", identity.credential.as_bytes(), most::NAME);
+        }
+    }
+
+    /// Appends the line in the Combined Log Format: `client - caller [time] "request" status bytes "referer" "agent"`,
     /// then `"route" endpoint milliseconds reason request_id`.
     pub fn write_text(&mut self, out: &mut Vec<u8>, exchange: &Exchange, labels: &Labels<'_>) {
         let record = &exchange.record;
         push_ip(out, exchange.client.ip);
-        out.extend_from_slice(b" - - [");
+        out.extend_from_slice(b" - ");
+        match exchange.identity.as_ref().and_then(|identity| identity.name()) {
+            Some(name) => escape::word(out, name.as_bytes(), most::NAME),
+            None => out.push(b'-'),
+        }
+        out.extend_from_slice(b" [");
         out.extend_from_slice(self.clock.stamp(record.started_at).common);
         out.extend_from_slice(b" +0000] \"");
         escape::quoted(out, method(exchange), most::METHOD);

@@ -29,22 +29,32 @@ pub struct RouteStats {
     /// there are too many.
     order: AtomicU64,
     // Filled at first use: a route that nobody asks for costs two words for each worker.
-    shards: Box<[OnceLock<Box<Shard>>]>,
+    shards: Box<[OnceLock<Arc<RouteShard>>]>,
 }
 
-/// In this order, so that an exchange touches two cache lines: the first up to `bytes_out`, the second the sum and the
-/// lowest buckets of `duration`. With ten thousand routes in use that is what counting costs.
+/// What one worker counts for a route; only that worker writes here.
+///
+/// In this order, so that most exchanges touch one cache line: it ends with the lowest buckets of `duration`. With ten
+/// thousand routes in use that is what counting costs.
 #[repr(C, align(64))]
-struct Shard {
-    /// Method and status, see [`Key`]; 0 for none.
-    keys: [AtomicU32; FEW],
-    counts: [AtomicU64; FEW],
+#[derive(Default)]
+pub struct RouteShard {
+    first: Combination,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     duration: Histogram,
-    more: OnceLock<Box<[(AtomicU32, AtomicU64)]>>,
+    few: [Combination; FEW - 1],
+    more: OnceLock<Box<[Combination]>>,
     other: AtomicU64,
     refusals: OnceLock<Tally>,
+}
+
+/// A combination of method and status, and how often it was.
+#[derive(Default)]
+struct Combination {
+    /// See [`Key`]; 0 for none.
+    key: AtomicU32,
+    count: AtomicU64,
 }
 
 /// Method and status in one number that is not 0; also their order on the page.
@@ -123,18 +133,25 @@ impl RouteStats {
         Arc::new(RouteStats { order: AtomicU64::new(0), shards })
     }
 
-    /// Counts an exchange that is over. Only the worker of this number may call this.
-    pub fn record(&self, worker: usize, exchange: &Exchange) {
-        let Some(shard) = self.shards.get(worker) else { return };
-        shard.get_or_init(|| self.first_use()).record(exchange);
+    /// The part of the worker of this number, made if it is the first use.
+    pub fn shard(&self, worker: usize) -> Option<Arc<RouteShard>> {
+        Some(self.shards.get(worker)?.get_or_init(|| self.first_use()).clone())
     }
 
-    fn first_use(&self) -> Box<Shard> {
+    /// Counts an exchange for a worker.
+    #[cfg(test)]
+    pub(crate) fn record(&self, worker: usize, exchange: &Exchange) {
+        if let Some(shard) = self.shard(worker) {
+            shard.record(exchange);
+        }
+    }
+
+    fn first_use(&self) -> Arc<RouteShard> {
         static ORDER: AtomicU64 = AtomicU64::new(1);
         let next = ORDER.fetch_add(1, Ordering::Relaxed);
         // Another worker may have been first; then its number stands.
         let _ = self.order.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed);
-        Box::default()
+        Arc::default()
     }
 
     /// Requests of all workers so far.
@@ -157,27 +174,13 @@ impl RouteStats {
     }
 }
 
-impl Default for Shard {
-    fn default() -> Shard {
-        Shard {
-            keys: Default::default(),
-            counts: Default::default(),
-            bytes_in: AtomicU64::new(0),
-            bytes_out: AtomicU64::new(0),
-            duration: Histogram::default(),
-            more: OnceLock::new(),
-            other: AtomicU64::new(0),
-            refusals: OnceLock::new(),
-        }
-    }
-}
-
-impl Shard {
-    fn record(&self, exchange: &Exchange) {
+impl RouteShard {
+    /// Counts an exchange that is over. Only the worker whose part this is may call this.
+    pub fn record(&self, exchange: &Exchange) {
         let record = &exchange.record;
         let key = Key::new(record.method, status_of(exchange));
-        let few = self.keys.iter().zip(&self.counts).find(|(own, _)| claim(own, key));
-        add(few.map_or_else(|| self.further(key), |(_, count)| count), 1);
+        let few = std::iter::once(&self.first).chain(&self.few).find(|own| own.claim(key));
+        add(few.map_or_else(|| self.further(key), |own| &own.count), 1);
         self.duration.record(record.finished);
         add(&self.bytes_in, record.bytes_in);
         add(&self.bytes_out, record.bytes_out);
@@ -187,8 +190,8 @@ impl Shard {
     }
 
     fn further(&self, key: Key) -> &AtomicU64 {
-        let more = self.more.get_or_init(|| (0..MORE).map(|_| Default::default()).collect());
-        more.iter().find(|(own, _)| claim(own, key)).map_or(&self.other, |(_, count)| count)
+        let more = self.more.get_or_init(|| (0..MORE).map(|_| Combination::default()).collect());
+        more.iter().find(|own| own.claim(key)).map_or(&self.other, |own| &own.count)
     }
 
     fn refused(&self, exchange: &Exchange) {
@@ -202,12 +205,11 @@ impl Shard {
     }
 
     fn read(&self, reading: &mut RouteReading) {
-        let few = self.keys.iter().zip(&self.counts);
-        let more = self.more.get().into_iter().flatten().map(|(key, count)| (key, count));
-        for (key, count) in few.chain(more) {
-            let key = key.load(Ordering::Relaxed);
+        let more = self.more.get().into_iter().flatten();
+        for own in std::iter::once(&self.first).chain(&self.few).chain(more) {
+            let key = own.key.load(Ordering::Relaxed);
             if key != 0 {
-                *reading.requests.entry(Key(key)).or_default() += count.load(Ordering::Relaxed);
+                *reading.requests.entry(Key(key)).or_default() += own.count.load(Ordering::Relaxed);
             }
         }
         let other = self.other.load(Ordering::Relaxed);
@@ -223,14 +225,16 @@ impl Shard {
     }
 }
 
-/// Whether a place is this key's, or becomes it because it was nobody's.
-fn claim(place: &AtomicU32, key: Key) -> bool {
-    match place.load(Ordering::Relaxed) {
-        0 => {
-            place.store(key.0, Ordering::Relaxed);
-            true
+impl Combination {
+    /// Whether this is the key's place, or becomes it because it was nobody's.
+    fn claim(&self, key: Key) -> bool {
+        match self.key.load(Ordering::Relaxed) {
+            0 => {
+                self.key.store(key.0, Ordering::Relaxed);
+                true
+            }
+            own => own == key.0,
         }
-        own => own == key.0,
     }
 }
 

@@ -8,8 +8,10 @@ pub mod access_log;
 mod clock;
 pub mod connections;
 mod escape;
+pub mod handshakes;
 pub mod histogram;
 pub mod line;
+mod memo;
 pub mod metrics;
 mod openmetrics;
 pub mod page;
@@ -26,7 +28,7 @@ use std::time::Duration;
 
 pub use access_log::{AccessLog, LogSettings};
 pub use connections::Connections;
-pub use metrics::RouteStats;
+pub use metrics::{RouteShard, RouteStats};
 pub use page::{PageInput, page};
 pub use totals::Totals;
 pub use trace::Tracer;
@@ -115,14 +117,14 @@ impl Observer {
         self.totals().map(WorkerTotals::tunnel)
     }
 
-    /// Tells of an exchange that is over: [`crate::exchange::Record::finished`] has been set. `stats` are those of
-    /// the route that took it, or of all exchanges that no route took. A rehearsal is not told of.
-    pub fn finish(&self, exchange: &Exchange, labels: &Labels<'_>, stats: Option<&RouteStats>) {
+    /// Tells of an exchange that is over: [`crate::exchange::Record::finished`] has been set. `counted` is this
+    /// worker's part of the route that took it, or of all exchanges that no route took. A rehearsal is not told of.
+    pub fn finish(&self, exchange: &Exchange, labels: &Labels<'_>, counted: Option<&RouteShard>) {
         if exchange.rehearsal {
             return;
         }
-        if let Some(stats) = stats {
-            stats.record(self.worker, exchange);
+        if let Some(shard) = counted {
+            shard.record(exchange);
         }
         if let Some(totals) = self.totals() {
             totals.record(exchange);
@@ -182,9 +184,9 @@ mod tests {
         let (observer, stats) = (Observer::new(0, shared.clone()), RouteStats::new(1));
         let labels = Labels { route: "GET /a", service: "s", revision: 1, listener: "public" };
         let mut exchange = Exchange { query: b"no=SECRET".to_vec(), ..Exchange::default() };
-        observer.finish(&exchange, &labels, Some(&stats));
+        observer.finish(&exchange, &labels, stats.shard(0).as_deref());
         exchange.rehearsal = true;
-        observer.finish(&exchange, &labels, Some(&stats));
+        observer.finish(&exchange, &labels, stats.shard(0).as_deref());
         observer.tick();
         shared.close(Duration::from_secs(60));
         let text = std::fs::read_to_string(&path).unwrap();

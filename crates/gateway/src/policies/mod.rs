@@ -3,12 +3,21 @@
 //! Takes an exchange on its way; each policy lets it pass, changes it, or answers. Policies never see sockets, and
 //! run in the one order of [`LIST`] whatever the order in the file; answers come back up through those that ran.
 
+pub mod allow;
+pub mod any_of;
+pub mod api_key;
+pub mod basic;
 pub mod body_limit;
 pub mod cors;
+pub mod csrf;
 pub mod headers;
+pub mod introspection;
 pub mod ip;
+pub mod jwt;
 pub mod rewrite;
 pub mod timeout;
+
+use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -17,6 +26,7 @@ use serde_json::Value;
 
 use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
+use crate::identity::{Callers, Shelf};
 
 /// All policies, in the order of running.
 pub static LIST: &[Kind] = &[
@@ -26,6 +36,15 @@ pub static LIST: &[Kind] = &[
     kind::<cors::Cors>(),
     // Who may come at all, before anything is spent on a request.
     kind::<ip::Ip>(),
+    // Who it is, before anything is done for the request.
+    kind::<api_key::ApiKey>(),
+    kind::<basic::Basic>(),
+    kind::<jwt::Jwt>(),
+    kind::<introspection::Introspection>(),
+    kind::<any_of::AnyOf>(),
+    // Whether it may do that, once it is known who it is.
+    kind::<csrf::Csrf>(),
+    kind::<allow::Allow>(),
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
@@ -86,6 +105,27 @@ pub trait Settings: DeserializeOwned + Serialize + JsonSchema {
     /// Makes it ready to run. `key` is where it stands: faults that its type could not know are reported there, or at
     /// a [`Spanned`] value of its own.
     fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>>;
+
+    /// As [`Settings::compile`], for policies that have to know what stands beside the routes.
+    fn compile_in(
+        self,
+        key: &Spanned<String>,
+        _context: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
+        self.compile(key, faults)
+    }
+}
+
+/// What stands beside the routes of a configuration, for policies that refer to it.
+#[derive(Default)]
+pub struct Context {
+    /// The consumers.
+    pub callers: Arc<Callers>,
+    /// What policies of one configuration share.
+    pub shelf: Shelf,
+    /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
+    pub is_whole: bool,
 }
 
 /// A policy, compiled and ready to run on any worker.
@@ -99,7 +139,7 @@ pub trait Policy: Send + Sync {
     fn response(&self, _exchange: &mut Exchange) {}
 }
 
-type Compile = fn(&Spanned<String>, &Node, &mut Diagnostics) -> Option<Box<dyn Policy>>;
+type Compile = fn(&Spanned<String>, &Node, &Context, &mut Diagnostics) -> Option<Box<dyn Policy>>;
 
 /// One line of the list.
 pub struct Kind {
@@ -128,11 +168,11 @@ const fn kind<S: Settings>() -> Kind {
             let settings = decode::<S>(node, &mut Diagnostics::default())?;
             serde_json::to_value(settings).ok()
         },
-        compile: |key, node, faults| {
+        compile: |key, node, context, faults| {
             let before = faults.errors();
             let settings = decode_key::<S>(key, node, faults)?;
             // What had a fault is missing in the settings; what that leads to is not worth telling.
-            if faults.errors() == before { settings.compile(key, faults) } else { None }
+            if faults.errors() == before { settings.compile_in(key, context, faults) } else { None }
         },
     }
 }
@@ -140,6 +180,17 @@ const fn kind<S: Settings>() -> Kind {
 impl Kind {
     /// Makes a policy of its settings as written.
     pub fn bind(&self, key: &Spanned<String>, settings: &Node, faults: &mut Diagnostics) -> Option<Bound> {
+        self.bind_in(key, settings, &Context::default(), faults)
+    }
+
+    /// Makes a policy of its settings as written, beside what stands beside the routes.
+    pub fn bind_in(
+        &self,
+        key: &Spanned<String>,
+        settings: &Node,
+        context: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Bound> {
         let (settings, mode) = if self.refuses { without_mode(settings) } else { (settings.clone(), None) };
         let shadow = match mode.as_ref().map(|mode| (mode.text(), mode.span)) {
             None | Some((Some("enforce"), _)) => false,
@@ -152,7 +203,7 @@ impl Kind {
                 false
             }
         };
-        let policy = (self.compile)(key, &settings, faults)?;
+        let policy = (self.compile)(key, &settings, context, faults)?;
         let (every_answer, takes_preflights) = (self.every_answer, self.takes_preflights);
         Some(Bound { name: self.name, policy, shadow, every_answer, takes_preflights })
     }

@@ -162,17 +162,19 @@ impl Index {
         }
     }
 
-    /// The id whose key `is` the wanted one.
+    /// What `is` makes of the id whose key is the wanted one.
     #[inline]
-    pub(super) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
+    pub(super) fn find<T>(&self, hash: u64, is: impl Fn(u32) -> Option<T>) -> Option<T> {
         let mut at = self.home(hash);
         loop {
             let slot = self.slots.get(at)?;
             if slot.id == NONE {
                 return None;
             }
-            if slot.tag == hash as u32 && is(slot.id) {
-                return Some(slot.id);
+            if slot.tag == hash as u32
+                && let Some(found) = is(slot.id)
+            {
+                return Some(found);
             }
             at = (at + 1) & (self.slots.len() - 1);
         }
@@ -232,7 +234,8 @@ mod tests {
         for (at, key) in keys.iter().enumerate() {
             index.insert(hash(key.bytes()), at as u32);
         }
-        let find = |text: &str| index.find(hash(text.bytes()), |id| keys[id as usize] == text);
+        let find =
+            |text: &str| index.find(hash(text.bytes()), |id| (keys[id as usize] == text).then_some(id));
         for (at, key) in keys.iter().enumerate() {
             assert_eq!(find(key), Some(at as u32));
         }

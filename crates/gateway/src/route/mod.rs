@@ -6,7 +6,9 @@
 pub mod compiled;
 pub mod condition;
 pub mod full_regex;
+mod growing;
 mod hash;
+mod key;
 pub mod method;
 mod node;
 pub mod params;

@@ -2,34 +2,38 @@
 //!
 //! Takes a canonical path, shows the places of the tree it leads to, the most specific first: at each segment a literal
 //! before a `{name}` before regular expressions before `*`. The children of all nodes stand in one hash table, so that a
-//! step costs the same however many there are; a node is entered at most once for each path. Must never allocate
-//! while it walks but in the buffers of [`Params`], and never recurse.
-
-use std::collections::HashMap;
+//! step costs the same however many there are; a node is entered at most once for each path. Literals that follow each
+//! other with no other way between them are one node: with very many routes a step is a miss of the cache, and those
+//! are what a search costs. Must never allocate while it walks but in the buffers of [`Params`], and never recurse.
 
 use super::full_regex::FullRegex;
 use super::hash::{Decoded, Index, NONE, Segment, first_segment, hash, under};
+use super::key::Key;
 use super::params::Params;
-use super::pattern;
 
-const ROOT: u32 = 0;
+/// The node at which each search begins.
+pub(super) const ROOT: u32 = 0;
 
-/// A segment of some patterns; links are numbers of nodes and of places, [`NONE`] where there is none.
-struct Node {
-    parent: u32,
-    /// The literal text, in `Tree::keys`.
-    key: (u32, u32),
+/// A segment of some patterns, or several literal ones; links are numbers of nodes and of places, [`NONE`] where there
+/// is none. One cache line, its key mostly included.
+#[repr(align(64))]
+pub(super) struct Node {
+    pub(super) parent: u32,
+    /// The literal text.
+    pub(super) key: Key,
     /// Some literal child exists.
-    literals: bool,
+    pub(super) literals: bool,
     /// The `{name}` child.
-    named: u32,
+    pub(super) named: u32,
     /// The place of patterns that end here.
-    end: u32,
+    pub(super) end: u32,
     /// The place of patterns that end here with `*`.
-    tail: u32,
+    pub(super) tail: u32,
     /// Regular expressions that start with the literals up to here, in `Tree::regexes`.
-    regexes: (u32, u32),
+    pub(super) regexes: (u32, u32),
 }
+
+const _: () = assert!(size_of::<Node>() == 64, "a node fills one cache line");
 
 impl Node {
     fn has_other_ways(&self) -> bool {
@@ -43,10 +47,9 @@ impl Node {
 
 /// The finished tree.
 pub(super) struct Tree {
-    nodes: Vec<Node>,
-    keys: Vec<u8>,
-    children: Index,
-    regexes: Vec<(FullRegex, u32)>,
+    pub(super) nodes: Vec<Node>,
+    pub(super) children: Index,
+    pub(super) regexes: Vec<(FullRegex, u32)>,
 }
 
 /// What is next at a node.
@@ -106,7 +109,7 @@ impl Tree {
         let Some(node) = self.nodes.get(frame.node as usize) else { return Next::Back };
         if let Some(rest) = path.get(frame.start..) {
             if frame.stage < Stage::Last
-                && let Some(down) = self.descend(frame, node, first_segment(rest), params)
+                && let Some(down) = self.descend(frame, node, rest, params)
             {
                 return Next::Down(down);
             }
@@ -119,17 +122,18 @@ impl Tree {
         Next::Back
     }
 
-    /// The next node for a segment; what else could be tried at this one is kept for later.
-    fn descend(&self, frame: Frame, node: &Node, segment: Segment<'_>, params: &mut Params) -> Option<Frame> {
-        let end = frame.start + segment.bytes.len();
+    /// The next node for what is left of the path; what else could be tried at this one is kept for later.
+    fn descend(&self, frame: Frame, node: &Node, rest: &[u8], params: &mut Params) -> Option<Frame> {
+        let segment = first_segment(rest);
         if frame.stage == Stage::Literal
             && node.literals
-            && let Some(child) = self.literal_child(frame.node, segment)
+            && let Some((child, taken)) = self.literal_child(frame.node, rest, segment)
         {
             if node.has_other_ways() {
                 params.frames.push(Frame { stage: Stage::Named, ..frame });
             }
-            return Some(Frame { node: child, start: end + 1, named: frame.named, stage: Stage::Literal });
+            let start = frame.start + taken + 1;
+            return Some(Frame { node: child, start, named: frame.named, stage: Stage::Literal });
         }
         if node.named == NONE || segment.bytes.is_empty() {
             return None;
@@ -137,24 +141,20 @@ impl Tree {
         if node.has_last_ways() {
             params.frames.push(Frame { stage: Stage::Last, ..frame });
         }
+        let end = frame.start + segment.bytes.len();
         params.ranges.push(frame.start..end);
         Some(Frame { node: node.named, start: end + 1, named: frame.named + 1, stage: Stage::Literal })
     }
 
-    fn literal_child(&self, parent: u32, segment: Segment<'_>) -> Option<u32> {
-        if !segment.escaped {
-            let is = |id| self.key_under(id, parent).is_some_and(|key| key == segment.bytes);
-            return self.children.find(under(parent, segment.hash), is);
-        }
-        let decoded = Decoded::path(segment.bytes);
-        let is = |id| self.key_under(id, parent).is_some_and(|key| key.iter().copied().eq(decoded.clone()));
-        self.children.find(under(parent, hash(decoded.clone())), is)
-    }
-
-    /// The literal of a node if that is a child of `parent`.
-    fn key_under(&self, id: u32, parent: u32) -> Option<&[u8]> {
-        let node = self.nodes.get(id as usize).filter(|node| node.parent == parent)?;
-        self.keys.get(node.key.0 as usize..node.key.1 as usize)
+    /// The literal child that `rest` leads to, and how many bytes of it that takes.
+    #[inline]
+    fn literal_child(&self, parent: u32, rest: &[u8], segment: Segment<'_>) -> Option<(u32, usize)> {
+        let decoded = || hash(Decoded::path(segment.bytes));
+        let hash = if segment.escaped { decoded() } else { segment.hash };
+        self.children.find(under(parent, hash), |id| {
+            let node = self.nodes.get(id as usize).filter(|node| node.parent == parent)?;
+            Some((id, node.key.takes(rest, segment)?))
+        })
     }
 
     /// Regular expressions, then `*`.
@@ -177,126 +177,5 @@ impl Tree {
         }
         params.ranges.pop();
         false
-    }
-}
-
-/// A tree that still grows.
-pub(super) struct Growing {
-    nodes: Vec<Node>,
-    literals: HashMap<(u32, Box<[u8]>), u32>,
-    regexes: Vec<(u32, FullRegex, u32)>,
-    regex_places: HashMap<Box<str>, u32>,
-    places: u32,
-}
-
-impl Default for Growing {
-    fn default() -> Self {
-        let (nodes, literals, regexes) = (Vec::new(), HashMap::new(), Vec::new());
-        let mut tree = Self { nodes, literals, regexes, regex_places: HashMap::new(), places: 0 };
-        tree.add_node(NONE);
-        tree
-    }
-}
-
-impl Growing {
-    /// The place of patterns with these segments; the same for the same ones.
-    pub(super) fn place_of_segments(&mut self, segments: &[pattern::Segment], tail: bool) -> u32 {
-        let end = segments.iter().fold(ROOT, |node, segment| match segment {
-            pattern::Segment::Literal(text) => self.literal_child(node, pattern::Segment::literal_key(text)),
-            pattern::Segment::Name(_) => self.named_child(node),
-        });
-        let next = self.places;
-        let place = match self.nodes.get_mut(end as usize) {
-            Some(node) if tail => &mut node.tail,
-            Some(node) => &mut node.end,
-            None => return NONE,
-        };
-        if *place == NONE {
-            *place = next;
-            self.places += 1;
-        }
-        *place
-    }
-
-    /// The place of patterns with this regular expression. It hangs below the whole segments that each match starts with.
-    pub(super) fn place_of_regex(&mut self, regex: &FullRegex) -> u32 {
-        if let Some(&place) = self.regex_places.get(regex.as_str()) {
-            return place;
-        }
-        let start = regex.literal_start();
-        let whole = start.strip_prefix(b"/").and_then(|rest| rest.get(..memchr::memrchr(b'/', rest)?));
-        let node = whole.map_or(ROOT, |whole| {
-            whole
-                .split(|&byte| byte == b'/')
-                .fold(ROOT, |node, literal| self.literal_child(node, Decoded::path(literal).collect()))
-        });
-        let place = self.places;
-        self.places += 1;
-        self.regexes.push((node, regex.clone(), place));
-        self.regex_places.insert(regex.as_str().into(), place);
-        place
-    }
-
-    /// How many places there are.
-    pub(super) fn places(&self) -> u32 {
-        self.places
-    }
-
-    /// Puts the tree into the form in which it is searched.
-    pub(super) fn finish(self) -> Tree {
-        let Self { mut nodes, literals, mut regexes, .. } = self;
-        let mut children = Index::with_room_for(literals.len());
-        let mut keys = Vec::new();
-        for ((parent, literal), id) in literals {
-            children.insert(under(parent, hash(literal.iter().copied())), id);
-            let start = keys.len() as u32;
-            keys.extend_from_slice(&literal);
-            if let Some(node) = nodes.get_mut(id as usize) {
-                node.key = (start, keys.len() as u32);
-            }
-        }
-        // Longer text first, then by text: an order that the user sees and that no file decides.
-        regexes.sort_by(|(left_node, left, _), (right_node, right, _)| {
-            let length = right.as_str().len().cmp(&left.as_str().len());
-            left_node.cmp(right_node).then(length).then_with(|| left.as_str().cmp(right.as_str()))
-        });
-        for (at, (node, ..)) in regexes.iter().enumerate() {
-            if let Some(node) = nodes.get_mut(*node as usize) {
-                let start = if node.regexes.0 == node.regexes.1 { at as u32 } else { node.regexes.0 };
-                node.regexes = (start, at as u32 + 1);
-            }
-        }
-        let regexes = regexes.into_iter().map(|(_, regex, place)| (regex, place)).collect();
-        Tree { nodes, keys, children, regexes }
-    }
-
-    fn literal_child(&mut self, parent: u32, literal: Box<[u8]>) -> u32 {
-        if let Some(&child) = self.literals.get(&(parent, literal.clone())) {
-            return child;
-        }
-        let child = self.add_node(parent);
-        self.literals.insert((parent, literal), child);
-        if let Some(node) = self.nodes.get_mut(parent as usize) {
-            node.literals = true;
-        }
-        child
-    }
-
-    fn named_child(&mut self, parent: u32) -> u32 {
-        match self.nodes.get(parent as usize) {
-            Some(node) if node.named != NONE => return node.named,
-            _ => {}
-        }
-        let child = self.add_node(parent);
-        if let Some(node) = self.nodes.get_mut(parent as usize) {
-            node.named = child;
-        }
-        child
-    }
-
-    fn add_node(&mut self, parent: u32) -> u32 {
-        let (named, end, tail) = (NONE, NONE, NONE);
-        self.nodes.push(Node { parent, key: (0, 0), literals: false, named, end, tail, regexes: (0, 0) });
-        self.nodes.len() as u32 - 1
     }
 }

@@ -13,6 +13,8 @@ pub struct Params {
     pub(super) ranges: Vec<Range<usize>>,
     /// The route of the table that the ranges belong to.
     pub(super) route: usize,
+    /// The names of that route's parts, in the table.
+    pub(super) names: usize,
     /// Ways the search could still take.
     pub(super) frames: Vec<Frame>,
     /// A value under test.
@@ -24,7 +26,7 @@ impl Params {
     pub fn clear(&mut self) {
         self.ranges.clear();
         self.frames.clear();
-        self.route = 0;
+        (self.route, self.names) = (0, 0);
     }
 
     /// How many parts there are.

@@ -10,17 +10,23 @@ use http1::Method;
 
 use super::hash::{Index, hash, under};
 use super::method::MethodSet;
-use super::pattern::{HostPattern, Pattern};
+use super::pattern::{HostPattern, PathPattern, Pattern};
 
-/// A route at a place.
+/// A route at a place, with all that a search gives of it.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct Entry<T> {
+    /// What its owner wants to find again.
+    pub(super) value: T,
     /// The number of the route in the table.
     pub(super) route: u32,
+    /// The names of its parts, in the table.
+    pub(super) names: u32,
     /// The methods it names; the texts of [`Method::Other`] stand in its pattern.
     pub(super) methods: MethodSet,
     /// It has conditions.
     pub(super) conditional: bool,
+    /// Its path is a regular expression, whose groups have names.
+    pub(super) groups: bool,
 }
 
 /// The routes of a place that name methods, or those that take every method.
@@ -44,29 +50,52 @@ struct Bucket {
     entries: (u32, u32),
 }
 
-/// The routes of all places.
-pub(super) struct Places {
-    /// Two for each place: those that name methods, those that do not.
-    halves: Vec<Half>,
-    buckets: Vec<Bucket>,
-    hosts: Index,
-    entries: Vec<Entry>,
+/// One place. A cache line where the owner's value is a number, the route of a place that has no other included.
+#[repr(align(64))]
+struct Place<T> {
+    /// The routes that name methods, and those that do not.
+    halves: [Half; 2],
+    /// The only route here, if that takes any host.
+    lone: Option<Entry<T>>,
 }
 
-impl Places {
+const _: () = assert!(size_of::<Place<u32>>() == 64, "a place fills one cache line");
+
+/// The routes of all places.
+pub(super) struct Places<T> {
+    places: Vec<Place<T>>,
+    buckets: Vec<Bucket>,
+    hosts: Index,
+    entries: Vec<Entry<T>>,
+}
+
+impl<T: Copy> Places<T> {
     /// Whether some route here names methods.
     pub(super) fn names_methods(&self, place: u32) -> bool {
-        self.halves.get(place as usize * 2).is_some_and(|half| !half.methods.is_empty())
+        self.place(place).is_some_and(|place| !place.halves[0].methods.is_empty())
+    }
+
+    fn place(&self, place: u32) -> Option<&Place<T>> {
+        self.places.get(place as usize)
+    }
+
+    fn half(&self, number: u32) -> Option<&Half> {
+        self.place(number / 2)?.halves.get(number as usize % 2)
     }
 
     /// Shows the routes that take this method and host until `visit` takes one; says whether it did. A route that names GET
     /// also takes HEAD, after those that name HEAD.
     pub(super) fn routes<F>(&self, place: u32, method: Method, host: &[u8], mut visit: F) -> bool
     where
-        F: FnMut(&Entry) -> bool,
+        F: FnMut(&Entry<T>) -> bool,
     {
+        let Some(Place { halves: [naming, _], lone }) = self.place(place) else { return false };
+        let named = naming.methods;
+        if let Some(lone) = lone {
+            let stands_in = method == Method::Head && named.contains(Method::Get);
+            return (named.is_empty() || named.contains(method) || stands_in) && visit(lone);
+        }
         let (naming, every) = (place * 2, place * 2 + 1);
-        let named = self.halves.get(naming as usize).map_or(MethodSet::EMPTY, |half| half.methods);
         if named.contains(method)
             && self.hosts(naming, host, |entry| entry.methods.contains(method) && visit(entry))
         {
@@ -83,15 +112,20 @@ impl Places {
     }
 
     /// Shows the routes here that name methods and take this host.
-    pub(super) fn routes_that_name_methods<F: FnMut(&Entry)>(&self, place: u32, host: &[u8], mut visit: F) {
+    pub(super) fn routes_that_name_methods<F: FnMut(&Entry<T>)>(
+        &self,
+        place: u32,
+        host: &[u8],
+        mut visit: F,
+    ) {
         self.hosts(place * 2, host, |entry| {
             visit(entry);
             false
         });
     }
 
-    fn hosts<F: FnMut(&Entry) -> bool>(&self, number: u32, host: &[u8], mut visit: F) -> bool {
-        let Some(half) = self.halves.get(number as usize) else { return false };
+    fn hosts<F: FnMut(&Entry<T>) -> bool>(&self, number: u32, host: &[u8], mut visit: F) -> bool {
+        let Some(half) = self.half(number) else { return false };
         if half.exact && self.bucket(number, host).iter().any(&mut visit) {
             return true;
         }
@@ -101,7 +135,7 @@ impl Places {
         self.entries(half.any_host).iter().any(visit)
     }
 
-    fn suffixes<F: FnMut(&Entry) -> bool>(
+    fn suffixes<F: FnMut(&Entry<T>) -> bool>(
         &self,
         number: u32,
         half: &Half,
@@ -122,23 +156,29 @@ impl Places {
         false
     }
 
-    fn bucket(&self, half: u32, host: &[u8]) -> &[Entry] {
-        let is = |id: u32| {
-            self.buckets.get(id as usize).is_some_and(|bucket| bucket.half == half && *bucket.host == *host)
-        };
-        let found = self.hosts.find(under(half, hash(host.iter().copied())), is);
-        found.and_then(|id| self.buckets.get(id as usize)).map_or(&[], |bucket| self.entries(bucket.entries))
+    fn bucket(&self, half: u32, host: &[u8]) -> &[Entry<T>] {
+        let found = self.hosts.find(under(half, hash(host.iter().copied())), |id| {
+            self.buckets.get(id as usize).filter(|bucket| bucket.half == half && *bucket.host == *host)
+        });
+        found.map_or(&[], |bucket| self.entries(bucket.entries))
     }
 
-    fn entries(&self, (start, end): (u32, u32)) -> &[Entry] {
+    fn entries(&self, (start, end): (u32, u32)) -> &[Entry<T>] {
         self.entries.get(start as usize..end as usize).unwrap_or_default()
     }
 }
 
 /// Routes before they are put in order.
-#[derive(Default)]
-pub(super) struct Gathering {
-    routes: HashMap<(u32, HostPattern), Vec<(Rank, Entry)>>,
+pub(super) struct Gathering<T> {
+    routes: HashMap<(u32, HostPattern), Vec<Ranked<T>>>,
+}
+
+type Ranked<T> = (Rank, Entry<T>);
+
+impl<T> Default for Gathering<T> {
+    fn default() -> Self {
+        Self { routes: HashMap::new() }
+    }
 }
 
 /// The order of the routes for one host: more conditions first, then by what they ask, which differs between any two
@@ -149,9 +189,9 @@ struct Rank {
     key: String,
 }
 
-impl Gathering {
-    /// Takes a route in.
-    pub(super) fn add(&mut self, place: u32, route: u32, pattern: &Pattern) {
+impl<T: Copy> Gathering<T> {
+    /// Takes a route in: the number of the table for it and for the names of its parts.
+    pub(super) fn add(&mut self, place: u32, route: u32, names: u32, pattern: &Pattern, value: T) {
         let mut methods = pattern.methods;
         if !pattern.other_methods.is_empty() {
             methods.insert(Method::Other);
@@ -159,34 +199,52 @@ impl Gathering {
         let half = place * 2 + u32::from(methods.is_empty());
         let conditions = pattern.conditions.len();
         let rank = Rank { fewer_conditions: usize::MAX - conditions, key: pattern.conditions_key() };
-        let entry = Entry { route, methods, conditional: conditions > 0 };
+        let groups = matches!(pattern.path, PathPattern::Regex(_)) && !pattern.param_names().is_empty();
+        let entry = Entry { value, route, names, methods, conditional: conditions > 0, groups };
         self.routes.entry((half, pattern.host.clone())).or_default().push((rank, entry));
     }
 
     /// Puts the routes into the form in which they are searched.
-    pub(super) fn finish(self, places: u32) -> Places {
+    pub(super) fn finish(self, places: u32) -> Places<T> {
+        let half = Half { suffixes: (1, 0), ..Half::default() };
         let mut found = Places {
-            halves: vec![Half { suffixes: (1, 0), ..Half::default() }; places as usize * 2],
+            places: (0..places).map(|_| Place { halves: [half; 2], lone: None }).collect(),
             buckets: Vec::new(),
             hosts: Index::with_room_for(self.routes.len()),
             entries: Vec::new(),
         };
-        for ((number, host), mut routes) in self.routes {
+        // In the order of the places, so that what one request looks at stands together.
+        let mut gathered: Vec<_> = self.routes.into_iter().collect();
+        gathered.sort_unstable_by_key(|((number, _), _)| *number);
+        for ((number, host), mut routes) in gathered {
             routes.sort_by(|(left, _), (right, _)| left.cmp(right));
             let start = found.entries.len() as u32;
             found.entries.extend(routes.into_iter().map(|(_, entry)| entry));
             let entries = (start, found.entries.len() as u32);
             found.add_host(number, host, entries);
         }
+        found.find_lone();
         found
     }
 }
 
-impl Places {
+impl<T: Copy> Places<T> {
+    /// Puts the route of a place that has no other into the place.
+    fn find_lone(&mut self) {
+        for Place { halves: [naming, every], lone } in &mut self.places {
+            let plain = |half: &Half| !half.exact && half.suffixes.1 == 0;
+            let counts = [naming.any_host, every.any_host].map(|(start, end)| (start, end - start));
+            if let ([(at, 1), (_, 0)] | [(_, 0), (at, 1)], true) = (counts, plain(naming) && plain(every)) {
+                *lone = self.entries.get(at as usize).copied();
+            }
+        }
+    }
+
     fn add_host(&mut self, number: u32, host: HostPattern, entries: (u32, u32)) {
         let methods =
             self.entries(entries).iter().fold(MethodSet::EMPTY, |all, entry| all.union(entry.methods));
-        let Some(half) = self.halves.get_mut(number as usize) else { return };
+        let place = self.places.get_mut(number as usize / 2);
+        let Some(half) = place.and_then(|place| place.halves.get_mut(number as usize % 2)) else { return };
         half.methods = half.methods.union(methods);
         let host: Box<[u8]> = match host {
             HostPattern::Any => {

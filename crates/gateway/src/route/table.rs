@@ -9,8 +9,9 @@ use std::fmt;
 
 use http1::{Fields, Method};
 
+use super::growing::Growing;
 use super::method::MethodSet;
-use super::node::{Growing, Tree};
+use super::node::Tree;
 use super::params::Params;
 use super::pattern::{HostPattern, PathPattern, Pattern, Segment};
 use super::place::{Entry, Gathering, Places};
@@ -36,7 +37,7 @@ pub struct Lookup<'r> {
 #[derive(Debug)]
 pub struct Found<'t, T> {
     /// What its owner stored.
-    pub value: &'t T,
+    pub value: T,
     /// Its pattern.
     pub pattern: &'t Pattern,
 }
@@ -68,20 +69,18 @@ impl fmt::Display for Conflict {
 
 impl std::error::Error for Conflict {}
 
-pub(super) struct Route<T> {
-    pub(super) value: T,
-    pub(super) pattern: Pattern,
-    names: Vec<String>,
-}
-
 /// All routes, ready to be searched.
 pub struct Table<T> {
-    pub(super) routes: Vec<Route<T>>,
+    // A search looks at neither: with very many routes each line of memory counts.
+    patterns: Vec<Pattern>,
+    values: Vec<T>,
+    /// The names that routes give to the parts of the path; many routes have the same.
+    names: Vec<Vec<String>>,
     tree: Tree,
-    places: Places,
+    places: Places<T>,
 }
 
-impl<T> Table<T> {
+impl<T: Copy> Table<T> {
     /// Finds the route that takes the request. `params` then holds the parts of the path it names.
     ///
     /// # Errors
@@ -94,28 +93,27 @@ impl<T> Table<T> {
             self.places.routes(place, lookup.method, lookup.host, |entry| {
                 let taken = self.takes(entry, lookup, &mut params.scratch);
                 if taken {
-                    winner = Some(entry.route);
+                    winner = Some(*entry);
                 }
                 taken
             })
         });
-        let Some(route) = winner.and_then(|route| self.routes.get(route as usize)) else {
+        let found = winner.and_then(|entry| Some((entry, self.patterns.get(entry.route as usize)?)));
+        let Some((Entry { value, route, names, groups, .. }, pattern)) = found else {
             let allowed =
                 if methods_matter { self.allowed_methods(lookup, params) } else { MethodSet::EMPTY };
             return Err(NotFound { allowed });
         };
-        params.route = winner.unwrap_or_default() as usize;
-        if let PathPattern::Regex(regex) = &route.pattern.path
-            && !route.names.is_empty()
-        {
+        (params.route, params.names) = (route as usize, names as usize);
+        if groups && let PathPattern::Regex(regex) = &pattern.path {
             params.ranges.extend(regex.groups(lookup.path).map(|(start, end)| start..end));
         }
-        Ok(Found { value: &route.value, pattern: &route.pattern })
+        Ok(Found { value, pattern })
     }
 
     /// The part of the path that the route of the last search calls so; the tail is `*`.
     pub fn param<'p>(&self, params: &Params, path: &'p [u8], name: &str) -> Option<&'p [u8]> {
-        let names = &self.routes.get(params.route)?.names;
+        let names = self.names.get(params.names)?;
         params.get(names.iter().position(|own| own == name)?, path)
     }
 
@@ -125,7 +123,7 @@ impl<T> Table<T> {
         params: &'s Params,
         path: &'s [u8],
     ) -> impl Iterator<Item = (&'s str, &'s [u8])> {
-        let names = self.routes.get(params.route).map(|route| route.names.as_slice()).unwrap_or_default();
+        let names = self.names.get(params.names).map(Vec::as_slice).unwrap_or_default();
         let values = (0..params.len()).map_while(|at| params.get(at, path));
         names.iter().map(String::as_str).zip(values)
     }
@@ -136,8 +134,8 @@ impl<T> Table<T> {
         let mut known = MethodSet::EMPTY;
         self.each_by_other_method(lookup, params, |entry| {
             known = known.union(entry.methods);
-            let route = self.routes.get(entry.route as usize);
-            let texts = route.map(|route| route.pattern.other_methods.as_slice()).unwrap_or_default();
+            let pattern = self.patterns.get(entry.route as usize);
+            let texts = pattern.map(|pattern| pattern.other_methods.as_slice()).unwrap_or_default();
             others.extend(texts.iter().map(String::as_str));
         });
         others.sort_unstable();
@@ -149,28 +147,33 @@ impl<T> Table<T> {
 
     /// How many routes there are.
     pub fn len(&self) -> usize {
-        self.routes.len()
+        self.patterns.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.routes.is_empty()
+        self.patterns.is_empty()
+    }
+
+    /// The route that was added as number `index`, from 0.
+    pub(super) fn get(&self, index: usize) -> Option<(&Pattern, &T)> {
+        Some((self.patterns.get(index)?, self.values.get(index)?))
     }
 
     /// The routes in the order of adding.
     pub fn iter(&self) -> impl Iterator<Item = (&Pattern, &T)> {
-        self.routes.iter().map(|route| (&route.pattern, &route.value))
+        self.patterns.iter().zip(&self.values)
     }
 
     /// Whether a route that takes path, host and known method takes all else.
-    fn takes(&self, entry: &Entry, lookup: &Lookup<'_>, scratch: &mut Vec<u8>) -> bool {
+    fn takes(&self, entry: &Entry<T>, lookup: &Lookup<'_>, scratch: &mut Vec<u8>) -> bool {
         let other = lookup.method == Method::Other && !entry.methods.is_empty();
         if !other && !entry.conditional {
             return true;
         }
-        self.routes.get(entry.route as usize).is_some_and(|route| {
-            (!other || route.pattern.names_method(lookup.method, lookup.method_text))
-                && route.pattern.conditions.iter().all(|condition| condition.judge(lookup, scratch).is_ok())
+        self.patterns.get(entry.route as usize).is_some_and(|pattern| {
+            (!other || pattern.names_method(lookup.method, lookup.method_text))
+                && pattern.conditions.iter().all(|condition| condition.judge(lookup, scratch).is_ok())
         })
     }
 
@@ -181,11 +184,16 @@ impl<T> Table<T> {
     }
 
     /// Shows the routes that name methods and would take the request with one of them.
-    fn each_by_other_method(&self, lookup: &Lookup<'_>, params: &mut Params, mut show: impl FnMut(&Entry)) {
+    fn each_by_other_method(
+        &self,
+        lookup: &Lookup<'_>,
+        params: &mut Params,
+        mut show: impl FnMut(&Entry<T>),
+    ) {
         self.tree.walk(lookup.path, params, |place, params| {
             self.places.routes_that_name_methods(place, lookup.host, |entry| {
-                let route = self.routes.get(entry.route as usize);
-                let conditions = route.map(|route| route.pattern.conditions.as_slice()).unwrap_or_default();
+                let pattern = self.patterns.get(entry.route as usize);
+                let conditions = pattern.map(|pattern| pattern.conditions.as_slice()).unwrap_or_default();
                 if conditions.iter().all(|condition| condition.judge(lookup, &mut params.scratch).is_ok()) {
                     show(entry);
                 }
@@ -220,17 +228,23 @@ fn with_head(mut methods: MethodSet) -> MethodSet {
 
 /// A table that still grows.
 pub struct Builder<T> {
-    routes: Vec<Route<T>>,
+    values: Vec<T>,
+    patterns: Vec<Pattern>,
+    names: Vec<Vec<String>>,
+    known_names: HashMap<Vec<String>, u32>,
     /// The routes that differ in nothing but their methods.
     same_but_methods: HashMap<String, Vec<usize>>,
     tree: Growing,
-    places: Gathering,
+    places: Gathering<T>,
 }
 
 impl<T> Default for Builder<T> {
     fn default() -> Self {
         Self {
-            routes: Vec::new(),
+            values: Vec::new(),
+            patterns: Vec::new(),
+            names: Vec::new(),
+            known_names: HashMap::new(),
             same_but_methods: HashMap::new(),
             tree: Growing::default(),
             places: Gathering::default(),
@@ -238,7 +252,7 @@ impl<T> Default for Builder<T> {
     }
 }
 
-impl<T> Builder<T> {
+impl<T: Copy> Builder<T> {
     /// An empty table.
     pub fn new() -> Self {
         Self::default()
@@ -252,28 +266,33 @@ impl<T> Builder<T> {
     pub fn add(&mut self, pattern: Pattern, value: T) -> Result<(), Conflict> {
         let alike = self.same_but_methods.entry(key_without_methods(&pattern)).or_default();
         let existing = alike.iter().find_map(|&index| {
-            let existing = &self.routes.get(index)?.pattern;
+            let existing = self.patterns.get(index)?;
             share_method(existing, &pattern).then_some((index, existing))
         });
         if let Some((existing_index, existing)) = existing {
             let (pattern, existing) = (pattern.to_string(), existing.to_string());
             return Err(Conflict { pattern, existing, existing_index });
         }
-        alike.push(self.routes.len());
+        alike.push(self.patterns.len());
         let place = match &pattern.path {
             PathPattern::Segments { segments, tail } => self.tree.place_of_segments(segments, *tail),
             PathPattern::Regex(regex) => self.tree.place_of_regex(regex),
         };
-        self.places.add(place, self.routes.len() as u32, &pattern);
-        let names = pattern.param_names();
-        self.routes.push(Route { value, pattern, names });
+        let names = self.known_names.entry(pattern.param_names()).or_insert_with_key(|names| {
+            self.names.push(names.clone());
+            self.names.len() as u32 - 1
+        });
+        self.places.add(place, self.patterns.len() as u32, *names, &pattern, value);
+        self.values.push(value);
+        self.patterns.push(pattern);
         Ok(())
     }
 
     /// Puts the routes into the form in which they are searched.
     pub fn build(self) -> Table<T> {
         let places = self.places.finish(self.tree.places());
-        Table { routes: self.routes, tree: self.tree.finish(), places }
+        let Self { values, patterns, names, tree, .. } = self;
+        Table { patterns, values, names, tree: tree.finish(), places }
     }
 }
 

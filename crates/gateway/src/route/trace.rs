@@ -12,7 +12,7 @@ use super::condition::Failure;
 use super::hash::Decoded;
 use super::params::Params;
 use super::pattern::{PathPattern, Pattern, Segment};
-use super::table::{Lookup, Route, Table};
+use super::table::{Lookup, Table};
 
 /// What became of one route.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl fmt::Display for Reason {
     }
 }
 
-impl<T> Table<T> {
+impl<T: Copy> Table<T> {
     /// The route that takes the request, if one does, then at most `others` more, the nearest first.
     pub fn trace(&self, lookup: &Lookup<'_>, others: usize) -> Vec<Step<'_, T>> {
         let mut params = Params::default();
@@ -145,11 +145,11 @@ impl<T> Table<T> {
             self.find(lookup, &mut params).ok().map(|found| (params.route, found.pattern.to_string()));
         let order = self.all(lookup, &mut params);
         let mut losers: Vec<(Nearness, usize, Reason)> = Vec::new();
-        for (index, route) in self.routes.iter().enumerate() {
+        for (index, (pattern, _)) in self.iter().enumerate() {
             if winner.as_ref().is_some_and(|(won, _)| *won == index) {
                 continue;
             }
-            let (nearness, reason) = match judge(route, lookup, &mut params.scratch) {
+            let (nearness, reason) = match judge(pattern, lookup, &mut params.scratch) {
                 Some(lost) => lost,
                 None => {
                     let place = order.iter().position(|&at| at == index).unwrap_or(order.len());
@@ -166,8 +166,8 @@ impl<T> Table<T> {
             .into_iter()
             .chain(rest)
             .filter_map(|(index, outcome)| {
-                let route = self.routes.get(index)?;
-                Some(Step { value: &route.value, pattern: &route.pattern, outcome })
+                let (pattern, value) = self.get(index)?;
+                Some(Step { value, pattern, outcome })
             })
             .collect()
     }
@@ -184,8 +184,7 @@ enum Nearness {
 }
 
 /// The first thing that speaks against a route: path, then host, method, conditions.
-fn judge<T>(route: &Route<T>, lookup: &Lookup<'_>, scratch: &mut Vec<u8>) -> Option<(Nearness, Reason)> {
-    let pattern = &route.pattern;
+fn judge(pattern: &Pattern, lookup: &Lookup<'_>, scratch: &mut Vec<u8>) -> Option<(Nearness, Reason)> {
     if let Err((agreeing, reason)) = judge_path(&pattern.path, lookup.path) {
         return Some((Nearness::Path { agreeing: Reverse(agreeing) }, reason));
     }

@@ -2,7 +2,7 @@
 //!
 //! Everything here is the worker's own; it learns of a new snapshot by one atomic read for each exchange.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,7 +11,7 @@ use super::Snapshot;
 use super::live::Live;
 use crate::exchange::Exchange;
 use crate::http::timer::Timers;
-use crate::observe::Observer;
+use crate::observe::{Observer, RouteShard};
 use crate::route::params::Params;
 use crate::upstream::local::LocalService;
 use crate::upstream::service::Service;
@@ -53,6 +53,10 @@ pub struct View {
     /// The snapshot.
     pub snapshot: Arc<Snapshot>,
     locals: Vec<Rc<LocalService>>,
+    worker: usize,
+    /// Where this worker counts for each route, known at its first use: one step to it, however many routes there are.
+    counted: Vec<OnceCell<Option<Arc<RouteShard>>>>,
+    unrouted: Option<Arc<RouteShard>>,
 }
 
 impl View {
@@ -60,13 +64,26 @@ impl View {
     pub fn service(&self, place: u32) -> Option<(&Service, &LocalService)> {
         Some((self.snapshot.service(place)?, self.locals.get(place as usize)?))
     }
+
+    /// Where this worker counts the exchanges of a route, or those that no route takes.
+    pub fn counted(&self, route: Option<u32>) -> Option<&Arc<RouteShard>> {
+        let Some(place) = route else { return self.unrouted.as_ref() };
+        let find = || self.snapshot.route(place)?.stats.shard(self.worker);
+        self.counted.get(place as usize)?.get_or_init(find).as_ref()
+    }
+
+    fn new(snapshot: Arc<Snapshot>, worker: usize, locals: Vec<Rc<LocalService>>) -> View {
+        let counted = vec![OnceCell::new(); snapshot.routes.len()];
+        let unrouted = snapshot.unrouted.shard(worker);
+        View { snapshot, locals, worker, counted, unrouted }
+    }
 }
 
 impl Worker {
     /// The worker of a number.
     pub fn new(index: usize, live: Arc<Live>) -> Worker {
         let observer = Observer::new(index, live.observe.clone());
-        let empty = View { snapshot: live.snapshot(), locals: Vec::new() };
+        let empty = View::new(live.snapshot(), index, Vec::new());
         let worker = Worker {
             index,
             live,
@@ -103,7 +120,8 @@ impl Worker {
             Some(local) => (*local).clone(),
             None => Rc::new(LocalService::new(service, self.index)),
         });
-        *self.view.borrow_mut() = Rc::new(View { locals: locals.collect(), snapshot: snapshot.clone() });
+        let view = View::new(snapshot.clone(), self.index, locals.collect());
+        *self.view.borrow_mut() = Rc::new(view);
     }
 
     /// Housekeeping: closes connections that rested too long, and those to endpoints that are gone.

@@ -99,7 +99,7 @@ impl fmt::Display for Template {
 
 text_value!(Template, "Template", "a text with places such as {path.id}", {
     "type": "string",
-    "description": "A text in which {consumer}, {jwt.CLAIM}, {path.NAME}, {query.NAME}, {header.NAME}, {cookie.NAME}, \
+    "description": "A text in which {consumer}, {subject}, {groups}, {scopes}, {roles}, {jwt.CLAIM}, {path.NAME}, {query.NAME}, {header.NAME}, {cookie.NAME}, \
                     {ip}, {method}, {host}, {path}, {scheme} and {request_id} are filled in; {{ and }} are braces."
 });
 

@@ -89,6 +89,6 @@ fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
         assert!(told.contains_key(variable), "{variable} is named and not told: {told:?}");
     }
     let text = String::from_utf8(output).unwrap();
-    assert_eq!(text.matches("\n  curl ").count(), 8, "{text}");
+    assert_eq!(text.matches("\n  curl ").count(), 10, "{text}");
     assert!(told.values().filter(|value| value.starts_with("http")).all(|url| text.contains(url)), "{text}");
 }

@@ -10,6 +10,7 @@
     reason = "a failure here is a failure of the test"
 )]
 
+mod issuer;
 mod setup;
 
 mod accept {
@@ -28,7 +29,9 @@ mod cli {
     mod config_show;
     mod explain;
     mod init;
+    mod key;
     mod schema;
+    mod token;
     mod version;
 }
 mod http {
@@ -38,18 +41,39 @@ mod http {
     mod trust;
     mod upgrade;
 }
+mod identity {
+    mod fetch;
+    mod sending;
+    mod word;
+}
 mod observe {
     mod access_log;
     mod metrics;
     mod trace;
 }
 mod policies {
+    mod allow;
+    mod any_of;
+    mod api_key;
+    mod basic;
     mod body_limit;
     mod cors;
+    mod csrf;
     mod headers;
+    mod introspection;
     mod ip;
+    mod jwt;
     mod rewrite;
     mod timeout;
+}
+mod tls {
+    mod attacks;
+    mod certificates;
+    mod clients;
+    mod exchanges;
+    mod redirects;
+    mod setup;
+    mod targets;
 }
 mod upstream {
     mod answers;

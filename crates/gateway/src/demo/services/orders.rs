@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderName, HeaderValue};
+use axum::middleware::{self, Next};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -28,9 +30,20 @@ pub(crate) fn router(shop: Arc<Shop>) -> Router {
         .route("/orders", get(list))
         .route("/orders/", get(list))
         .route("/orders/{id}", get(one))
+        .layer(middleware::from_fn(tell_who_asks))
         .route("/events/orders", get(events))
         .route("/ws", get(open_socket))
         .with_state(shop)
+}
+
+/// Says in the answer who the gateway says is asking, and prints it: the service itself knows nothing of tokens.
+async fn tell_who_asks(request: Request, next: Next) -> Response {
+    let who =
+        request.headers().get("x-user-id").cloned().unwrap_or_else(|| HeaderValue::from_static("nobody"));
+    tracing::info!(user = ?who, path = request.uri().path(), "orders are asked for");
+    let mut answer = next.run(request).await;
+    answer.headers_mut().insert(HeaderName::from_static("x-asked-by"), who);
+    answer
 }
 
 async fn list(State(shop): State<Arc<Shop>>, Query(selection): Query<Selection>) -> Json<Vec<Order>> {

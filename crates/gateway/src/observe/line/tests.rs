@@ -1,5 +1,6 @@
 //! Lines of the access log: what they tell, what they must not tell, and that nothing breaks them.
 
+use std::rc::Rc;
 use std::time::UNIX_EPOCH;
 
 use http1::{HeadLimits, Name, RequestParser};
@@ -7,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::exchange::{RequestId, Trace};
+use crate::exchange::{Identity, RequestId, Trace};
 use crate::fault::Fault;
 
 const LABELS: Labels<'_> =
@@ -93,6 +94,28 @@ fn a_text_line_is_in_the_combined_format() {
 }
 
 #[test]
+fn the_caller_is_told_and_breaks_no_line() {
+    let mut exchange = queried();
+    exchange.identity = Some(Rc::new(Identity {
+        consumer: Some("mobile".into()),
+        subject: Some("u 1\"\n".into()),
+        credential: "tgk_1a2b".into(),
+        ..Identity::new("api_key")
+    }));
+    let told: Json = serde_json::from_str(&written(LineFormat::Json, &exchange, &LABELS)).unwrap();
+    for (name, value) in
+        [("consumer", "mobile"), ("subject", "u 1\"\n"), ("auth", "api_key"), ("credential", "tgk_1a2b")]
+    {
+        assert_eq!(told[name], value, "{name}");
+    }
+    assert!(written(LineFormat::Text, &exchange, &LABELS).starts_with("203.0.113.7 - mobile [01/Jan"));
+    let subject = Identity { subject: Some("u 1\"\n".into()), ..Identity::new("jwt") };
+    exchange.identity = Some(Rc::new(subject));
+    let line = written(LineFormat::Text, &exchange, &LABELS);
+    assert!(line.starts_with("203.0.113.7 - u\\x201\\x22\\x0a [01/Jan"), "{line}");
+}
+
+#[test]
 fn credentials_are_in_no_line() {
     for format in [LineFormat::Json, LineFormat::Text] {
         let line = written(format, &queried(), &LABELS);
@@ -157,6 +180,13 @@ fn the_document_names_every_field_in_the_order_of_the_line() {
     (record.reason, record.refused_by, record.upgraded) = ("ip_denied", Some("ip"), true);
     record.shadowed.push(("cors", "origin_denied"));
     record.fault = Some(Fault::Panic);
+    record.why = "not in this network".into();
+    exchange.identity = Some(Rc::new(Identity {
+        consumer: Some("mobile".into()),
+        subject: Some("u1".into()),
+        credential: "tgk_1a2b".into(),
+        ..Identity::new("api_key")
+    }));
     let line: Json = serde_json::from_str(&written(LineFormat::Json, &exchange, &LABELS)).unwrap();
     let document = include_str!("../../../../../docs/access-log.md");
     let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));

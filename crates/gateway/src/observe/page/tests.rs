@@ -88,7 +88,7 @@ fn exchange(method: Method, status: u16) -> Exchange {
 }
 
 fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> {
-    PageInput { shared, routes, targets: &[], listeners: &[], most_series: MOST_SERIES }
+    PageInput { shared, routes, targets: &[], listeners: &[], tls: &[], most_series: MOST_SERIES }
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn what_was_told_stands_on_the_page() {
         exchange.record.fault = fault;
         let observer = super::super::Observer::new(worker, shared.clone());
         let _open = observer.begin();
-        observer.finish(&exchange, &labels, Some(if route { &stats } else { &unrouted }));
+        observer.finish(&exchange, &labels, (if route { &stats } else { &unrouted }).shard(0).as_deref());
     }
     let routes = [
         RouteEntry { route: "none", service: "", stats: &unrouted },

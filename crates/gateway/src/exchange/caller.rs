@@ -1,0 +1,122 @@
+//! Who sent the request, as a policy found out: the identity of one exchange.
+//!
+//! Made by the policies that check credentials, from a credential that held; there is none before, and none for a
+//! credential that failed. Holds what may be told about the caller and never the credential itself.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use http1::NameBuf;
+use serde_json::{Map, Value};
+
+/// Who sent a request.
+#[derive(Clone, Default, PartialEq)]
+pub struct Identity {
+    /// How it was found out: the name of the policy, as `api_key` or `jwt`.
+    pub kind: &'static str,
+    /// The consumer of the configuration, if the caller is one.
+    pub consumer: Option<Arc<str>>,
+    /// Who the credential is about, in the words of whoever issued it: the `sub` of a token, the name of a user.
+    pub subject: Option<Box<str>>,
+    /// What logs may tell of the credential: the readable beginning of an API key. Empty for nothing.
+    pub credential: Box<str>,
+    /// The groups of the consumer, and those the credential names.
+    pub groups: Vec<Box<str>>,
+    /// The scopes that were given to the caller (RFC 6749 section 3.3).
+    pub scopes: Vec<Box<str>>,
+    /// The roles of the caller.
+    pub roles: Vec<Box<str>>,
+    /// The claims of the token, whole; empty for other credentials.
+    pub claims: Map<String, Value>,
+    /// The header lines by which services learn who it is.
+    pub told: Vec<(NameBuf, Box<[u8]>)>,
+}
+
+impl fmt::Debug for Identity {
+    /// Claims may hold what is nobody's business, so only their names are shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("kind", &self.kind)
+            .field("consumer", &self.consumer)
+            .field("claims", &self.claims.keys().collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Identity {
+    /// An identity of this kind that says nothing yet.
+    pub fn new(kind: &'static str) -> Identity {
+        Identity { kind, ..Identity::default() }
+    }
+
+    /// A claim by its name, or by a path of names with dots between them that leads into objects. A claim whose own
+    /// name has dots, as URLs have, is found first.
+    pub fn claim(&self, path: &str) -> Option<&Value> {
+        find(&self.claims, path)
+    }
+
+    /// The text of a claim: strings, numbers and truth values as they are, lists of them with commas between.
+    pub fn claim_text(&self, path: &str) -> Option<Cow<'_, str>> {
+        text(self.claim(path)?)
+    }
+
+    /// Who it is for a log: the consumer, else the subject.
+    pub fn name(&self) -> Option<&str> {
+        self.consumer.as_deref().or(self.subject.as_deref())
+    }
+}
+
+/// A value in an object by its name or by a path of names.
+pub fn find<'v>(object: &'v Map<String, Value>, path: &str) -> Option<&'v Value> {
+    if let Some(value) = object.get(path) {
+        return Some(value);
+    }
+    let (first, rest) = path.split_once('.')?;
+    find(object.get(first)?.as_object()?, rest)
+}
+
+fn text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
+        Value::Array(items) => {
+            let texts: Option<Vec<_>> = items.iter().map(text).collect();
+            Some(Cow::Owned(texts?.join(",")))
+        }
+        Value::Null | Value::Object(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn claims_are_found_by_name_and_by_path() {
+        let Value::Object(claims) = json!({
+            "sub": "u1", "n": 7, "yes": true, "list": ["a", "b"], "realm": { "roles": ["x"] },
+            "https://shop.example/role": "admin", "nothing": null, "deep": [{ "a": 1 }],
+        }) else {
+            unreachable!()
+        };
+        let identity = Identity { claims, ..Identity::new("jwt") };
+        for (path, wish) in [
+            ("sub", Some("u1")),
+            ("n", Some("7")),
+            ("yes", Some("true")),
+            ("list", Some("a,b")),
+            ("realm.roles", Some("x")),
+            ("https://shop.example/role", Some("admin")),
+            ("nothing", None),
+            ("realm", None),
+            ("deep", None),
+            ("absent", None),
+            ("sub.x", None),
+        ] {
+            assert_eq!(identity.claim_text(path).as_deref(), wish, "{path}");
+        }
+        assert!(!format!("{identity:?}").contains("admin"));
+    }
+}

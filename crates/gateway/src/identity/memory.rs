@@ -1,0 +1,202 @@
+//! What one worker remembers of credentials that held, so that a signature is checked once and not for each request.
+//!
+//! Each worker has its own, without locks. Bounded in entries and bytes: when the younger half is full, the older half
+//! is forgotten. Found by a keyed hash that no client can steer, and compared whole. A credential that failed is
+//! never kept.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::exchange::{Exchange, Identity};
+
+/// The time on both clocks: the one that only goes on, and that on the wall.
+pub type Now = (Instant, SystemTime);
+
+/// The time at which an exchange started, which costs no look at a clock.
+pub fn now(exchange: &Exchange) -> Now {
+    (exchange.record.started, exchange.record.started_at)
+}
+
+/// Entries of one half, and the bytes of their credentials.
+const MOST: usize = 4096;
+const MOST_BYTES: usize = 4 << 20;
+
+/// One set of rules by which credentials hold: those of one compiled policy. What one set takes, another may not.
+pub struct Realm {
+    id: u64,
+}
+
+impl Realm {
+    /// A realm unlike every other.
+    #[expect(clippy::new_without_default, reason = "each is another one")]
+    pub fn new() -> Realm {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Realm { id: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// The identity of a credential that held a short while ago, by keys of this age.
+    pub fn recall(&self, age: u64, credential: &[u8], (now, at): Now) -> Option<Rc<Identity>> {
+        MEMORY.with(|memory| memory.try_borrow_mut().ok()?.recall((self.id, age), credential, now, at))
+    }
+
+    /// Keeps the identity of a credential that held by keys of this age: no longer than `most`, and not beyond
+    /// `until` on the wall clock.
+    pub fn keep(
+        &self,
+        age: u64,
+        credential: &[u8],
+        identity: &Rc<Identity>,
+        (most, until): (Duration, Option<SystemTime>),
+        (now, _): Now,
+    ) {
+        let entry = Entry {
+            realm: (self.id, age),
+            credential: credential.into(),
+            identity: identity.clone(),
+            kept: now,
+            most,
+            until,
+        };
+        MEMORY.with(|memory| {
+            if let Ok(mut memory) = memory.try_borrow_mut() {
+                memory.keep(entry);
+            }
+        });
+    }
+}
+
+thread_local! {
+    static MEMORY: RefCell<Memory> = RefCell::default();
+}
+
+/// The hash is the key, so it is not hashed again.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _: &[u8]) {}
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+type Half = HashMap<u64, Entry, BuildHasherDefault<AsItIs>>;
+
+#[derive(Default)]
+struct Memory {
+    secret: RandomState,
+    young: Half,
+    old: Half,
+    bytes: usize,
+}
+
+struct Entry {
+    realm: (u64, u64),
+    credential: Box<[u8]>,
+    identity: Rc<Identity>,
+    kept: Instant,
+    most: Duration,
+    until: Option<SystemTime>,
+}
+
+impl Entry {
+    /// Both clocks must agree: the wall clock may be set back, the other knows nothing of the hour.
+    fn holds(&self, realm: (u64, u64), credential: &[u8], now: Instant, at: SystemTime) -> bool {
+        self.realm == realm
+            && *self.credential == *credential
+            && now.saturating_duration_since(self.kept) < self.most
+            && self.until.is_none_or(|until| at < until)
+    }
+}
+
+impl Memory {
+    fn hash(&self, realm: (u64, u64), credential: &[u8]) -> u64 {
+        let mut hasher = self.secret.build_hasher();
+        hasher.write_u64(realm.0);
+        hasher.write(credential);
+        hasher.finish()
+    }
+
+    fn recall(
+        &mut self,
+        realm: (u64, u64),
+        credential: &[u8],
+        now: Instant,
+        at: SystemTime,
+    ) -> Option<Rc<Identity>> {
+        if self.young.is_empty() && self.old.is_empty() {
+            return None;
+        }
+        let hash = self.hash(realm, credential);
+        if let Some(entry) = self.young.get(&hash) {
+            return entry.holds(realm, credential, now, at).then(|| entry.identity.clone());
+        }
+        let entry = self.old.remove(&hash)?;
+        let identity = entry.holds(realm, credential, now, at).then(|| entry.identity.clone())?;
+        self.keep(entry);
+        Some(identity)
+    }
+
+    fn keep(&mut self, entry: Entry) {
+        let hash = self.hash(entry.realm, &entry.credential);
+        if self.young.len() >= MOST || self.bytes.saturating_add(entry.credential.len()) > MOST_BYTES {
+            self.old = std::mem::take(&mut self.young);
+            self.bytes = 0;
+        }
+        self.bytes = self.bytes.saturating_add(entry.credential.len());
+        self.young.insert(hash, entry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(
+        memory: &mut Memory,
+        realm: (u64, u64),
+        credential: &[u8],
+        kept: Instant,
+        until: Option<SystemTime>,
+    ) {
+        let (credential, most) = (credential.into(), Duration::from_secs(60));
+        memory.keep(Entry { realm, credential, identity: Rc::default(), kept, most, until });
+    }
+
+    #[test]
+    fn only_the_same_credential_by_the_same_rules_in_its_time_is_remembered() {
+        let (mut memory, now, at) = (Memory::default(), Instant::now(), SystemTime::now());
+        let second = Duration::from_secs(1);
+        kept(&mut memory, (1, 1), b"a", now, Some(at + second));
+        let mut held =
+            |realm, credential: &[u8], now, at| memory.recall(realm, credential, now, at).is_some();
+        assert!(held((1, 1), b"a", now, at));
+        assert!(!held((2, 1), b"a", now, at), "by other rules");
+        assert!(!held((1, 2), b"a", now, at), "by other keys");
+        assert!(!held((1, 1), b"b", now, at));
+        assert!(!held((1, 1), b"a", now, at + second), "beyond its own end");
+        assert!(!held((1, 1), b"a", now + 60 * second, at - 60 * second), "though the clock was set back");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_what_is_used_stays() {
+        let (mut memory, now, at) = (Memory::default(), Instant::now(), SystemTime::now());
+        for number in 0..5 * MOST {
+            kept(&mut memory, (1, 1), &number.to_be_bytes(), now, None);
+            assert!(memory.recall((1, 1), &0_usize.to_be_bytes(), now, at).is_some(), "{number}");
+        }
+        assert!(memory.young.len() <= MOST && memory.old.len() <= MOST);
+        let large = vec![0; MOST_BYTES];
+        for number in 0..4 {
+            kept(&mut memory, (number, 1), &large, now, None);
+        }
+        assert!(memory.young.len() == 1 && memory.old.len() == 1);
+    }
+}

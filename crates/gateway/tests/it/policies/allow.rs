@@ -1,0 +1,59 @@
+//! `allow` on the wire: who is known passes or not, and the answer does not say by which rule.
+
+use serde_json::json;
+use testkit::client::request;
+use testkit::origin::Origin;
+use tidegate::identity::jose::Signer;
+
+use crate::issuer::{Issuer, bearer, token};
+
+#[test]
+fn what_is_asked_and_who_asks_decide() {
+    let (origin, key) = (Origin::start(), Signer::generate().unwrap());
+    let issuer = Issuer::start(&[&key]);
+    let gateway = testkit::gateway!(
+        r#"
+listen: 127.0.0.1:0
+admin: {{ listen: 127.0.0.1:0 }}
+services: {{ app: "{app}" }}
+policies:
+  login: {{ jwt: {{ issuer: "{issuer}", audience: shop, optional: true }} }}
+routes:
+  /orders/*:
+    to: app
+    use: login
+    allow:
+      if: [{{ scopes: read, methods: [GET, HEAD] }}, {{ roles: admin }}]
+      unless: {{ claims: {{ suspended: "true" }} }}
+  /watched/*: {{ to: app, use: login, allow: {{ if: {{ roles: admin }}, mode: shadow }} }}
+"#,
+        app = origin.url(),
+        issuer = issuer.url()
+    );
+    let who = |more| bearer(&token(&key, &issuer.url(), more));
+    let reader = who(json!({ "scope": "read" }));
+    let admin = who(json!({ "roles": ["admin"] }));
+    let suspended = who(json!({ "roles": ["admin"], "suspended": true }));
+    for (number, (method, who, status, why)) in [
+        ("GET", Some(&reader), 200, ""),
+        ("POST", Some(&reader), 403, "no rule of `if` fits"),
+        ("POST", Some(&admin), 200, ""),
+        ("GET", Some(&suspended), 403, "rule 1 of `unless` fits"),
+        ("GET", None, 403, "no rule of `if` fits"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let fields: Vec<_> = who.iter().map(|who| ("Authorization", who.as_str())).collect();
+        let answer = request(gateway.addr(), method, &format!("/orders/{number}"), &fields, b"");
+        assert_eq!(answer.status, status, "{number}");
+        let line = gateway.wait_for_log(|line| line["path"] == format!("/orders/{number}"));
+        assert_eq!(line["why"].as_str().unwrap_or_default(), why, "{number}");
+        if status == 403 {
+            assert!(!answer.text().contains("rule") && line["refused_by"] == "allow", "{}", answer.text());
+        }
+    }
+    assert_eq!(gateway.get("/watched/x").status, 200);
+    let line = gateway.wait_for_log(|line| line["path"] == "/watched/x");
+    assert_eq!(line["shadowed"], json!([{ "policy": "allow", "reason": "not_allowed" }]));
+}
