@@ -27,6 +27,7 @@ use crate::route::params::Params;
 use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
+use crate::upstream::breaker;
 use crate::upstream::forward::{Forward, Switched};
 use crate::upstream::request;
 use crate::values::Template;
@@ -106,9 +107,9 @@ async fn road(
 ) -> Result<Option<Switched>, Fault> {
     client.reader.begin_body(&exchange.request, listener.body_limit);
     let has_params = receive(listener, exchange)?;
-    if let Some(answer) = door::answer(listener, exchange)? {
-        response::respond(exchange, &answer);
-        return send(listener, exchange, client, &[]).await.map(|()| None);
+    if let Some(answer) = door::answer(&view.snapshot, listener, exchange)? {
+        let body = response::respond(exchange, &answer);
+        return send(listener, exchange, client, &body).await.map(|()| None);
     }
     let route = find_route(&view.snapshot, exchange, has_params, &mut worker.params.borrow_mut())?;
     if let Err(answer) = policies::request(&route.policies, exchange).await {
@@ -134,7 +135,10 @@ async fn road(
                 trust: &listener.trust,
                 closing: &|| worker.live.draining().is_some(),
             };
-            forward.run(exchange, client).await
+            let admitted = breaker::admit(service)?;
+            let outcome = forward.run(exchange, client).await;
+            breaker::ended(admitted, worker.index, exchange, &outcome);
+            outcome
         }
         Action::Respond(answer) => {
             answer_here(listener, route, exchange, client, answer).await.map(|()| None)

@@ -25,6 +25,9 @@ const KNOWN: Known<'static> = Known {
         "basic",
         "allow",
         "csrf",
+        "introspection",
+        "rate_limit",
+        "mtls",
     ],
 };
 

@@ -19,6 +19,7 @@ use crate::policies;
 use crate::snapshot::Snapshot;
 use crate::snapshot::compile::compile;
 use crate::snapshot::live::Live;
+use crate::upstream::health::monitor::Monitor;
 use crate::upstream::resolve::{DnsTimes, Resolver};
 
 /// Where the configuration comes from.
@@ -131,6 +132,7 @@ pub struct Control {
     /// What systemd is told.
     pub notify: Notify,
     resolver: tokio::sync::Mutex<Resolver>,
+    monitor: Mutex<Monitor>,
     keeper: Mutex<Keeper>,
     state: Mutex<State>,
     draining: AtomicBool,
@@ -152,8 +154,10 @@ impl Control {
         let mut resolver = Resolver::new(workers);
         resolver.adopt(&snapshot.services, dns_times(&loaded.config)).await;
         let mut keeper = Keeper::default();
-        keeper.adopt(&snapshot.providers);
+        keeper.adopt(&snapshot.kept);
         observe.totals.configured(snapshot.revision);
+        let mut monitor = Monitor::default();
+        monitor.adopt(&snapshot.services);
         let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers), inherited)?;
         let admin_wanted = match loaded.config.admin.listen {
             config::AdminListen::At(address) => Some(address.get()),
@@ -166,6 +170,7 @@ impl Control {
             started: Instant::now(),
             notify: Notify::from_environment(),
             resolver: tokio::sync::Mutex::new(resolver),
+            monitor: Mutex::new(monitor),
             keeper: Mutex::new(keeper),
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
@@ -210,7 +215,7 @@ impl Control {
         }
         self.warn_of_what_stays(&config);
         let revision = snapshot.revision;
-        let providers = snapshot.providers.clone();
+        let kept = snapshot.kept.clone();
         resolver.adopt(&snapshot.services, dns_times(&config)).await;
         if let Err(error) = self.gateway.apply(Arc::new(snapshot)) {
             let before = self.state().config.clone();
@@ -219,7 +224,11 @@ impl Control {
             return Err(Refused::Bind(error));
         }
         // After the swap: whoever asks meanwhile for keys that nobody fetches yet is told that they are not there.
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&providers);
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&kept);
+        self.monitor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .adopt(&self.gateway.live.snapshot().services);
         self.gateway.live.observe.totals.configured(revision);
         let mut state = self.state();
         (state.config, state.paths) = (Some(config), loaded.paths);

@@ -1,12 +1,14 @@
-//! The admin address: health, metrics, schema, status, reload, explain.
+//! The admin address: health, metrics, schema, status, reload, drain, explain.
 //!
 //! Runs on the control side with a well-kept server library: nothing here is on the road. It answers only to names
 //! that cannot be somebody else's web page (DNS rebinding), takes changes from this machine only, and never from a
 //! page of another origin.
 
+mod acme;
 mod certificates;
 pub mod connections;
 pub mod control;
+mod drain;
 pub mod explain;
 pub mod handover;
 mod inherit;
@@ -44,8 +46,11 @@ pub async fn serve(
         .route("/readyz", get(pages::ready))
         .route("/metrics", get(pages::metrics))
         .route("/tidegate.schema.json", get(pages::schema))
+        .route("/.well-known/jwks.json", get(pages::keys))
         .route("/api/v1/status", get(pages::status))
         .route("/api/v1/reload", post(pages::reload))
+        .route("/api/v1/drain", post(drain::drain))
+        .route("/api/v1/undrain", post(drain::undrain))
         .route("/api/v1/explain", post(pages::explain))
         .layer(middleware::from_fn(guard))
         .with_state(control);

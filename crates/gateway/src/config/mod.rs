@@ -4,12 +4,15 @@
 //! the tree (`decode`, `read`), and what types cannot say is checked (`check`). Every stage reports into one
 //! `Diagnostics` and goes on, so that one run shows every fault. Nothing here runs: `snapshot` compiles it.
 
+mod breaker;
 mod check;
 pub mod codes;
 mod consumer;
+mod credentials;
 mod decode;
 mod diagnostic;
 mod effective;
+mod health;
 mod include;
 mod listener;
 mod load;
@@ -27,11 +30,14 @@ mod tls;
 mod tree;
 mod variables;
 
+pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
-pub use consumer::{ApiKey, Consumer, Login};
+pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login};
+pub use credentials::{BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};
+pub use health::{Eject, HealthCheck, Slow};
 pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
 pub use load::{Environment, Known, Loaded, System, load, load_text};
 pub use node::{Entry, Form, Kind, Node, Scalar};
@@ -77,6 +83,9 @@ pub struct Config {
     /// text is left out. Clients cannot send them, on no route and in no spelling.
     #[schemars(schema_with = "schema::written_identity_headers")]
     pub identity_headers: Pairs<Spanned<HeaderName>, Spanned<Template>>,
+    /// The gateway's own signed word on who calls, in a header beside the others: a short-lived token (JWT, ES256) whose keys
+    /// the admin address publishes at `/.well-known/jwks.json`. Default: none.
+    pub identity_token: Option<IdentityToken>,
     /// Who calls, by name: credentials, groups, scopes and roles of each.
     #[schemars(schema_with = "schema::consumers")]
     pub consumers: Named<Consumer>,

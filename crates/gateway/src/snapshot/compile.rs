@@ -17,11 +17,13 @@ use crate::exchange::{Answer, Body};
 use crate::http::client::ClientLimits;
 use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
-use crate::identity::{Callers, Shelf};
+use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
-use crate::policies::{self, Bound, Context};
+use crate::policies::{self, Bound, Context, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
+use crate::upstream::breaker::Breaker;
+use crate::upstream::health;
 use crate::upstream::request::Forwarding;
 use crate::upstream::service::{HostHeader, Service, ServiceLive, Target};
 
@@ -37,11 +39,13 @@ pub fn compile(
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
     let callers = Arc::new(Callers::new(config, faults));
-    let known = previous.map(|previous| previous.providers.clone()).unwrap_or_default();
+    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
     let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
+    let sendings = sendings(config, &context.shelf, faults);
     check_shared_policies(config, &context, faults);
-    let mut services = Services::new(config, previous, faults);
+    let mut services = Services::new(config, previous, (sendings, workers), faults);
     let mut stats = Stats::new(previous, workers);
+    let mut lives = Lives::after(previous.map(|previous| &previous.lives));
     let mut table = Builder::new();
     let mut routes = Vec::with_capacity(config.routes.len());
     let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
@@ -50,30 +54,24 @@ pub fn compile(
         faults.within(format!("route `{key}`"), |faults| {
             for pattern in super::pattern::patterns(key, route, faults) {
                 if let Err(conflict) = table.add(pattern, place) {
-                    let other = keys.get(conflict.existing_index).copied().unwrap_or(key);
-                    let text = format!("routes `{other}` and `{key}` take exactly the same requests");
-                    let fault = faults.error(codes::EQUAL_ROUTES, key.span(), text);
-                    fault.note(other.span(), "the other one").help("change one of them, or remove it");
+                    equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
                 } else {
                     keys.push(key);
                 }
             }
             let action = action(&route.action, &mut services, faults);
-            let policies = bind(config, route, &context, faults);
-            let service = match &action {
-                Action::Forward(place) => services.name(*place),
-                Action::Respond(_) | Action::Redirect { .. } => "".into(),
-            };
+            let mut policies = bind(config, route, &context, faults);
+            let service = services.asked_by(&action);
+            for Bound { policy, shadow, .. } in &mut policies {
+                let lives = &mut lives;
+                policy.settle(&mut Place { route: key, service: &service, shadow: *shadow, lives, faults });
+            }
             let name: Arc<str> = key.as_str().into();
             let stats = stats.of(&name, &service);
             routes.push(Route { key: name, action, policies, stats });
         });
     }
-    let listeners: Vec<_> = config
-        .listeners
-        .iter()
-        .map(|(name, listener)| listener_of(config, name, listener, previous, faults))
-        .collect();
+    let listeners = listeners(config, previous, faults);
     if faults.has_errors() {
         return None;
     }
@@ -84,10 +82,27 @@ pub fn compile(
         services: services.list,
         listeners,
         identities: services.identities.list,
-        providers: context.shelf.into_providers(),
+        callers: context.callers,
+        kept: context.shelf.into_kept(),
+        lives: lives.into_kept(),
+        proofs: secure::proofs(config, previous),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
+}
+
+fn listeners(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Vec<Arc<Listener>> {
+    let made = |(name, listener): &(Spanned<String>, config::Listener)| {
+        listener_of(config, name, listener, previous, faults)
+    };
+    config.listeners.iter().map(made).collect()
+}
+
+/// Reports a route that takes the requests of another.
+fn equal(key: &Spanned<String>, other: &Spanned<String>, faults: &mut Diagnostics) {
+    let text = format!("routes `{other}` and `{key}` take exactly the same requests");
+    let fault = faults.error(codes::EQUAL_ROUTES, key.span(), text);
+    fault.note(other.span(), "the other one").help("change one of them, or remove it");
 }
 
 /// Reports faults in `defaults` and bundles once, not once for each route that uses them.
@@ -161,20 +176,40 @@ fn answer(respond: &config::Respond) -> Answer {
     answer
 }
 
+/// What the gateway proves itself to services with.
+fn sendings<'a>(config: &'a Config, shelf: &Shelf, faults: &mut Diagnostics) -> HashMap<&'a str, Sending> {
+    let mut sendings = HashMap::new();
+    for (name, service) in &config.services {
+        let Some(credentials) = &service.credentials else { continue };
+        let compiled =
+            faults.within(format!("service `{name}`"), |faults| Sending::new(credentials, shelf, faults));
+        sendings.extend(compiled.map(|sending| (name.as_str(), sending)));
+    }
+    sendings
+}
+
 /// The services of the snapshot: the named ones first, then those that routes name by URL.
 struct Services<'a> {
     list: Vec<Arc<Service>>,
     places: HashMap<String, u32>,
     previous: HashMap<&'a str, &'a Arc<Service>>,
     identities: Identities<'a>,
+    sendings: HashMap<&'a str, Sending>,
+    workers: usize,
 }
 
 impl<'a> Services<'a> {
-    fn new(config: &Config, previous: Option<&'a Snapshot>, faults: &mut Diagnostics) -> Self {
+    fn new(
+        config: &Config,
+        previous: Option<&'a Snapshot>,
+        (sendings, workers): (HashMap<&'a str, Sending>, usize),
+        faults: &mut Diagnostics,
+    ) -> Self {
         let identities = Identities::new(previous);
         let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
         let previous = previous.map(|service| (&*service.name, service)).collect();
-        let mut services = Services { list: Vec::new(), places: HashMap::new(), previous, identities };
+        let (list, places) = (Vec::new(), HashMap::new());
+        let mut services = Services { list, places, previous, identities, sendings, workers };
         for (name, service) in &config.services {
             let span = name.span();
             faults.within(format!("service `{name}`"), |faults| services.add(name, span, service, faults));
@@ -195,8 +230,13 @@ impl<'a> Services<'a> {
         }
     }
 
-    fn name(&self, place: u32) -> Arc<str> {
-        self.list.get(place as usize).map_or_else(|| "".into(), |service| service.name.clone())
+    /// The name of the service that an action asks; empty for none.
+    fn asked_by(&self, action: &Action) -> Arc<str> {
+        let asked = match action {
+            Action::Forward(place) => self.list.get(*place as usize),
+            Action::Respond(_) | Action::Redirect { .. } => None,
+        };
+        asked.map_or_else(|| "".into(), |service| service.name.clone())
     }
 
     fn add(
@@ -213,6 +253,7 @@ impl<'a> Services<'a> {
             url: (*target.url).clone(),
             weight: target.weight,
             peer: secure::peer(&target.url, &settings.tls, identity.as_ref(), faults),
+            backup: target.backup,
         });
         self.list.push(Arc::new(Service {
             name: name.into(),
@@ -236,10 +277,13 @@ impl<'a> Services<'a> {
                 config::HostHeader::Literal(host) => HostHeader::Fixed(host.as_bytes().into()),
             },
             max_head: settings.max_response_head.as_usize(),
+            credentials: self.sendings.remove(name),
             proxy_protocol: settings.proxy_protocol.map(|version| match version {
                 config::ProxyVersion::V1 => Version::V1,
                 config::ProxyVersion::V2 => Version::V2,
             }),
+            breaker: Breaker::of(settings, self.previous.get(name).copied(), self.workers),
+            health: health::Settings::new(settings),
             live,
         }));
         self.places.insert(name.to_owned(), index);
@@ -277,7 +321,8 @@ fn listener_of(
     let (limits, timeouts) = (&listener.limits, &listener.timeouts);
     let written = config.identity_headers.iter().map(|(name, _)| name.to_string());
     let removed = config.client_identity_headers.iter().map(ToString::to_string);
-    let identity: Vec<String> = removed.chain(written).collect();
+    let token = config.identity_token.iter().map(|token| token.header.to_string());
+    let identity: Vec<String> = removed.chain(written).chain(token).collect();
     Arc::new(Listener {
         name: name.as_str().into(),
         address: listener.address.get(),

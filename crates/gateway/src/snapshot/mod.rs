@@ -15,10 +15,12 @@ use std::sync::Arc;
 use crate::config::ProxyProtocol;
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
-use crate::identity::Provider;
+use crate::identity::{Callers, Kept};
 use crate::observe::RouteStats;
+use crate::policies;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
+use crate::tls::acme::Proofs;
 use crate::tls::listener::ListenerTls;
 use crate::tls::target::Identity;
 use crate::upstream::request::Forwarding;
@@ -38,10 +40,16 @@ pub struct Snapshot {
     pub listeners: Vec<Arc<Listener>>,
     /// Who the gateway is to targets under TLS, each once.
     pub identities: Vec<Arc<Identity>>,
-    /// The issuers whose keys are kept fresh.
-    pub providers: Vec<Arc<Provider>>,
+    /// Who calls, as far as the configuration names them.
+    pub callers: Arc<Callers>,
+    /// What the control side keeps fresh: keys of issuers, tokens for services.
+    pub kept: Kept,
+    /// Proofs for authorities that are served in clear; `None` where no certificate is ordered.
+    pub proofs: Option<Arc<Proofs>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
+    /// What policies remember beyond this snapshot.
+    pub lives: policies::Remembered,
     /// Counts requests that no route takes.
     pub unrouted: Arc<RouteStats>,
 }

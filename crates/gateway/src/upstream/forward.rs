@@ -15,6 +15,7 @@ use std::time::Duration;
 use http1::{CHUNK_END, Fields, Framing, HeadLimits, ResponseHead, Upgrade, names};
 
 use super::connection::{Connection, Ends};
+use super::health::attempt::{self, Waiting};
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
 use super::service::{EndpointSettings, Service};
@@ -28,6 +29,7 @@ use crate::http::responder::Responder;
 use crate::http::socket::Socket;
 use crate::http::timer::Timers;
 use crate::http::trust::Trust;
+use crate::identity::sending::NO_TOKEN;
 use crate::observe::Observer;
 use crate::observe::histogram::add;
 use crate::values::random::Random;
@@ -72,6 +74,7 @@ enum Upload {
 struct Progress {
     upload: Cell<Upload>,
     answered: Cell<bool>,
+    waiting: Cell<Option<Waiting>>,
 }
 
 /// A connection and whose it is.
@@ -112,6 +115,12 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         client: &mut ClientConnection,
     ) -> Result<Option<Switched>, Fault> {
+        if let Some(credentials) = &self.service.credentials
+            && !credentials.send(exchange).await
+        {
+            exchange.record.why = NO_TOKEN;
+            return Err(Fault::NoEndpoint);
+        }
         request::prepare(exchange, self.service, self.forwarding);
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
@@ -127,6 +136,7 @@ impl Forward<'_> {
                         add(&shard.faults, 1);
                     }
                     if fresh || !reused || !failed.untouched {
+                        attempt::failed(self.service, &endpoint, &failed.fault);
                         return Err(failed.fault);
                     }
                     fresh = true;
@@ -174,6 +184,7 @@ impl Forward<'_> {
                     if let Some(shard) = endpoint.shard() {
                         add(&shard.faults, 1);
                     }
+                    attempt::failed(self.service, &endpoint, &failed);
                     if failed == Fault::Timeout {
                         return Err(failed);
                     }
@@ -219,7 +230,11 @@ impl Forward<'_> {
         let sent = exchange.record.elapsed();
         exchange.record.sent = Some(sent);
         let repeatable = exchange.request.method.is_idempotent() && request::is_bodyless(exchange);
-        let progress = Progress { upload: Cell::new(Upload::Running), answered: Cell::new(false) };
+        let progress = Progress {
+            upload: Cell::new(Upload::Running),
+            answered: Cell::new(false),
+            waiting: Cell::new(Waiting::begin(self.service, &endpoint)),
+        };
         let socket = connection.incoming.socket.clone();
         socket.read_timer.arm(self.service.answer_timeout);
         if let Some(timeout) = exchange.plan.timeout {
@@ -305,6 +320,9 @@ impl Forward<'_> {
     ) -> Result<bool, Fault> {
         self.final_head(exchange, responder, connection).await?;
         progress.answered.set(true);
+        if let Some(waiting) = progress.waiting.take() {
+            waiting.answered(exchange.response.status);
+        }
         exchange.record.answered = Some(exchange.record.elapsed());
         let head = &mut exchange.response;
         exchange.record.connection_stays = head.keep_alive && head.framing != Framing::UntilClose;

@@ -42,6 +42,11 @@ mod http {
     mod trust;
     mod upgrade;
 }
+mod identity {
+    mod fetch;
+    mod sending;
+    mod word;
+}
 mod observe {
     mod access_log;
     mod metrics;
@@ -56,12 +61,17 @@ mod policies {
     mod cors;
     mod csrf;
     mod headers;
+    mod introspection;
     mod ip;
     mod jwt;
+    mod mtls;
+    mod rate_limit;
     mod rewrite;
     mod timeout;
 }
 mod tls {
+    mod acme;
+    mod acme_authority;
     mod attacks;
     mod certificates;
     mod clients;
@@ -72,6 +82,8 @@ mod tls {
 }
 mod upstream {
     mod answers;
+    mod breaker;
+    mod health;
     mod pool;
     mod proxy_protocol;
     mod tunnel;
