@@ -324,6 +324,7 @@ impl Forward<'_> {
             waiting.answered(exchange.response.status);
         }
         exchange.record.answered = Some(exchange.record.elapsed());
+        exchange.record.service_status = exchange.response.status;
         let head = &mut exchange.response;
         exchange.record.connection_stays = head.keep_alive && head.framing != Framing::UntilClose;
         connection.incoming.begin(head.framing);
@@ -336,10 +337,15 @@ impl Forward<'_> {
         head.fields.push(names::VIA, b"1.1 tidegate");
         head.fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
         (self.shape)(exchange);
+        if exchange.instead.is_some() {
+            // Another answer goes out. What has come of this one is passed over, so that the connection may stay.
+            while let Ok(Piece::Data(_)) = connection.incoming.piece() {}
+            return Ok(false);
+        }
         exchange.record.upgraded = switched;
         // A body that was not read to its end would be taken for the next request.
         responder.keep_alive &= progress.upload.get() == Upload::Complete && !switched && !(self.closing)();
-        responder.head(&mut exchange.response);
+        responder.pass_on(exchange);
         if !switched {
             self.body(connection, responder).await?;
         }
