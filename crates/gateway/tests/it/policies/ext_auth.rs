@@ -27,6 +27,9 @@ fn problem(answer: &Response) -> String {
     answer.json()["type"].as_str().unwrap().to_owned()
 }
 
+/// How a service fails, and its name.
+type Mood = (&'static str, fn() -> Reply);
+
 /// A service that does what the credential says.
 fn obedient(request: &Recorded) -> Reply {
     let wish = request.header("authorization").unwrap_or("401");
@@ -151,7 +154,7 @@ fn what_the_service_would_say_cannot_be_said_by_clients() {
 #[test]
 fn without_an_answer_that_decides_nobody_passes_unless_all_may() {
     let long = || Reply::raw([b"HTTP/1.1 200 OK\r\nX-Long: ".as_slice(), &[b'x'; 10 << 20]].concat());
-    let moods: [(&str, fn() -> Reply); 6] = [
+    let moods: [Mood; 6] = [
         ("hangs", Reply::hang),
         ("closes", Reply::close_without_answer),
         ("resets", Reply::reset_without_answer),
