@@ -4,6 +4,7 @@
 //! that cannot be somebody else's web page (DNS rebinding), takes changes from this machine only, and never from a
 //! page of another origin.
 
+mod api;
 pub mod connections;
 pub mod control;
 pub mod explain;
@@ -13,6 +14,7 @@ pub mod notify;
 mod pages;
 pub mod process;
 mod signals;
+pub mod telemetry;
 pub mod watch;
 mod watchdog;
 
@@ -46,6 +48,9 @@ pub async fn serve(
         .route("/api/v1/status", get(pages::status))
         .route("/api/v1/reload", post(pages::reload))
         .route("/api/v1/explain", post(pages::explain))
+        .route("/api/v1/topology", get(api::topology))
+        .route("/api/v1/series", get(api::series))
+        .route("/api/v1/heatmap", get(api::heatmap))
         .layer(middleware::from_fn(guard))
         .with_state(control);
     let service = routes.into_make_service_with_connect_info::<Peer>();
@@ -60,6 +65,9 @@ async fn guard(ConnectInfo(Peer(peer)): ConnectInfo<Peer>, request: Request, nex
     let headers = request.headers();
     if !is_own_name(headers) {
         return refuse("this Host is not the admin address: use an IP address or localhost");
+    }
+    if is_foreign(headers) && request.uri().path().starts_with("/api/") {
+        return refuse("this is not told to pages of other sites");
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !reads && headers.contains_key(header::ORIGIN) {
@@ -79,6 +87,12 @@ fn is_own_name(headers: &HeaderMap) -> bool {
     }
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     name == "localhost" || (name.starts_with('[') && name.ends_with(']'))
+}
+
+/// Whether a browser says that a page of another site asks. Browsers say so by themselves; others say nothing.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
 }
 
 fn refuse(detail: &'static str) -> Response {

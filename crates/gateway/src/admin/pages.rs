@@ -18,7 +18,8 @@ use crate::upstream::service::Endpoint;
 
 pub(super) async fn index() -> Response {
     let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/api/v1/status\n\
-                POST /api/v1/reload\nPOST /api/v1/explain\n";
+                /api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
+                /api/v1/heatmap?kind=route&name=..&window=1h\nPOST /api/v1/reload\nPOST /api/v1/explain\n";
     text.into_response()
 }
 
@@ -193,6 +194,6 @@ pub(super) async fn explain(State(control): Shared, body: String) -> Response {
     }
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response {
+pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }

@@ -13,7 +13,7 @@ use super::control::{Control, Source};
 use super::handover::{self, HandedOver, Program};
 use super::pages::reload_and_tell;
 use super::signals::{Asked, Signals};
-use super::{watch, watchdog};
+use super::{telemetry, watch, watchdog};
 use crate::accept::{Inherited, Offered};
 use crate::config::{self, AdminListen, Config, Diagnostics, Workers};
 use crate::observe::access_log::{AccessLog, LogSettings, LogTarget};
@@ -123,6 +123,8 @@ impl Process {
             admin_end: Some(admin_end),
         };
         if let Some(listener) = admin {
+            telemetry::start(&control)
+                .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;
             process.serve_admin(listener, ended)?;
         }
         if let Some(seen) = seen {

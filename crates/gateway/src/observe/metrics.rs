@@ -14,6 +14,7 @@ use super::histogram::{Histogram, Reading, add};
 use super::openmetrics::HISTOGRAM_SERIES;
 use super::status_of;
 use super::tally::{Tally, Words};
+use super::telemetry::Counts;
 use crate::exchange::Exchange;
 
 /// Combinations of method and status that most routes need.
@@ -166,6 +167,16 @@ impl RouteStats {
         Some(self.order.load(Ordering::Relaxed)).filter(|order| *order > 0)
     }
 
+    /// What was counted so far, without telling methods and reasons apart.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            shard.count(&mut counts);
+        }
+        counts.calls = counts.latency.count();
+        counts
+    }
+
     /// Adds what was counted to a reading.
     pub(crate) fn read(&self, reading: &mut RouteReading) {
         for shard in self.shards.iter().filter_map(OnceLock::get) {
@@ -204,9 +215,30 @@ impl RouteShard {
         }
     }
 
-    fn read(&self, reading: &mut RouteReading) {
+    fn combinations(&self) -> impl Iterator<Item = &Combination> {
         let more = self.more.get().into_iter().flatten();
-        for own in std::iter::once(&self.first).chain(&self.few).chain(more) {
+        std::iter::once(&self.first).chain(&self.few).chain(more)
+    }
+
+    fn count(&self, counts: &mut Counts) {
+        for own in self.combinations() {
+            let class = usize::from(Key(own.key.load(Ordering::Relaxed)).status().unwrap_or(0) / 100);
+            if let Some(sum) = counts.classes.get_mut(class.wrapping_sub(1)) {
+                *sum = sum.saturating_add(own.count.load(Ordering::Relaxed));
+            }
+        }
+        if let Some(refusals) = self.refusals.get() {
+            let enforced = |words: Words, count| if words[2] == "enforce" { count } else { 0 };
+            refusals
+                .read(|words, count| counts.refused = counts.refused.saturating_add(enforced(words, count)));
+        }
+        counts.bytes_in = counts.bytes_in.saturating_add(self.bytes_in.load(Ordering::Relaxed));
+        counts.bytes_out = counts.bytes_out.saturating_add(self.bytes_out.load(Ordering::Relaxed));
+        self.duration.read(&mut counts.latency);
+    }
+
+    fn read(&self, reading: &mut RouteReading) {
+        for own in self.combinations() {
             let key = own.key.load(Ordering::Relaxed);
             if key != 0 {
                 *reading.requests.entry(Key(key)).or_default() += own.count.load(Ordering::Relaxed);

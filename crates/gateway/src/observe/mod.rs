@@ -18,6 +18,7 @@ mod process;
 pub mod redact;
 mod sink;
 mod tally;
+pub mod telemetry;
 pub mod totals;
 pub mod trace;
 
