@@ -13,6 +13,7 @@ mod inherit;
 pub mod notify;
 mod pages;
 pub mod process;
+mod samples;
 mod signals;
 pub mod telemetry;
 pub mod watch;
@@ -51,6 +52,8 @@ pub async fn serve(
         .route("/api/v1/topology", get(api::topology))
         .route("/api/v1/series", get(api::series))
         .route("/api/v1/heatmap", get(api::heatmap))
+        .route("/api/v1/samples", get(samples::samples))
+        .route("/api/v1/events", get(samples::events))
         .layer(middleware::from_fn(guard))
         .with_state(control);
     let service = routes.into_make_service_with_connect_info::<Peer>();

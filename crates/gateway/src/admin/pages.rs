@@ -19,7 +19,8 @@ use crate::upstream::service::Endpoint;
 pub(super) async fn index() -> Response {
     let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/api/v1/status\n\
                 /api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
-                /api/v1/heatmap?kind=route&name=..&window=1h\nPOST /api/v1/reload\nPOST /api/v1/explain\n";
+                /api/v1/heatmap?kind=route&name=..&window=1h\n\
+                /api/v1/samples?filter=..\n/api/v1/events\nPOST /api/v1/reload\nPOST /api/v1/explain\n";
     text.into_response()
 }
 

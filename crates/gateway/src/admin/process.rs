@@ -19,7 +19,7 @@ use crate::config::{self, AdminListen, Config, Diagnostics, Workers};
 use crate::observe::access_log::{AccessLog, LogSettings, LogTarget};
 use crate::observe::line::LineFormat;
 use crate::observe::redact::Redaction;
-use crate::observe::{Shared, Tracer};
+use crate::observe::{Samples, Shared, Tracer};
 
 /// What sockets of the admin address are called when they are handed over.
 const ADMIN: &str = "admin address";
@@ -331,7 +331,10 @@ fn open_observe(config: &Config, workers: usize) -> Result<Arc<Shared>, StartErr
         |name| std::env::var(name).ok(),
         Redaction::new(redact.iter().map(String::as_str)),
     );
-    Ok(Shared::new(workers, log, tracer))
+    let looked_at = config.admin.listen != AdminListen::Off;
+    let redaction = || Redaction::new(redact.iter().map(String::as_str));
+    let samples = looked_at.then(|| Samples::new(workers, redaction()));
+    Ok(Shared::new(workers, log, tracer, samples))
 }
 
 fn bind_admin(

@@ -18,6 +18,10 @@ use crate::upstream::service::Endpoint;
 
 /// Readings of counters that are gone, one each second: exchanges under way still write to them.
 const AFTERLIFE: u32 = 120;
+/// Seconds between two looks at what is slow for each route.
+const SLOW_STEP: u64 = 10;
+/// Calls in an hour from which on a route has a p99 to speak of.
+const SLOW_LEAST: u64 = 200;
 
 /// The telemetry of the process.
 pub struct Telemetry {
@@ -114,6 +118,26 @@ impl Sources {
             store.add(now.saturating_sub(1), key, counts);
         }
         store.settle(now);
+        if now.is_multiple_of(SLOW_STEP) {
+            self.tell_slow(&store);
+        }
+        drop(store);
+        if let Some(samples) = &control.gateway.live.observe.samples {
+            samples.collect();
+        }
+    }
+
+    /// Tells the workers from when on an exchange is slow for its route: above its p99 of the last hour.
+    fn tell_slow(&self, store: &Store) {
+        for source in self.0.values() {
+            let Counter::Route(stats) = &source.counter else { continue };
+            let hour = store.window(&source.key, 3_600);
+            if hour.calls >= SLOW_LEAST
+                && let Some(millis) = hour.quantile_ms(0.99)
+            {
+                stats.set_slow(Duration::from_secs_f64(millis / 1000.0));
+            }
+        }
     }
 
     /// Reads every counter and tells what came since the last time.

@@ -15,7 +15,9 @@ pub mod reload;
 pub mod run;
 pub mod schema;
 pub mod status;
+pub mod tail;
 pub mod token;
+pub mod top;
 pub mod version;
 
 use std::path::PathBuf;
@@ -55,6 +57,10 @@ enum Command {
     Completions(completions::Options),
     /// Ask a running gateway how it is
     Status(status::Options),
+    /// Show the busiest routes, services and targets of a running gateway
+    Top(top::Options),
+    /// Show requests of a running gateway as they come: failures, slow ones, some of the rest
+    Tail(tail::Options),
     /// Let a running gateway read its configuration again
     Reload(reload::Options),
     /// Print the version
@@ -102,6 +108,8 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::run(),
         Command::Completions(options) => completions::run(options),
         Command::Status(options) => status::run(options),
+        Command::Top(options) => top::run(options),
+        Command::Tail(options) => tail::run(options),
         Command::Reload(options) => reload::run(options),
         Command::Version => version::run(),
     };

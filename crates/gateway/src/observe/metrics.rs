@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http1::Method;
 
@@ -55,6 +56,8 @@ pub struct RouteShard {
 struct Combination {
     /// See [`Key`]; 0 for none.
     key: AtomicU32,
+    /// Of the first alone, where it costs no room: see [`RouteShard::is_slow`].
+    slow_micros: AtomicU32,
     count: AtomicU64,
 }
 
@@ -167,6 +170,14 @@ impl RouteStats {
         Some(self.order.load(Ordering::Relaxed)).filter(|order| *order > 0)
     }
 
+    /// Sets from which duration on an exchange is slow; zero for never.
+    pub fn set_slow(&self, from: Duration) {
+        let micros = u32::try_from(from.as_micros()).unwrap_or(u32::MAX);
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            shard.first.slow_micros.store(micros, Ordering::Relaxed);
+        }
+    }
+
     /// What was counted so far, without telling methods and reasons apart.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
@@ -198,6 +209,12 @@ impl RouteShard {
         if record.refused_by.is_some() || !record.shadowed.is_empty() {
             self.refused(exchange);
         }
+    }
+
+    /// Whether an exchange of this duration is slow for its route.
+    pub(super) fn is_slow(&self, duration: Duration) -> bool {
+        let bound = self.first.slow_micros.load(Ordering::Relaxed);
+        bound > 0 && duration.as_micros() > u128::from(bound)
     }
 
     fn further(&self, key: Key) -> &AtomicU64 {
@@ -273,7 +290,6 @@ impl Combination {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn exchange(method: Method, status: u16) -> Exchange {
         let mut exchange = Exchange::default();
