@@ -23,7 +23,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -35,6 +35,12 @@ const NEEDS: [Need; 8] = [
         program: "curl",
         package: Some("curl"),
         without: "the commands that the demo shows cannot be tried",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "openssl",
+        package: Some("openssl"),
+        without: "it is the other side in tests of TLS, and keys that others made cannot be tried",
     },
     Need {
         purpose: Purpose::Bench,

@@ -53,6 +53,10 @@ pub enum Fault {
     NoEndpoint,
     /// The endpoint refused the connection, or cannot be reached.
     ConnectRefused,
+    /// The endpoint's certificate is not believed: of an unknown authority, expired, for another name.
+    TargetCertificate,
+    /// The endpoint and the gateway agree on no TLS connection.
+    TargetTls,
     /// The endpoint did not accept a connection in time.
     ConnectTimeout,
     /// The connection ended before an answer.
@@ -71,6 +75,10 @@ pub enum Fault {
     AnswerUnasked,
     /// The whole exchange took longer than the route allows.
     Timeout,
+    /// The request came in clear to a port for TLS.
+    PlainHttp,
+    /// The request is for another host than the one the client asked for when it showed its certificate.
+    Misdirected,
     /// The gateway has more connections than it takes.
     Overloaded,
     /// A part of the gateway panicked on this exchange.
@@ -148,6 +156,16 @@ impl Fault {
             Fault::ConnectRefused => {
                 line(502, "connect_refused", Service, "connection_refused", "the service cannot be reached")
             }
+            Fault::TargetCertificate => line(
+                502,
+                "target_certificate",
+                Service,
+                "tls_certificate_error",
+                "the service cannot prove who it is",
+            ),
+            Fault::TargetTls => {
+                line(502, "target_tls", Service, "tls_protocol_error", "no TLS connection to the service")
+            }
             Fault::ConnectTimeout => line(
                 504,
                 "connect_timeout",
@@ -197,6 +215,16 @@ impl Fault {
             Fault::Timeout => {
                 line(504, "timeout", Service, "http_response_timeout", "the request took too long")
             }
+            Fault::PlainHttp => {
+                line(400, "plain_http", Client, "http_request_denied", "this port speaks TLS: use https")
+            }
+            Fault::Misdirected => line(
+                421,
+                "misdirected",
+                Client,
+                "http_request_denied",
+                "the connection was made for another host",
+            ),
             Fault::Overloaded => line(
                 503,
                 "overloaded",
@@ -223,6 +251,7 @@ impl Fault {
                 | Fault::Target(_)
                 | Fault::Body(_)
                 | Fault::MethodRefused(_)
+                | Fault::PlainHttp
                 | Fault::HeadTimeout
                 | Fault::BodyTimeout
                 | Fault::ClientGone

@@ -16,6 +16,7 @@ pub mod identity;
 pub mod observe;
 pub mod policies;
 pub mod route;
+pub mod tls;
 pub mod upstream;
 
 pub mod snapshot;

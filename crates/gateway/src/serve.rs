@@ -5,6 +5,8 @@
 //! A fault before the head of the answer becomes a response; after it, the answer is cut so that nobody takes it
 //! for whole.
 
+pub mod door;
+
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::forward::{Forward, Switched};
+use crate::upstream::request;
 use crate::values::Template;
 use crate::values::random::Random;
 
@@ -76,7 +79,7 @@ pub async fn serve(
     match outcome {
         Ok(None) => {}
         Ok(Some(switched)) => return carry(worker, view, listener, exchange, client, switched).await,
-        Err(fault) => fail(&view, exchange, client, fault).await,
+        Err(fault) => fail(&view, listener, exchange, client, fault).await,
     }
     let drained = !client.responder.keep_alive || drain(client).await;
     let labels = labels(&view.snapshot, listener, exchange);
@@ -105,30 +108,43 @@ async fn road(
     client: &mut ClientConnection,
 ) -> Result<Option<Switched>, Fault> {
     client.reader.begin_body(&exchange.request, listener.body_limit);
-    let route = admit(&view.snapshot, listener, exchange, &mut worker.params.borrow_mut())?;
+    let has_params = receive(listener, exchange)?;
+    if let Some(answer) = door::answer(listener, exchange)? {
+        response::respond(exchange, &answer);
+        return send(listener, exchange, client, &[]).await.map(|()| None);
+    }
+    let route = find_route(&view.snapshot, exchange, has_params, &mut worker.params.borrow_mut())?;
     if let Err(answer) = policies::request(&route.policies, exchange).await {
-        return answer_here(route, exchange, client, &answer).await.map(|()| None);
+        return answer_here(listener, route, exchange, client, &answer).await.map(|()| None);
     }
     match &route.action {
         Action::Forward(place) => {
             let (service, local) = view.service(*place).ok_or(Fault::NoEndpoint)?;
             client.reader.body_limit = body_limit(exchange, listener)?;
+            if listener.tells_certificates() {
+                request::tell_certificate(exchange);
+            }
             let forward = Forward {
                 service,
                 local,
                 random: &worker.random,
                 timers: &worker.timers,
                 forwarding: view.snapshot.forwarding,
-                shape: &|exchange| policies::response(&route.policies, exchange),
+                shape: &|exchange| {
+                    policies::response(&route.policies, exchange);
+                    door::dress(listener, exchange);
+                },
                 trust: &listener.trust,
                 closing: &|| worker.live.draining().is_some(),
             };
             forward.run(exchange, client).await
         }
-        Action::Respond(answer) => answer_here(route, exchange, client, answer).await.map(|()| None),
+        Action::Respond(answer) => {
+            answer_here(listener, route, exchange, client, answer).await.map(|()| None)
+        }
         Action::Redirect { status, location } => {
             let answer = redirect(exchange, *status, location);
-            answer_here(route, exchange, client, &answer).await.map(|()| None)
+            answer_here(listener, route, exchange, client, &answer).await.map(|()| None)
         }
     }
 }
@@ -175,10 +191,16 @@ pub fn admit<'s>(
     exchange: &mut Exchange,
     params: &mut Params,
 ) -> Result<&'s Route, Fault> {
+    let has_params = receive(listener, exchange)?;
+    find_route(snapshot, exchange, has_params, params)
+}
+
+/// Takes the request apart and removes what is not believed. True when its path has `;parameters`.
+fn receive(listener: &Listener, exchange: &mut Exchange) -> Result<bool, Fault> {
     let reject = listener.limits.reject_encoded_slash;
     let has_params = target::take_apart(exchange, reject).map_err(Fault::Target)?;
     listener.trust.receive(exchange);
-    find_route(snapshot, exchange, has_params, params)
+    Ok(has_params)
 }
 
 /// The route of the request.
@@ -271,16 +293,23 @@ pub fn answer_fault(snapshot: &Snapshot, exchange: &mut Exchange, fault: &Fault)
 
 /// Answers without asking a service.
 async fn answer_here(
+    listener: &Listener,
     route: &Route,
     exchange: &mut Exchange,
     client: &mut ClientConnection,
     told: &Answer,
 ) -> Result<(), Fault> {
     let body = answer(route, exchange, told);
-    send(exchange, client, &body).await
+    send(listener, exchange, client, &body).await
 }
 
-async fn send(exchange: &mut Exchange, client: &mut ClientConnection, body: &[u8]) -> Result<(), Fault> {
+async fn send(
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+    body: &[u8],
+) -> Result<(), Fault> {
+    door::dress(listener, exchange);
     let responder = &mut client.responder;
     responder.keep_alive &= can_drain(exchange, &client.reader.incoming);
     responder.head(&mut exchange.response);
@@ -296,7 +325,13 @@ async fn send(exchange: &mut Exchange, client: &mut ClientConnection, body: &[u8
 }
 
 /// Makes a response of a fault, if there is still somebody to tell.
-async fn fail(view: &View, exchange: &mut Exchange, client: &mut ClientConnection, fault: Fault) {
+async fn fail(
+    view: &View,
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+    fault: Fault,
+) {
     let gone = matches!(fault, Fault::ClientGone | Fault::ClientStalled);
     client.responder.keep_alive &= !fault.ends_connection();
     if client.responder.head_sent || gone {
@@ -304,7 +339,7 @@ async fn fail(view: &View, exchange: &mut Exchange, client: &mut ClientConnectio
     } else {
         let body = answer_fault(&view.snapshot, exchange, &fault);
         // A second fault while telling the first means that the client is gone.
-        if send(exchange, client, &body).await.is_err() {
+        if send(listener, exchange, client, &body).await.is_err() {
             client.responder.cut();
         }
     }
@@ -381,7 +416,7 @@ pub async fn after_panic(
 ) -> Next {
     let view = worker.view();
     client.responder.keep_alive = false;
-    fail(&view, exchange, client, Fault::Panic).await;
+    fail(&view, listener, exchange, client, Fault::Panic).await;
     let labels = labels(&view.snapshot, listener, exchange);
     tell(worker, &labels, view.counted(exchange.record.route).map(|shard| &**shard), exchange, client);
     if client.responder.is_cut { Next::Cut } else { Next::Close }

@@ -46,6 +46,8 @@ fn faults() -> Vec<Fault> {
         Fault::AmbiguousPath,
         Fault::NoEndpoint,
         Fault::ConnectRefused,
+        Fault::TargetCertificate,
+        Fault::TargetTls,
         Fault::ConnectTimeout,
         Fault::NoAnswer,
         Fault::AnswerTimeout,
@@ -53,6 +55,8 @@ fn faults() -> Vec<Fault> {
         Fault::AnswerStalled,
         Fault::AnswerUnasked,
         Fault::Timeout,
+        Fault::PlainHttp,
+        Fault::Misdirected,
         Fault::Overloaded,
         Fault::Panic,
     ];
@@ -68,6 +72,7 @@ fn faults() -> Vec<Fault> {
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
+            Fault::TargetCertificate | Fault::TargetTls | Fault::PlainHttp | Fault::Misdirected => {}
             Fault::AnswerUnasked | Fault::Timeout | Fault::Overloaded | Fault::Panic => {}
         }
     }
@@ -140,7 +145,7 @@ const SURROUNDINGS: [(&str, &str); 3] = [
 #[test]
 fn every_configuration_shown_is_taken() {
     let policies: Vec<&str> = LIST.iter().map(|kind| kind.name).collect();
-    for (name, fewest) in [("../README.md", 2), ("configuration.md", 3)] {
+    for (name, fewest) in [("../README.md", 2), ("configuration.md", 3), ("tls.md", 2)] {
         let parts = shown(name);
         assert!(parts.len() >= fewest, "{name} shows {} configurations", parts.len());
         for mut part in parts {

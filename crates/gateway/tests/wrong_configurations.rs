@@ -25,6 +25,7 @@ const KNOWN: Known<'static> = Known {
         "basic",
         "allow",
         "csrf",
+        "introspection",
     ],
 };
 

@@ -20,6 +20,7 @@ pub mod event;
 pub mod gateway;
 pub mod metrics;
 pub mod origin;
+pub mod tls;
 pub mod wire;
 
 /// How long any wait of the kit lasts before it fails the test.

@@ -1,4 +1,4 @@
-//! One end of a TCP connection, read by lines and by counts, with every byte received kept on record.
+//! One end of a TCP connection, under TLS or in clear, read by lines and by counts, with every byte received kept on record.
 //!
 //! Takes a socket, gives exactly the bytes asked for or a [`Trouble`] that says how the connection failed.
 //! A line ends with CR LF and with nothing else. Must never wait longer than its time-out.
@@ -44,6 +44,7 @@ impl fmt::Display for Trouble {
 /// One end of a connection.
 pub struct Wire {
     stream: TcpStream,
+    tls: Option<Box<rustls::Connection>>,
     buffer: Vec<u8>,
     record: Arc<Mutex<Vec<u8>>>,
 }
@@ -54,7 +55,22 @@ impl Wire {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Wire { stream, buffer: Vec::new(), record: Arc::default() }
+        Wire { stream, tls: None, buffer: Vec::new(), record: Arc::default() }
+    }
+
+    /// Goes on under TLS: shakes hands, or says why not.
+    pub fn secure(&mut self, connection: impl Into<rustls::Connection>) -> io::Result<()> {
+        let mut connection = connection.into();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut self.stream)?;
+        }
+        self.tls = Some(Box::new(connection));
+        Ok(())
+    }
+
+    /// What is known of the TLS connection.
+    pub fn tls(&self) -> Option<&rustls::Connection> {
+        self.tls.as_deref()
     }
 
     /// Everything received so far, whoever asked for it.
@@ -80,14 +96,28 @@ impl Wire {
 
     /// Writes everything, or says why not.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        match &mut self.tls {
+            Some(tls) => {
+                // Piece by piece: rustls holds back no more than it was told to.
+                for piece in bytes.chunks(16 * 1024) {
+                    tls.writer().write_all(piece)?;
+                    send_waiting(tls, &mut self.stream)?;
+                }
+                Ok(())
+            }
+            None => self.stream.write_all(bytes),
+        }
     }
 
     /// Receives once; 0 at the end of the stream.
     pub fn fill(&mut self) -> Result<usize, Trouble> {
         let mut piece = [0; 16 * 1024];
         let count = loop {
-            match self.stream.read(&mut piece) {
+            let read = match &mut self.tls {
+                Some(tls) => read_secured(tls, &mut self.stream, &mut piece),
+                None => self.stream.read(&mut piece),
+            };
+            match read {
                 Ok(count) => break count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(self.trouble(&error)),
@@ -101,6 +131,9 @@ impl Wire {
     fn trouble(&self, error: &io::Error) -> Trouble {
         match error.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Trouble::TimedOut(self.seen()),
+            // Under TLS the end must be told (close_notify), or what came may be less than was sent.
+            io::ErrorKind::UnexpectedEof => Trouble::Truncated(format!("{} (no close_notify)", self.seen())),
+            io::ErrorKind::InvalidData => Trouble::Malformed(error.to_string()),
             _ => Trouble::Reset,
         }
     }
@@ -204,13 +237,39 @@ impl Wire {
     }
 
     /// Ends the sending direction.
-    pub fn half_close(&self) {
+    pub fn half_close(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            let _ = tls.write_tls(&mut self.stream);
+        }
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Ends the connection with a reset instead of a farewell.
     pub fn reset(self) {
         let _ = socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// Sends what a TLS connection has put together.
+fn send_waiting(tls: &mut rustls::Connection, stream: &mut TcpStream) -> io::Result<()> {
+    while tls.wants_write() {
+        tls.write_tls(stream)?;
+    }
+    Ok(())
+}
+
+/// Reads once under TLS; answers what TLS itself asks.
+fn read_secured(tls: &mut rustls::Connection, stream: &mut TcpStream, piece: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match tls.reader().read(piece) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+        tls.read_tls(stream)?;
+        let processed = tls.process_new_packets();
+        send_waiting(tls, stream)?;
+        processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     }
 }
 

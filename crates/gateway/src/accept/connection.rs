@@ -8,11 +8,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::net::TcpStream;
 
-use crate::exchange::{Client, Exchange};
-use crate::http::buffer::SIZE;
+use super::handshake::{Welcome, welcome};
+use crate::exchange::{Client, Exchange, Secure};
+use crate::http::buffer::{Buffer, SIZE};
 use crate::http::client::{ClientConnection, ClientReader};
 use crate::http::responder::Responder;
-use crate::http::socket::Socket;
+use crate::http::socket::{Protocol, Socket};
 use crate::serve::{self, Next};
 use crate::snapshot::Listener;
 use crate::snapshot::worker::Worker;
@@ -25,17 +26,51 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 /// And at most so many.
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// A client that may ask, and how it came.
+struct Arrived {
+    who: Client,
+    secure: Option<Rc<Secure>>,
+}
+
 /// Serves a connection to its end. `who` is at the other end of it, as far as the connection tells.
-pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, who: Client) {
-    let socket = Rc::new(Socket::new(stream, &worker.timers));
+pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, mut who: Client) {
+    let mut socket = Socket::new(stream, &worker.timers);
+    let Some(settings) = worker.view().snapshot.listener(&listener).cloned() else { return };
+    let Welcome { secure, early } = match settings.tls {
+        None => Welcome::default(),
+        // On the heap, so that a resting connection does not carry the room of its handshake.
+        Some(_) => match Box::pin(welcome(&mut socket, &settings)).await {
+            Some(welcome) => welcome,
+            None => return,
+        },
+    };
+    who.https |= secure.is_some();
+    let arrived = Arrived { who, secure };
+    // Here, and nowhere else, the protocol decides how the connection goes on.
+    match socket.alpn() {
+        Protocol::Http1 | Protocol::Http2 => {
+            http1(worker, listener, settings, Rc::new(socket), early, arrived).await;
+        }
+    }
+}
+
+/// HTTP/1.1: one exchange after the other.
+async fn http1(
+    worker: Rc<Worker>,
+    listener: Arc<str>,
+    mut settings: Arc<Listener>,
+    socket: Rc<Socket>,
+    early: Buffer,
+    arrived: Arrived,
+) {
     let view = worker.view();
-    let Some(mut settings) = view.snapshot.listener(&listener).cloned() else { return };
     let mut client = ClientConnection {
         reader: ClientReader::new(socket.clone()),
         responder: Responder::new(socket),
         limits: settings.limits.clone(),
         total: worker.timers.timer(),
     };
+    client.reader.incoming.input = early;
     let mut bounds = Bounds::new(&worker, &settings);
     // A resting connection keeps no old snapshot alive.
     drop(view);
@@ -43,7 +78,8 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, who:
         let generation = worker.live.generation();
         let mut exchange = worker.take_exchange();
         // On the heap, so that a resting connection does not carry the room of a running exchange.
-        let burst = Box::pin(burst(&worker, &mut settings, &mut client, &mut exchange, who, &mut bounds));
+        let burst =
+            Box::pin(burst(&worker, &mut settings, &mut client, &mut exchange, &arrived, &mut bounds));
         let next = match AssertUnwindSafe(burst).catch_unwind().await {
             Ok(next) => next,
             Err(_) => serve::after_panic(&worker, &settings, &mut exchange, &mut client).await,
@@ -53,11 +89,12 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, who:
             Next::KeepAlive => {}
             Next::Close => return linger(&mut client).await,
             // A farewell would make a cut answer look whole to a client that reads until the close.
-            Next::Cut | Next::Done => return,
+            Next::Cut => return,
+            Next::Done => return client.reader.incoming.socket.farewell(),
         }
         let rest = client.limits.keep_alive;
         if !wait(&worker, &listener, generation, &mut client, rest).await {
-            return;
+            return client.reader.incoming.socket.farewell();
         }
     }
 }
@@ -68,7 +105,7 @@ async fn burst(
     settings: &mut Arc<Listener>,
     client: &mut ClientConnection,
     exchange: &mut Exchange,
-    who: Client,
+    arrived: &Arrived,
     bounds: &mut Bounds,
 ) -> Next {
     loop {
@@ -86,7 +123,8 @@ async fn burst(
             client.limits = settings.limits.clone();
         }
         exchange.clear();
-        exchange.client = who;
+        exchange.client = arrived.who;
+        exchange.secure.clone_from(&arrived.secure);
         let may_stay = bounds.may_stay(worker);
         let next = serve::serve(worker, view, settings, exchange, client, may_stay).await;
         client.responder.release();

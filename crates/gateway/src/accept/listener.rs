@@ -15,6 +15,7 @@ use super::admission::{self, Admitted};
 use super::connection;
 use crate::observe::Connections;
 use crate::observe::connections::Refusal;
+use crate::snapshot::Listener;
 use crate::snapshot::worker::Worker;
 
 /// Rest after the process ran out of descriptors or memory: long enough for some to come free.
@@ -83,7 +84,7 @@ fn begin(
     let Some(settings) = worker.view().snapshot.listener(name).cloned() else { return };
     let counted = match connections.enter(settings.max_connections, descriptors_allow()) {
         Ok(counted) => counted,
-        Err(refusal) => return turn_away(connections, name, &stream, refusal),
+        Err(refusal) => return turn_away(connections, &settings, &stream, refusal),
     };
     let (worker, name, connections) = (worker.clone(), name.clone(), connections.clone());
     tokio::task::spawn_local(async move {
@@ -93,16 +94,18 @@ fn begin(
                 connection::run(worker, name, stream, client).await;
                 drop(of_client);
             }
-            Err(refusal) => turn_away(&connections, &name, &stream, refusal),
+            Err(refusal) => turn_away(&connections, &settings, &stream, refusal),
         }
         drop(counted);
     });
 }
 
 /// Ends a connection that is not served. One that finds no room is told so; one that begins wrongly is not.
-fn turn_away(connections: &Connections, name: &str, stream: &TcpStream, refusal: Refusal) {
+fn turn_away(connections: &Connections, listener: &Listener, stream: &TcpStream, refusal: Refusal) {
     connections.refuse(refusal);
     match refusal {
+        // Under TLS there are no keys yet to say it with.
+        _ if listener.tls.is_some() => {}
         Refusal::ListenerFull | Refusal::Descriptors | Refusal::ClientFull => {
             // Straight to the kernel: the runtime does not know yet that a new stream can be written to. A client
             // that cannot take it at once gets a closed connection.
@@ -113,7 +116,12 @@ fn turn_away(connections: &Connections, name: &str, stream: &TcpStream, refusal:
     }
     if connections.may_warn() {
         let from = stream.peer_addr().map(|peer| peer.to_string()).unwrap_or_default();
-        tracing::warn!(listener = name, reason = refusal.label(), from, "connections are turned away");
+        tracing::warn!(
+            listener = &*listener.name,
+            reason = refusal.label(),
+            from,
+            "connections are turned away"
+        );
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod admission;
 pub mod connection;
+mod handshake;
 pub mod listener;
 pub mod sockets;
 pub mod thread;

@@ -258,7 +258,7 @@ fn routes(control: &Control, store: &Store, seconds: u64) -> Vec<Value> {
         .map(|(name, service)| (name, service, store.window(&Key::new(Kind::Route, name), seconds)))
         .filter(|(name, _, counts)| counts.calls > 0 || !matches!(*name, "none" | OTHER))
         .collect();
-    counted.sort_by(|a, b| b.2.calls.cmp(&a.2.calls));
+    counted.sort_by_key(|(.., counts)| std::cmp::Reverse(counts.calls));
     let covered = store.covered(seconds);
     let told = counted.into_iter().take(MOST_NODES).map(|(name, service, counts)| {
         let mut told = told_counts(&counts, covered);

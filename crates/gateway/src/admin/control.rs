@@ -72,7 +72,10 @@ impl Source {
     ) -> Result<(Loaded, Snapshot), Diagnostics> {
         let mut loaded = self.load()?;
         match compile(&loaded.config, revision, previous, workers, &mut loaded.diagnostics) {
-            Some(snapshot) => Ok((loaded, snapshot)),
+            Some(snapshot) => {
+                loaded.paths.extend(snapshot.identities.iter().flat_map(|identity| identity.paths.all()));
+                Ok((loaded, snapshot))
+            }
             None => Err(loaded.diagnostics),
         }
     }
@@ -134,6 +137,8 @@ pub struct Control {
     keeper: Mutex<Keeper>,
     state: Mutex<State>,
     draining: AtomicBool,
+    /// Told when the files of certificates are to be looked at.
+    pub certificates: tokio::sync::Notify,
     admin_wanted: Option<std::net::SocketAddr>,
 }
 
@@ -150,7 +155,7 @@ impl Control {
         let mut resolver = Resolver::new(workers);
         resolver.adopt(&snapshot.services, dns_times(&loaded.config)).await;
         let mut keeper = Keeper::default();
-        keeper.adopt(&snapshot.providers);
+        keeper.adopt(&snapshot.kept);
         observe.totals.configured(snapshot.revision);
         let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers), inherited)?;
         let admin_wanted = match loaded.config.admin.listen {
@@ -168,6 +173,7 @@ impl Control {
             keeper: Mutex::new(keeper),
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
+            certificates: tokio::sync::Notify::new(),
             admin_wanted,
         })
     }
@@ -179,6 +185,7 @@ impl Control {
             return Ok(Reloaded::Unchanged(self.gateway.live.snapshot().revision));
         }
         let outcome = self.try_reload(&mut resolver).await;
+        self.certificates.notify_one();
         let mut state = self.state();
         match &outcome {
             Ok(_) => state.refused = None,
@@ -198,13 +205,16 @@ impl Control {
             compiled.map_err(|_| Refused::Broken)?.map_err(|faults| Refused::Faults(Box::new(faults)))?;
         let running = self.gateway.live.snapshot().revision;
         let config = Arc::new(loaded.config);
-        if self.state().config.as_deref() == Some(&*config) {
+        let known = self.gateway.live.snapshot();
+        // Files of identities may have changed where no word of the configuration did.
+        let ids = |snapshot: &Snapshot| snapshot.identities.iter().map(|one| one.id).collect::<Vec<_>>();
+        if self.state().config.as_deref() == Some(&*config) && ids(&known) == ids(&snapshot) {
             self.state().paths = loaded.paths;
             return Ok(Reloaded::Unchanged(running));
         }
         self.warn_of_what_stays(&config);
         let revision = snapshot.revision;
-        let providers = snapshot.providers.clone();
+        let kept = snapshot.kept.clone();
         resolver.adopt(&snapshot.services, dns_times(&config)).await;
         self.telemetry.note(self);
         if let Err(error) = self.gateway.apply(Arc::new(snapshot)) {
@@ -214,7 +224,7 @@ impl Control {
             return Err(Refused::Bind(error));
         }
         // After the swap: whoever asks meanwhile for keys that nobody fetches yet is told that they are not there.
-        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&providers);
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&kept);
         self.gateway.live.observe.totals.configured(revision);
         let mut state = self.state();
         (state.config, state.paths) = (Some(config), loaded.paths);

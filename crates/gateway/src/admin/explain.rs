@@ -150,6 +150,10 @@ impl<'s> Rehearsal<'s> {
 
     /// The request as the service would get it.
     fn forward(&mut self, service: &Service, received: &Look) -> Result<(), Fault> {
+        if let Some(credentials) = &service.credentials {
+            // Without a token, as before the first one has come, the request is shown as it is.
+            let _ = credentials.put(&mut self.exchange);
+        }
         request::prepare(&mut self.exchange, service, self.snapshot.forwarding);
         let endpoints = service.live.endpoints();
         // Nobody has resolved anything for a snapshot that does not run.
@@ -159,7 +163,12 @@ impl<'s> Rehearsal<'s> {
         let settings = first.or_else(|| {
             let target = service.targets.first()?;
             let authority = target.url.authority().into();
-            Some(EndpointSettings { address: nowhere, authority, weight: target.weight })
+            Some(EndpointSettings {
+                address: nowhere,
+                authority,
+                weight: target.weight,
+                peer: target.peer.clone(),
+            })
         });
         if let Some(settings) = &settings {
             request::aim(&mut self.exchange, service, settings);

@@ -5,6 +5,7 @@
 //! page of another origin.
 
 mod api;
+mod certificates;
 pub mod connections;
 pub mod control;
 pub mod explain;
@@ -46,6 +47,7 @@ pub async fn serve(
         .route("/readyz", get(pages::ready))
         .route("/metrics", get(pages::metrics))
         .route("/tidegate.schema.json", get(pages::schema))
+        .route("/.well-known/jwks.json", get(pages::keys))
         .route("/api/v1/status", get(pages::status))
         .route("/api/v1/reload", post(pages::reload))
         .route("/api/v1/explain", post(pages::explain))

@@ -12,13 +12,13 @@ use super::control::{Control, Refused, Reloaded};
 use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
-use crate::observe::page::{self, PageInput, RouteEntry, TargetReading};
+use crate::observe::page::{self, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::snapshot::Snapshot;
 use crate::upstream::service::Endpoint;
 
 pub(super) async fn index() -> Response {
-    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/api/v1/status\n\
-                /api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
+    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n\
+                /api/v1/status\n/api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
                 /api/v1/heatmap?kind=route&name=..&window=1h\n\
                 /api/v1/samples?filter=..\n/api/v1/events\nPOST /api/v1/reload\nPOST /api/v1/explain\n";
     text.into_response()
@@ -47,6 +47,12 @@ pub(super) async fn ready(State(control): Shared, RawQuery(query): RawQuery) -> 
     (status, text).into_response()
 }
 
+/// The keys by which services verify the gateway's word on who calls.
+pub(super) async fn keys(State(control): Shared) -> Response {
+    let keys = control.gateway.live.snapshot().callers.published_keys();
+    ([(header::CACHE_CONTROL, "max-age=300")], axum::Json(keys)).into_response()
+}
+
 pub(super) async fn metrics(State(control): Shared) -> Response {
     let text = metrics_text(&control);
     ([(header::CONTENT_TYPE, page::CONTENT_TYPE)], text).into_response()
@@ -73,11 +79,25 @@ fn metrics_text(control: &Control) -> String {
         .iter()
         .flat_map(|(service, endpoints)| endpoints.iter().map(|endpoint| target(&service.name, endpoint)))
         .collect();
+    let secured = snapshot.listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
+    let tls: Vec<SecuredReading<'_>> = secured
+        .map(|(listener, tls)| SecuredReading {
+            listener: &listener.name,
+            handshakes: &tls.handshakes,
+            certificates: tls
+                .certificates
+                .told()
+                .into_iter()
+                .map(|told| (told.name, told.subject, told.not_after))
+                .collect(),
+        })
+        .collect();
     page::page(&PageInput {
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,
         listeners: &listeners,
+        tls: &tls,
         most_series: page::MOST_SERIES,
     })
 }

@@ -130,6 +130,7 @@ impl Process {
         if let Some(seen) = seen {
             tokio::spawn(watch::run(control.clone(), seen));
         }
+        tokio::spawn(super::certificates::run(control.clone()));
         let began = control.clone();
         if !tokio::task::spawn_blocking(move || began.gateway.answers(BEGINNING)).await.unwrap_or(false) {
             return Err(StartError::System("a worker does not begin".into()));
@@ -166,7 +167,8 @@ impl Process {
     fn announce(&self) {
         let snapshot = self.control.gateway.live.snapshot();
         for (name, address, _) in self.control.gateway.listeners() {
-            tracing::info!("listener {name} on http://{address}");
+            let secure = snapshot.listener(&name).is_some_and(|listener| listener.tls.is_some());
+            tracing::info!("listener {name} on {}://{address}", if secure { "https" } else { "http" });
         }
         if let Some(admin) = self.admin {
             tracing::info!("admin on http://{admin}");

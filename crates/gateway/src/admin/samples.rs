@@ -38,7 +38,8 @@ pub(super) struct Asked {
     limit: Option<usize>,
 }
 
-type Answered<T> = Result<T, Response>;
+/// What was asked for, or the answer that refuses it.
+type Answered<T> = Result<T, Box<Response>>;
 
 /// The newest samples after a number, the oldest of them first.
 pub(super) async fn samples(
@@ -54,7 +55,7 @@ pub(super) async fn samples(
         let body = json!({ "last": found.last, "dropped": samples.dropped(), "samples": list });
         json_response(StatusCode::OK, &body)
     });
-    told.unwrap_or_else(|refused| refused)
+    told.unwrap_or_else(|refused| *refused)
 }
 
 /// Samples as they come, as server-sent events; after a break, from the last one that was seen.
@@ -66,7 +67,7 @@ pub(super) async fn events(
 ) -> Response {
     let (samples, filter, asked) = match admit(&control, peer, asked) {
         Ok(admitted) => admitted,
-        Err(refused) => return refused,
+        Err(refused) => return *refused,
     };
     let seen = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let after = seen.or(asked.after).unwrap_or_else(|| samples.find(u64::MAX, &filter, 0).last);
@@ -93,15 +94,15 @@ fn admit(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Answered<(Arc<Samples>, Filter, Asked)> {
     if !peer.ip().to_canonical().is_loopback() {
-        return Err(refuse("requests are shown to this machine only"));
+        return Err(Box::new(refuse("requests are shown to this machine only")));
     }
-    let unclear = |what: &str| problem(StatusCode::BAD_REQUEST, "question_unclear", what);
+    let unclear = |what: &str| Box::new(problem(StatusCode::BAD_REQUEST, "question_unclear", what));
     let Query(asked) = asked.map_err(|error| unclear(&error.body_text()))?;
     let filter = asked.filter.as_deref().unwrap_or_default().parse();
     let filter: Filter = filter.map_err(|what: String| unclear(&format!("filter: {what}")))?;
     let samples = control.gateway.live.observe.samples.clone();
-    let samples =
-        samples.ok_or_else(|| problem(StatusCode::NOT_FOUND, "no_samples", "no samples are taken"))?;
+    let samples = samples
+        .ok_or_else(|| Box::new(problem(StatusCode::NOT_FOUND, "no_samples", "no samples are taken")))?;
     Ok((samples, filter, asked))
 }
 

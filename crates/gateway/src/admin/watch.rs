@@ -18,7 +18,7 @@ use super::pages::reload_and_tell;
 /// Rest after the last sign of a change: editors write in several steps.
 const QUIET: Duration = Duration::from_millis(150);
 /// How often the files are looked at when nothing is told.
-const LOOK: Duration = Duration::from_secs(5);
+pub(super) const LOOK: Duration = Duration::from_secs(5);
 
 /// What tells two states of the files apart: a file put in the place of another may have its time and its length.
 pub type State = Vec<(PathBuf, Option<(SystemTime, u64, u64)>)>;
@@ -31,9 +31,15 @@ pub async fn run(control: Arc<Control>, mut seen: State) {
     let mut watcher = watcher(signs.clone());
     let mut folders = Vec::new();
     loop {
-        follow(&mut watcher, &mut folders, &source, &control.paths());
+        let mut paths = control.paths();
+        paths.push(source.clone());
+        let mut wanted: Vec<PathBuf> = paths.iter().flat_map(|path| folders_of(path)).collect();
+        if source.is_dir() {
+            wanted.push(source.clone());
+        }
+        follow(&mut watcher, &mut folders, wanted);
         if tokio::time::timeout(LOOK, told.recv()).await.is_ok() {
-            while tokio::time::timeout(QUIET, told.recv()).await.is_ok_and(|sign| sign.is_some()) {}
+            settle(&mut told).await;
         }
         let now = state(&source, &control.paths());
         if now != seen && !control.is_draining() {
@@ -45,7 +51,13 @@ pub async fn run(control: Arc<Control>, mut seen: State) {
     }
 }
 
-fn watcher(signs: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+/// Waits until no more signs come for a moment.
+pub(super) async fn settle(told: &mut mpsc::Receiver<()>) {
+    while tokio::time::timeout(QUIET, told.recv()).await.is_ok_and(|sign| sign.is_some()) {}
+}
+
+/// Who tells when something happens in a folder.
+pub(super) fn watcher(signs: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
     let told = move |event: notify::Result<notify::Event>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
             // One waiting sign is as good as many.
@@ -59,19 +71,13 @@ fn watcher(signs: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
         .ok()
 }
 
-/// Watches the folders of these files, and no others.
-fn follow(
+/// Watches these folders, and no others.
+pub(super) fn follow(
     watcher: &mut Option<RecommendedWatcher>,
     folders: &mut Vec<PathBuf>,
-    source: &Path,
-    paths: &[PathBuf],
+    mut wanted: Vec<PathBuf>,
 ) {
     let Some(watcher) = watcher else { return };
-    let mut wanted: Vec<PathBuf> = paths.iter().flat_map(|path| folders_of(path)).collect();
-    wanted.extend(folders_of(source));
-    if source.is_dir() {
-        wanted.push(source.to_owned());
-    }
     wanted.sort();
     wanted.dedup();
     if *folders == wanted {
@@ -88,7 +94,7 @@ fn follow(
 }
 
 /// The folder of a file, and the one of what it links to.
-fn folders_of(path: &Path) -> Vec<PathBuf> {
+pub(super) fn folders_of(path: &Path) -> Vec<PathBuf> {
     let folder = |path: &Path| match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),

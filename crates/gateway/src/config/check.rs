@@ -101,13 +101,15 @@ impl Checking<'_> {
         };
         let Limits { request_line, header, headers, header_count, connections, connections_per_client } =
             &listener.limits;
-        let Timeouts { head, body_idle, write_idle, max_requests, max_age, .. } = &listener.timeouts;
+        let Timeouts { handshake, head, body_idle, write_idle, max_requests, max_age, .. } =
+            &listener.timeouts;
         for (part, key, zero) in [
             ("limits", "request_line", request_line.is_zero()),
             ("limits", "header", header.is_zero()),
             ("limits", "headers", headers.is_zero()),
             ("limits", "header_count", *header_count == 0),
             ("limits", "connections", *connections == 0),
+            ("timeouts", "handshake", handshake.is_zero()),
             ("limits", "connections_per_client", *connections_per_client == 0),
             ("timeouts", "head", head.is_zero()),
             ("timeouts", "body_idle", body_idle.is_zero()),

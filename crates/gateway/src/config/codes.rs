@@ -116,6 +116,9 @@ codes! {
     BAD_POLICY = "TG040", "The settings of a policy contradict each other or the route that they stand on.",
         "routes:\n  /a: { to: users, cors: { origins: [\"*\"], credentials: true } }",
         "Change the settings as the help line says.";
+    BAD_TLS = "TG050", "A file of TLS cannot be read or used: a certificate, a key, a list of authorities.",
+        "listeners:\n  web: { address: \"0.0.0.0:443\", tls: { certificates: { cert: shop.crt, key: shop.key } } }   # no such file",
+        "Mend the file that the message names. Of a certificate that has expired this is a warning.";
 }
 
 /// The page `docs/errors.md`.

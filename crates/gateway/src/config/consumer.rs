@@ -1,8 +1,8 @@
 //! Consumers: callers that the configuration knows by name.
 
 use super::pairs::{OneOrMany, Pairs};
-use super::place::Spanned;
-use crate::values::{KeyHash, Moment, Name, Secret};
+use super::place::{Span, Spanned};
+use crate::values::{Duration, HeaderName, KeyHash, Moment, Name, Secret};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,38 @@ pub struct Consumer {
     /// Its API keys, for the policy `api_key`: hashes as `tidegate key new` prints them, or maps with `hash`,
     /// `not_before` and `expires`. Several at a time, so that a key can be changed without a moment without one.
     pub api_keys: OneOrMany<ApiKey>,
+}
+
+/// The gateway's own signed word on who calls, for services that do not trust their network.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct IdentityToken {
+    /// The header that services get it in. Clients cannot send it, on no route and in no spelling. Default:
+    /// `X-Identity-Token`.
+    pub header: Spanned<HeaderName>,
+    /// The `iss` of the token. Default: `tidegate`.
+    pub issuer: String,
+    /// The `aud` of the token. Default: `services`.
+    pub audience: String,
+    /// How long it holds, at least 90s: a worker tells the same one for up to a minute. Default: 2m.
+    pub ttl: Spanned<Duration>,
+    /// The key that signs it: a P-256 private key in PEM (PKCS #8), as `${file:key.pem}`. Default: one that is made when the
+    /// gateway starts, which other nodes do not have.
+    pub key: Option<Spanned<Secret>>,
+}
+
+impl Default for IdentityToken {
+    fn default() -> Self {
+        #[expect(clippy::expect_used, reason = "this very text is the name of a header")]
+        let header = "X-Identity-Token".parse().expect("a name");
+        Self {
+            header: Spanned::new(header, Span::NONE),
+            issuer: "tidegate".to_owned(),
+            audience: "services".to_owned(),
+            ttl: Spanned::new(Duration::from_secs(120), Span::NONE),
+            key: None,
+        }
+    }
 }
 
 /// A name and a password, known by its hash.

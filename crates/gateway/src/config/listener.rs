@@ -1,6 +1,7 @@
 //! Where clients arrive, and what they may cost: listeners, limits, time-outs.
 
 use super::place::Spanned;
+use super::tls::ListenerTls;
 use crate::values::{Address, Cidr, Duration, Invalid, Size, text_value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,14 @@ use std::{fmt, str::FromStr};
 pub struct Listener {
     /// The IP address and port to listen on. Port 0 lets the system choose one.
     pub address: Spanned<Address>,
+    /// TLS on this listener. Default: none, clients are served in clear.
+    #[serde(default)]
+    pub tls: Option<ListenerTls>,
+    /// Answer every request that comes in clear with a redirection (308) to the same address under `https`: on a listener
+    /// without TLS all of them, on one with TLS those that come to its port in clear and would else get 400. The
+    /// redirection leads to the port of the first listener with TLS. Default: false.
+    #[serde(default)]
+    pub redirect_http: bool,
     /// Limits of this listener; what is left out is taken from the `limits` of the whole gateway.
     #[serde(default)]
     pub limits: Limits,
@@ -118,6 +127,8 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct Timeouts {
+    /// How long the handshake of a TLS connection may take. Default 10s. Then the connection is closed.
+    pub handshake: Duration,
     /// From the first byte of a request to the end of its head. Default 10s. Then 408 and close.
     pub head: Duration,
     /// How long an idle connection is kept for the next request. Default 75s.
@@ -140,6 +151,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
             body_idle: Duration::from_secs(30),

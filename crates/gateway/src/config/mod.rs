@@ -7,6 +7,7 @@
 mod check;
 pub mod codes;
 mod consumer;
+mod credentials;
 mod decode;
 mod diagnostic;
 mod effective;
@@ -23,11 +24,13 @@ mod render;
 mod route;
 mod schema;
 mod service;
+mod tls;
 mod tree;
 mod variables;
 
 pub use codes::Code;
-pub use consumer::{ApiKey, Consumer, Login};
+pub use consumer::{ApiKey, Consumer, IdentityToken, Login};
+pub use credentials::{BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};
@@ -44,6 +47,7 @@ pub use route::{
 };
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, ProxyVersion, Service, Target};
+pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Template};
 use schemars::JsonSchema;
@@ -75,6 +79,9 @@ pub struct Config {
     /// text is left out. Clients cannot send them, on no route and in no spelling.
     #[schemars(schema_with = "schema::written_identity_headers")]
     pub identity_headers: Pairs<Spanned<HeaderName>, Spanned<Template>>,
+    /// The gateway's own signed word on who calls, in a header beside the others: a short-lived token (JWT, ES256) whose keys
+    /// the admin address publishes at `/.well-known/jwks.json`. Default: none.
+    pub identity_token: Option<IdentityToken>,
     /// Who calls, by name: credentials, groups, scopes and roles of each.
     #[schemars(schema_with = "schema::consumers")]
     pub consumers: Named<Consumer>,

@@ -28,6 +28,7 @@ pub(super) const KEYS: &[&str] = &[
     "trusted_proxies",
     "client_identity_headers",
     "identity_headers",
+    "identity_token",
     "consumers",
     "key_secret",
     "forwarded",
@@ -79,6 +80,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
             .unwrap_or_else(identity),
         identity_headers: optional(root, "identity_headers", diagnostics)
             .unwrap_or_else(written_identity_headers),
+        identity_token: optional(root, "identity_token", diagnostics),
         consumers: consumers(root, diagnostics),
         key_secret: optional(root, "key_secret", diagnostics),
         forwarded: part(root, "forwarded", None, diagnostics),

@@ -1,7 +1,9 @@
 //! Services and their targets: what stands behind the gateway.
 
+use super::credentials::Credentials;
 use super::pairs::OneOrMany;
 use super::place::Spanned;
+use super::tls::ServiceTls;
 use crate::values::{Duration, Invalid, Size, Source, TargetHost, TargetUrl, text_value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,13 @@ pub struct Service {
     /// target's own host and port), or a host to send.
     #[serde(default)]
     pub host: HostHeader,
+    /// What is asked of targets with `https://`, and shown to them.
+    #[serde(default)]
+    pub tls: ServiceTls,
+    /// What the gateway proves itself to the service with: one of `bearer`, `basic`, `header`, `query`, `oauth2`. It stands in
+    /// the place of whatever the client sent there. Default: nothing.
+    #[serde(default)]
+    pub credentials: Option<Credentials>,
     /// The largest head of an answer. Default 32KiB. Beyond it: 502.
     #[serde(default = "head_of_answer")]
     pub max_response_head: Size,
@@ -68,6 +77,8 @@ impl Service {
             idle_timeout: sixty_seconds(),
             keep_alive: KeepAlive::default(),
             host: HostHeader::default(),
+            tls: ServiceTls::default(),
+            credentials: None,
             max_response_head: head_of_answer(),
             proxy_protocol: None,
         }

@@ -9,6 +9,7 @@ pub mod caller;
 pub mod captures;
 pub mod identity;
 pub mod record;
+pub mod secure;
 pub mod source;
 
 use std::future::Future;
@@ -24,6 +25,7 @@ pub use caller::Identity;
 pub use captures::Captures;
 pub use identity::{RequestId, Trace};
 pub use record::Record;
+pub use secure::{ClientCert, Secure};
 
 /// One request and its response.
 pub struct Exchange {
@@ -43,6 +45,8 @@ pub struct Exchange {
     pub captures: Captures,
     /// Who is at the other end.
     pub client: Client,
+    /// What is known of the client's TLS connection to us; `None` in clear.
+    pub secure: Option<Rc<Secure>>,
     /// Who sent the request, once a policy has found out; shared with the worker's memory of credentials that held.
     pub identity: Option<Rc<Identity>>,
     /// How the request is to be sent on.
@@ -120,6 +124,7 @@ impl Default for Exchange {
             host: Vec::new(),
             captures: Captures::default(),
             client: Client { peer: nowhere, local: nowhere, ip: nowhere.ip(), trusted: false, https: false },
+            secure: None,
             identity: None,
             plan: Plan::default(),
             reader: Vec::new(),
@@ -142,6 +147,7 @@ impl Exchange {
         self.has_query = false;
         self.host.clear();
         self.captures.clear();
+        self.secure = None;
         self.identity = None;
         self.plan = Plan::default();
         self.reader.clear();

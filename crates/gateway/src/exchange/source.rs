@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Exchange;
-use crate::values::{Part, Source, Template};
+use crate::values::{CertFact, Part, Source, Template};
 
 impl Exchange {
     /// The text of a source; `None` when the exchange has none of it.
@@ -18,6 +18,15 @@ impl Exchange {
                 .find(|field| field.name.eq_ignore_ascii_case(name.as_bytes()))
                 .map(|field| Cow::Borrowed(field.value)),
             Source::Cookie(name) => self.cookie(name).map(Cow::Borrowed),
+            Source::ClientCert(fact) => {
+                let certificate = self.secure.as_ref()?.client_cert.as_ref()?;
+                let text = match fact {
+                    CertFact::Subject => &certificate.subject,
+                    CertFact::San => &certificate.san,
+                    CertFact::Fingerprint => &certificate.fingerprint,
+                };
+                Some(text.as_bytes()).filter(|text| !text.is_empty()).map(Cow::Borrowed)
+            }
             Source::Ip => Some(Cow::Owned(self.client.ip.to_string().into_bytes())),
             Source::Method => Some(Cow::Borrowed(self.request.method_text())),
             Source::Host => Some(Cow::Borrowed(&self.host)),

@@ -10,6 +10,12 @@ use std::ops::Range;
 /// Size of a buffer: one whole head within the default limits, and a good read of a body.
 pub const SIZE: usize = 32 * 1024;
 
+/// Size of a buffer whose few bytes may have to wait long.
+const SMALL: usize = 2 * 1024;
+
+/// Largest allocation kept to collect bytes for a write in: two TLS records.
+const MOST_OUT: usize = SIZE + 1024;
+
 /// Buffers kept for later by each worker: 256 x 32 KiB = 8 MiB at most.
 const KEPT: usize = 256;
 
@@ -26,7 +32,7 @@ pub fn take_out() -> Vec<u8> {
 /// Gives such a vector back.
 pub fn give_out(mut out: Vec<u8>) {
     out.clear();
-    if out.capacity() > 0 && out.capacity() <= SIZE {
+    if out.capacity() > 0 && out.capacity() <= MOST_OUT {
         let _ = FREE_OUT.try_with(|free| {
             if let Ok(mut free) = free.try_borrow_mut()
                 && free.len() < KEPT
@@ -56,6 +62,11 @@ impl Buffer {
     /// Bytes received and not yet consumed.
     pub fn filled(&self) -> &[u8] {
         self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The same, to be changed in place.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(self.start..self.end).unwrap_or_default()
     }
 
     /// Whether nothing is waiting to be consumed.
@@ -101,6 +112,33 @@ impl Buffer {
             }
         }
         self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Copies bytes behind what waits, as far as `most` waiting bytes allow; gives what found no room.
+    pub fn append<'b>(&mut self, mut bytes: &'b [u8], most: usize) -> &'b [u8] {
+        while !bytes.is_empty() {
+            let spare = self.spare(most);
+            let count = spare.len().min(bytes.len());
+            let (now, later) = bytes.split_at_checked(count).unwrap_or_default();
+            let Some(room) = spare.get_mut(..count).filter(|_| count > 0) else { break };
+            room.copy_from_slice(now);
+            self.advance(count);
+            bytes = later;
+        }
+        bytes
+    }
+
+    /// Keeps few waiting bytes in an allocation of their size, for a peer that may be long in sending the next.
+    pub fn shrink(&mut self) {
+        if !self.is_empty() && self.len() <= SMALL / 2 && self.bytes.len() > SMALL {
+            let mut small = vec![0; SMALL];
+            let length = self.len();
+            if let Some(place) = small.get_mut(..length) {
+                place.copy_from_slice(self.filled());
+            }
+            give_back(std::mem::replace(&mut self.bytes, small));
+            (self.start, self.end) = (0, length);
+        }
     }
 
     /// Says that `count` bytes were read into the room of [`Buffer::spare`].
@@ -170,6 +208,16 @@ mod tests {
         buffer.advance(room);
         assert_eq!(buffer.spare(SIZE).len(), 0, "full, and may not grow");
         assert_eq!(buffer.spare(SIZE + 5).len(), 5);
+    }
+
+    #[test]
+    fn few_bytes_wait_in_little_room() {
+        let mut buffer = Buffer::default();
+        put(&mut buffer, b"abcdef");
+        buffer.consume(2);
+        buffer.shrink();
+        assert_eq!((buffer.filled(), buffer.bytes.len()), (&b"cdef"[..], SMALL));
+        assert_eq!(buffer.append(&[b'x'; SIZE], SIZE), &[b'x'; 4], "grows again as far as it may");
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::fault::Fault;
 /// Limits of what a client may send and how slowly. The defaults are those of the configuration.
 #[derive(Clone, Debug)]
 pub struct ClientLimits {
+    /// Time for the handshake of TLS.
+    pub handshake: Duration,
     /// Sizes of heads.
     pub head: HeadLimits,
     /// From the first byte of a head to its last.

@@ -1,9 +1,12 @@
 //! A connected stream with a deadline on each direction, shared by the reading and the writing half of one task.
 //!
 //! Takes a tokio stream; gives polls and small futures that end in `TimedOut` when a direction made no progress by
-//! its deadline. Never buffers.
+//! its deadline. Never buffers in clear; under TLS (`secured`, `session`) only what is on its way through the keys.
 
-use std::cell::Cell;
+mod secured;
+mod session;
+
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
@@ -19,6 +22,9 @@ use tokio::net::TcpStream;
 use super::buffer::Buffer;
 use super::timer::{Timer, Timers};
 
+pub use secured::HandshakeFault;
+pub use session::{Session, note_server_name};
+
 /// Progress that counts when a peer reads slowly: a peer that takes less in a whole write deadline is let go.
 const WRITE_PROGRESS: usize = 16 * 1024;
 
@@ -33,6 +39,19 @@ pub struct Socket {
     /// Bytes that the peer's side has taken so far.
     pub written: Cell<u64>,
     write_timer: Timer,
+    /// In clear there is none, and a pointer's room is all that TLS costs.
+    tls: Option<Box<RefCell<Session>>>,
+    /// Whether the sending direction ends with what waits in the session.
+    finishing: Cell<bool>,
+}
+
+/// The protocol that two peers agreed on while they shook hands (ALPN).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1, also where nothing was said.
+    Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 impl Socket {
@@ -40,7 +59,27 @@ impl Socket {
     pub fn new(stream: TcpStream, timers: &Rc<Timers>) -> Socket {
         // Fails only on a socket that is already dead, which the first read will say.
         let _ = stream.set_nodelay(true);
-        Socket { stream, read_timer: timers.timer(), written: Cell::new(0), write_timer: timers.timer() }
+        Socket {
+            stream,
+            read_timer: timers.timer(),
+            written: Cell::new(0),
+            write_timer: timers.timer(),
+            tls: None,
+            finishing: Cell::new(false),
+        }
+    }
+
+    /// The protocol that the peers agreed on.
+    pub fn alpn(&self) -> Protocol {
+        match &self.tls {
+            Some(tls) if tls.borrow().alpn() == Some(b"h2") => Protocol::Http2,
+            _ => Protocol::Http1,
+        }
+    }
+
+    /// What is known of the TLS session; `None` in clear.
+    pub fn session(&self) -> Option<&RefCell<Session>> {
+        self.tls.as_deref()
     }
 
     /// Reads into the buffer, which may hold `most` waiting bytes; 0 is the end of the stream.
@@ -53,6 +92,9 @@ impl Socket {
         let spare = buffer.spare(most);
         if spare.is_empty() {
             return Poll::Ready(Err(Buffer::overflow()));
+        }
+        if let Some(tls) = &self.tls {
+            return self.poll_fill_secured(cx, tls, buffer, most);
         }
         loop {
             ready!(self.poll_readable(cx))?;
@@ -72,6 +114,9 @@ impl Socket {
         let spare = buffer.spare(most);
         if spare.is_empty() {
             return Err(Buffer::overflow());
+        }
+        if let Some(tls) = &self.tls {
+            return Self::fill_now_secured(tls, buffer, most);
         }
         let wanted = spare.len();
         let receive = || Ok(rustix::net::recv(&self.stream, &mut *spare, RecvFlags::empty())?.0);
@@ -111,6 +156,9 @@ impl Socket {
 
     /// Ready when bytes, or the end of the stream, can be read.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(tls) = &self.tls {
+            return self.poll_readable_secured(cx, tls);
+        }
         match self.stream.poll_read_ready(cx) {
             Poll::Pending if self.read_timer.expired(cx) => Poll::Ready(Err(ErrorKind::TimedOut.into())),
             polled => polled,
@@ -125,6 +173,9 @@ impl Socket {
     /// Whether the peer has sent something, or gone, while nobody was reading. With `ask_kernel` false this knows
     /// what the last look at epoll knew and costs nothing; with true it is one more system call.
     pub fn stirred(&self, cx: &mut Context<'_>, ask_kernel: bool) -> bool {
+        if let Some(tls) = &self.tls {
+            return self.stirred_secured(cx, tls, ask_kernel);
+        }
         if self.stream.poll_read_ready(cx).is_ready() {
             return true;
         }
@@ -135,6 +186,9 @@ impl Socket {
     /// Writes all of the pieces in order, or fails. `stall` bounds the time in which the peer takes less than
     /// 16 KiB.
     pub async fn write_all<const N: usize>(&self, pieces: [&[u8]; N], stall: Duration) -> io::Result<()> {
+        if let Some(tls) = &self.tls {
+            return self.write_all_secured(tls, &pieces, stall).await;
+        }
         let total: usize = pieces.iter().map(|piece| piece.len()).sum();
         let (mut done, mut counted, mut armed) = (0, 0, false);
         poll_fn(|cx| {
@@ -201,7 +255,18 @@ impl Socket {
 
     /// Tells the peer that nothing more will be sent.
     pub fn finish(&self) {
+        if let Some(tls) = &self.tls {
+            return self.part(tls, true);
+        }
         let _ = SockRef::from(&self.stream).shutdown(Shutdown::Write);
+    }
+
+    /// To be called before a close in good order: under TLS the peer is told that everything has been sent, in clear the
+    /// close says so.
+    pub fn farewell(&self) {
+        if let Some(tls) = &self.tls {
+            self.part(tls, false);
+        }
     }
 
     /// Makes the close that follows a reset, so that nobody takes a cut answer for a whole one.

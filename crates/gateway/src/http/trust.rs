@@ -23,6 +23,10 @@ const FORWARDING: [&str; 8] = [
     "x-original-*",
 ];
 
+/// Names for the certificate of a client, which the gateway alone may tell (RFC 9440 section 2.4): taken from everybody,
+/// whatever the configuration says. Folded.
+const CERTIFICATES: [&str; 2] = ["client-cert", "client-cert-chain"];
+
 /// Most hops of an `X-Forwarded-For` or `Forwarded` that are looked at.
 const MOST_HOPS: usize = 64;
 
@@ -106,7 +110,7 @@ impl Trust {
         if plain && !is_forwarding(id) {
             return false;
         }
-        if self.identity.iter().any(|pattern| pattern.matches(name)) {
+        if self.identity.iter().any(|pattern| pattern.matches(name)) || is_certificate(name) {
             return true;
         }
         // From a trusted proxy only the true spelling is believed.
@@ -137,6 +141,12 @@ impl Trust {
         }
         found
     }
+}
+
+fn is_certificate(name: &[u8]) -> bool {
+    let same =
+        |known: &&str| known.len() == name.len() && known.bytes().zip(name).all(|(k, n)| k == fold(*n));
+    CERTIFICATES.iter().any(same)
 }
 
 fn is_forwarding(id: FieldId) -> bool {

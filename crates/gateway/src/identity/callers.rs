@@ -8,8 +8,10 @@ use std::time::SystemTime;
 
 use aws_lc_rs::{constant_time, hmac};
 use http1::NameBuf;
+use serde_json::{Value, json};
 
 use super::passwords;
+use super::word::Word;
 use crate::config::{self, Config, Diagnostics, Span, Spanned, codes};
 use crate::exchange::{Exchange, Identity};
 use crate::values::{HeaderName, Moment, Source, Template};
@@ -25,6 +27,7 @@ pub struct Callers {
     logins: HashMap<String, (String, Arc<Consumer>)>,
     secret: hmac::Key,
     headers: Vec<(NameBuf, Template)>,
+    word: Option<Word>,
 }
 
 /// An API key of a consumer.
@@ -52,6 +55,7 @@ impl Default for Callers {
             logins: HashMap::new(),
             secret: hashing(None),
             headers: Vec::new(),
+            word: None,
         }
     }
 }
@@ -78,6 +82,7 @@ impl Callers {
         let mut callers = Callers {
             secret: hashing(config.key_secret.as_ref().map(|secret| secret.expose())),
             headers: headers(config, faults),
+            word: config.identity_token.as_ref().and_then(|settings| Word::new(settings, faults)),
             ..Callers::default()
         };
         let mut places: HashMap<[u8; 32], Span> = HashMap::new();
@@ -185,12 +190,18 @@ impl Callers {
             let text = asked.render(template);
             (!text.is_empty()).then(|| (name.clone(), text.into_boxed_slice()))
         });
-        identity.told = told.collect();
+        let signed = self.word.as_ref().and_then(|word| word.on(identity));
+        identity.told = told.chain(signed).collect();
+    }
+
+    /// The keys by which services verify the gateway's word (RFC 7517 section 5).
+    pub fn published_keys(&self) -> Value {
+        json!({ "keys": self.word.iter().map(Word::jwk).collect::<Vec<_>>() })
     }
 
     /// The names of those lines.
     pub fn told_names(&self) -> impl Iterator<Item = &NameBuf> {
-        self.headers.iter().map(|(name, _)| name)
+        self.headers.iter().map(|(name, _)| name).chain(self.word.as_ref().map(Word::header))
     }
 }
 

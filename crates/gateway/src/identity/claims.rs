@@ -53,17 +53,32 @@ impl Rules {
         if !self.kinds.iter().any(|good| good == kind) {
             return Err(Refusal::bad("the token is of another type (typ)"));
         }
-        let until = self.judge_times(claims, now)?;
-        self.judge_audience(claims)?;
+        // A token that has no end would hold for ever.
+        if !token.claims.contains_key("exp") {
+            return Err(Refusal::bad("`exp` is missing"));
+        }
+        let (identity, until) = self.judge_claims("jwt", token.claims, now)?;
+        Ok((identity, until.unwrap_or(now)))
+    }
+
+    /// Judges what somebody trusted says of a credential. Gives who it is about, and its end if there is one.
+    pub fn judge_claims(
+        &self,
+        kind: &'static str,
+        claims: Map<String, Value>,
+        now: SystemTime,
+    ) -> Result<(Identity, Option<SystemTime>), Refusal> {
+        let until = self.judge_times(&claims, now)?;
+        self.judge_audience(&claims)?;
         for (path, values) in &self.required {
-            let value = caller::find(claims, path).filter(|value| !value.is_null());
+            let value = caller::find(&claims, path).filter(|value| !value.is_null());
             let good =
                 value.is_some_and(|value| values.is_empty() || values.iter().any(|one| says(value, one)));
             if !good {
                 return Err(Refusal::bad(format!("the claim `{path}` is not what it must be")));
             }
         }
-        let mut identity = Identity::new("jwt");
+        let mut identity = Identity::new(kind);
         identity.subject = match claims.get("sub") {
             None => None,
             Some(Value::String(subject)) => Some(subject.as_str().into()),
@@ -71,12 +86,12 @@ impl Rules {
         };
         let scopes = claims.get("scope").or_else(|| claims.get("scp"));
         identity.scopes = words(scopes, ' ').ok_or_else(|| Refusal::bad("`scope` is no text"))?;
-        identity.groups = words(caller::find(claims, &self.groups), ',').unwrap_or_default();
-        identity.roles = words(caller::find(claims, &self.roles), ',').unwrap_or_default();
+        identity.groups = words(caller::find(&claims, &self.groups), ',').unwrap_or_default();
+        identity.roles = words(caller::find(&claims, &self.roles), ',').unwrap_or_default();
         if let Some(missing) = self.scopes.iter().find(|scope| !identity.scopes.contains(scope)) {
             return Err(self.insufficient(missing));
         }
-        identity.claims = token.claims;
+        identity.claims = claims;
         Ok((identity, until))
     }
 
@@ -92,11 +107,15 @@ impl Rules {
         }
     }
 
-    /// Gives the end of the token, leeway included.
-    fn judge_times(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<SystemTime, Refusal> {
-        let end = moment(claims, "exp")?.ok_or_else(|| Refusal::bad("`exp` is missing"))?;
-        let until = end.checked_add(self.leeway).unwrap_or(end);
-        if now >= until {
+    /// Gives the end of the token, leeway included, if it has one.
+    fn judge_times(
+        &self,
+        claims: &Map<String, Value>,
+        now: SystemTime,
+    ) -> Result<Option<SystemTime>, Refusal> {
+        let end = moment(claims, "exp")?;
+        let until = end.map(|end| end.checked_add(self.leeway).unwrap_or(end));
+        if until.is_some_and(|until| now >= until) {
             return Err(Refusal {
                 reason: "token_expired",
                 detail: "the token has expired",

@@ -129,6 +129,21 @@ impl Refusal {
         }
     }
 
+    /// The challenge of bearer tokens (RFC 6750 section 3).
+    pub fn bearer(refusal: Option<&Refusal>) -> String {
+        let mut text = "Bearer realm=\"tidegate\"".to_owned();
+        if let Some(refusal) = refusal.filter(|refusal| !refusal.error.is_empty()) {
+            text.push_str(&format!(
+                ", error=\"{}\", error_description=\"{}\"",
+                refusal.error, refusal.detail
+            ));
+            if !refusal.scope.is_empty() {
+                text.push_str(&format!(", scope=\"{}\"", refusal.scope));
+            }
+        }
+        text
+    }
+
     /// So many have failed that none is looked at for a while.
     pub fn too_many(wait: Duration) -> Refusal {
         Refusal {

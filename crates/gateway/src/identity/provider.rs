@@ -4,6 +4,7 @@
 //! once in a while, however many ask. While the issuer does not answer, the last good keys go on for a day. Workers read
 //! what is there; who needs keys that are being fetched may wait for that fetch, bounded by themselves.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::fetch::{Ask, Asker};
 use super::jose::{Algorithm, KeySet, unique};
+use super::shelf::Kept;
 use crate::values::WebUrl;
 
 /// One request to an issuer takes at most so long, and its answer has at most so many bytes.
@@ -241,7 +243,7 @@ fn key_set_of(metadata: &[u8], issuer: &WebUrl) -> Result<WebUrl, String> {
     Ok(url)
 }
 
-/// Runs the providers of the configuration that runs.
+/// Runs what is kept fresh for the configuration that runs.
 #[derive(Default)]
 pub struct Keeper {
     running: HashMap<usize, Running>,
@@ -249,7 +251,7 @@ pub struct Keeper {
 
 struct Running {
     // Keeps the address, which is the key of the map, from being used again.
-    _provider: Arc<Provider>,
+    _kept: Arc<dyn Any + Send + Sync>,
     task: JoinHandle<()>,
 }
 
@@ -260,15 +262,31 @@ impl Drop for Running {
 }
 
 impl Keeper {
-    /// Keeps these providers fresh and lets go of all others. Must be called on the control runtime.
-    pub fn adopt(&mut self, providers: &[Arc<Provider>]) {
+    /// Keeps all this fresh and lets go of all others. Must be called on the control runtime.
+    pub fn adopt(&mut self, wanted: &Kept) {
         let mut kept = HashMap::new();
-        for provider in providers {
+        for source in &wanted.sources {
+            let address = Arc::as_ptr(source).addr();
+            let running = self.running.remove(&address).unwrap_or_else(|| {
+                let task = tokio::spawn(source.clone().keep());
+                Running { _kept: source.clone(), task }
+            });
+            kept.insert(address, running);
+        }
+        for server in &wanted.introspectors {
+            let address = Arc::as_ptr(server).addr();
+            let running = self.running.remove(&address).unwrap_or_else(|| {
+                let task = tokio::spawn(server.clone().keep());
+                Running { _kept: server.clone(), task }
+            });
+            kept.insert(address, running);
+        }
+        for provider in &wanted.providers {
             let address = Arc::as_ptr(provider).addr();
             let running = self.running.remove(&address).unwrap_or_else(|| {
                 // From now on somebody is fetching: who comes first waits for that.
                 provider.busy.store(true, Ordering::Release);
-                Running { _provider: provider.clone(), task: tokio::spawn(provider.clone().keep()) }
+                Running { _kept: provider.clone(), task: tokio::spawn(provider.clone().keep()) }
             });
             kept.insert(address, running);
         }

@@ -7,19 +7,35 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use super::introspect::{Introspector, IntrospectorSettings};
 use super::provider::{Provider, ProviderSettings};
+use super::sending::TokenSource;
+use crate::config::OauthCredentials;
+
+/// What the control side keeps fresh for a configuration.
+#[derive(Clone, Default)]
+pub struct Kept {
+    /// The keys of issuers.
+    pub providers: Vec<Arc<Provider>>,
+    /// Tokens for services.
+    pub sources: Vec<Arc<TokenSource>>,
+    /// Servers that are asked about tokens.
+    pub introspectors: Vec<Arc<Introspector>>,
+}
 
 /// The shelf of one configuration that is being compiled.
 #[derive(Default)]
 pub struct Shelf {
-    known: Vec<Arc<Provider>>,
+    known: Kept,
+    sources: RefCell<Vec<Arc<TokenSource>>>,
+    introspectors: RefCell<Vec<Arc<Introspector>>>,
     providers: RefCell<Vec<Arc<Provider>>>,
     made: RefCell<Vec<Box<dyn Any>>>,
 }
 
 impl Shelf {
     /// A shelf on which the providers of the configuration before still lie.
-    pub fn after(known: Vec<Arc<Provider>>) -> Shelf {
+    pub fn after(known: Kept) -> Shelf {
         Shelf { known, ..Shelf::default() }
     }
 
@@ -30,10 +46,36 @@ impl Shelf {
         if let Some(provider) = providers.iter().find(same) {
             return provider.clone();
         }
-        let known = self.known.iter().find(same).cloned();
+        let known = self.known.providers.iter().find(same).cloned();
         let provider = known.unwrap_or_else(|| Provider::new(settings.clone()));
         providers.push(provider.clone());
         provider
+    }
+
+    /// The source of tokens of these settings.
+    pub fn source(&self, settings: &OauthCredentials) -> Arc<TokenSource> {
+        let mut sources = self.sources.borrow_mut();
+        let same = |source: &&Arc<TokenSource>| source.settings() == settings;
+        if let Some(source) = sources.iter().find(same) {
+            return source.clone();
+        }
+        let known = self.known.sources.iter().find(same).cloned();
+        let source = known.unwrap_or_else(|| TokenSource::new(settings.clone()));
+        sources.push(source.clone());
+        source
+    }
+
+    /// The server of these settings that is asked about tokens.
+    pub fn introspector(&self, settings: &IntrospectorSettings) -> Arc<Introspector> {
+        let mut servers = self.introspectors.borrow_mut();
+        let same = |server: &&Arc<Introspector>| server.settings() == settings;
+        if let Some(server) = servers.iter().find(same) {
+            return server.clone();
+        }
+        let known = self.known.introspectors.iter().find(same).cloned();
+        let server = known.unwrap_or_else(|| Introspector::new(settings.clone()));
+        servers.push(server.clone());
+        server
     }
 
     /// What was made of equal settings before, or what `make` makes of them now.
@@ -54,8 +96,12 @@ impl Shelf {
         Some(made)
     }
 
-    /// The providers that the policies want.
-    pub fn into_providers(self) -> Vec<Arc<Provider>> {
-        self.providers.into_inner()
+    /// What the configuration wants to be kept fresh.
+    pub fn into_kept(self) -> Kept {
+        Kept {
+            providers: self.providers.into_inner(),
+            sources: self.sources.into_inner(),
+            introspectors: self.introspectors.into_inner(),
+        }
     }
 }

@@ -8,6 +8,7 @@ pub mod access_log;
 mod clock;
 pub mod connections;
 mod escape;
+pub mod handshakes;
 pub mod histogram;
 pub mod line;
 mod memo;

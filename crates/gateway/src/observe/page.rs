@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Shared;
 use super::connections::{Connections, Refusal};
+use super::handshakes::{Handshakes, Outcome};
 use super::histogram::Reading;
 use super::metrics::{RouteReading, RouteStats};
 pub use super::openmetrics::CONTENT_TYPE;
@@ -20,6 +21,8 @@ use super::tally::OTHER;
 
 /// Series of a page unless something else is said.
 pub const MOST_SERIES: usize = 10_000;
+/// Certificates that are told of each by itself.
+const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
 const RESERVED: usize = 500;
 
@@ -33,6 +36,8 @@ pub struct PageInput<'a> {
     pub targets: &'a [TargetReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
+    /// TLS of all listeners that have it, by name.
+    pub tls: &'a [SecuredReading<'a>],
     /// Most series of the page.
     pub most_series: usize,
 }
@@ -45,6 +50,16 @@ pub struct RouteEntry<'a> {
     pub service: &'a str,
     /// Its counters.
     pub stats: &'a Arc<RouteStats>,
+}
+
+/// What is told of one listener's TLS.
+pub struct SecuredReading<'a> {
+    /// The listener's name.
+    pub listener: &'a str,
+    /// Its counters.
+    pub handshakes: &'a Handshakes,
+    /// Its certificates: file, first name, and when each ends.
+    pub certificates: Vec<(String, String, SystemTime)>,
 }
 
 /// What was counted of one endpoint, over all workers. Endpoints of one target count together.
@@ -74,6 +89,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     targets.write(&mut page);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
+    handshakes(&mut page, input.tls);
     configuration(&mut page, input.shared);
     telling(&mut page, input.shared);
     process(&mut page, input.shared);
@@ -252,6 +268,44 @@ fn connections(page: &mut Exposition, listeners: &[(&str, &Connections)]) {
     page.family("tidegate_connections_active", Kind::Gauge, "", "Connections of clients open now.");
     for (listener, connections) in listeners {
         page.gauge(&[("listener", listener)], connections.active.load(Ordering::Relaxed));
+    }
+}
+
+fn handshakes(page: &mut Exposition, listeners: &[SecuredReading<'_>]) {
+    if listeners.is_empty() {
+        return;
+    }
+    page.family("tidegate_tls_handshakes", Kind::Counter, "", "Handshakes of clients, by how they ended.");
+    for SecuredReading { listener, handshakes, .. } in listeners {
+        for (outcome, result, version) in Outcome::ALL {
+            let labels = [("listener", *listener), ("result", result), ("version", version)];
+            page.counter(&labels, handshakes.read(outcome));
+        }
+    }
+    page.family("tidegate_tls_handshakes_active", Kind::Gauge, "", "Handshakes under way.");
+    for SecuredReading { listener, handshakes, .. } in listeners {
+        page.gauge(&[("listener", listener)], handshakes.active.load(Ordering::Relaxed));
+    }
+    let help = "Certificates taken over while running.";
+    page.family("tidegate_tls_certificates_swapped", Kind::Counter, "", help);
+    for SecuredReading { listener, handshakes, .. } in listeners {
+        page.counter(&[("listener", listener)], handshakes.swapped.load(Ordering::Relaxed));
+    }
+    let help = "Certificates that were given and could not be used; the ones before stay.";
+    page.family("tidegate_tls_certificates_refused", Kind::Counter, "", help);
+    for SecuredReading { listener, handshakes, .. } in listeners {
+        page.counter(&[("listener", listener)], handshakes.refused.load(Ordering::Relaxed));
+    }
+    let help = "When a certificate ends: those that end first.";
+    page.family("tidegate_tls_certificate_not_after_timestamp_seconds", Kind::Gauge, "seconds", help);
+    let mut all: Vec<_> = listeners
+        .iter()
+        .flat_map(|one| one.certificates.iter().map(|certificate| (one.listener, certificate)))
+        .collect();
+    all.sort_by_key(|(_, (.., ends))| *ends);
+    for (listener, (name, subject, ends)) in all.into_iter().take(MOST_CERTIFICATES) {
+        let ends = ends.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        page.gauge(&[("listener", listener), ("certificate", name), ("subject", subject)], ends);
     }
 }
 

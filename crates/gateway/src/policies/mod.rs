@@ -11,6 +11,7 @@ pub mod body_limit;
 pub mod cors;
 pub mod csrf;
 pub mod headers;
+pub mod introspection;
 pub mod ip;
 pub mod jwt;
 pub mod rewrite;
@@ -39,6 +40,7 @@ pub static LIST: &[Kind] = &[
     kind::<api_key::ApiKey>(),
     kind::<basic::Basic>(),
     kind::<jwt::Jwt>(),
+    kind::<introspection::Introspection>(),
     kind::<any_of::AnyOf>(),
     // Whether it may do that, once it is known who it is.
     kind::<csrf::Csrf>(),

@@ -1,13 +1,15 @@
 //! Makes a snapshot of a configuration: the only place that may refuse one, and it tells all reasons at once.
 //!
 //! References are resolved, patterns and policies built, and the live part of whatever stays is carried over from the
-//! snapshot before. Does no I/O; nothing that runs is touched until the snapshot is applied.
+//! snapshot before. Reads no files but those of TLS (`secure`); nothing that runs is touched until the snapshot is
+//! applied.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use http1::{HeadLimits, NameBuf};
 
+use super::secure::{self, Identities};
 use super::{Listener, Snapshot};
 use crate::balance::Balance;
 use crate::config::{self, Config, Diagnostics, Named, Node, Spanned, To, Use, codes};
@@ -15,7 +17,7 @@ use crate::exchange::{Answer, Body};
 use crate::http::client::ClientLimits;
 use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
-use crate::identity::{Callers, Shelf};
+use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
 use crate::policies::{self, Bound, Context};
 use crate::route::compiled::{Action, Route};
@@ -35,10 +37,11 @@ pub fn compile(
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
     let callers = Arc::new(Callers::new(config, faults));
-    let known = previous.map(|previous| previous.providers.clone()).unwrap_or_default();
+    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
     let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
+    let sendings = sendings(config, &context.shelf, faults);
     check_shared_policies(config, &context, faults);
-    let mut services = Services::new(config, previous);
+    let mut services = Services::new(config, previous, sendings, faults);
     let mut stats = Stats::new(previous, workers);
     let mut table = Builder::new();
     let mut routes = Vec::with_capacity(config.routes.len());
@@ -67,6 +70,7 @@ pub fn compile(
             routes.push(Route { key: name, action, policies, stats });
         });
     }
+    let listeners = listeners(config, previous, faults);
     if faults.has_errors() {
         return None;
     }
@@ -75,15 +79,20 @@ pub fn compile(
         table: table.build(),
         routes,
         services: services.list,
-        listeners: config
-            .listeners
-            .iter()
-            .map(|(name, listener)| listener_of(config, name, listener))
-            .collect(),
-        providers: context.shelf.into_providers(),
+        listeners,
+        identities: services.identities.list,
+        callers: context.callers,
+        kept: context.shelf.into_kept(),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
+}
+
+fn listeners(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Vec<Arc<Listener>> {
+    let made = |(name, listener): &(Spanned<String>, config::Listener)| {
+        listener_of(config, name, listener, previous, faults)
+    };
+    config.listeners.iter().map(made).collect()
 }
 
 /// Reports faults in `defaults` and bundles once, not once for each route that uses them.
@@ -131,7 +140,7 @@ fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut 
 
 fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Diagnostics) -> Action {
     match action {
-        config::Action::To(to) => Action::Forward(services.place(to)),
+        config::Action::To(to) => Action::Forward(services.place(to, faults)),
         config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
         config::Action::Redirect(redirect) => {
             let status = redirect.status.get();
@@ -157,31 +166,53 @@ fn answer(respond: &config::Respond) -> Answer {
     answer
 }
 
+/// What the gateway proves itself to services with.
+fn sendings<'a>(config: &'a Config, shelf: &Shelf, faults: &mut Diagnostics) -> HashMap<&'a str, Sending> {
+    let mut sendings = HashMap::new();
+    for (name, service) in &config.services {
+        let Some(credentials) = &service.credentials else { continue };
+        let compiled =
+            faults.within(format!("service `{name}`"), |faults| Sending::new(credentials, shelf, faults));
+        sendings.extend(compiled.map(|sending| (name.as_str(), sending)));
+    }
+    sendings
+}
+
 /// The services of the snapshot: the named ones first, then those that routes name by URL.
 struct Services<'a> {
     list: Vec<Arc<Service>>,
     places: HashMap<String, u32>,
     previous: HashMap<&'a str, &'a Arc<Service>>,
+    identities: Identities<'a>,
+    sendings: HashMap<&'a str, Sending>,
 }
 
 impl<'a> Services<'a> {
-    fn new(config: &Config, previous: Option<&'a Snapshot>) -> Self {
+    fn new(
+        config: &Config,
+        previous: Option<&'a Snapshot>,
+        sendings: HashMap<&'a str, Sending>,
+        faults: &mut Diagnostics,
+    ) -> Self {
+        let identities = Identities::new(previous);
         let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
         let previous = previous.map(|service| (&*service.name, service)).collect();
-        let mut services = Services { list: Vec::new(), places: HashMap::new(), previous };
+        let (list, places) = (Vec::new(), HashMap::new());
+        let mut services = Services { list, places, previous, identities, sendings };
         for (name, service) in &config.services {
-            services.add(name, service);
+            let span = name.span();
+            faults.within(format!("service `{name}`"), |faults| services.add(name, span, service, faults));
         }
         services
     }
 
-    fn place(&mut self, to: &Spanned<To>) -> u32 {
+    fn place(&mut self, to: &Spanned<To>, faults: &mut Diagnostics) -> u32 {
         let name = to.to_string();
         match (self.places.get(&name), &**to) {
             (Some(place), _) => *place,
             (None, To::Url(url)) => {
                 let url = Spanned::new(url.clone(), to.span());
-                self.add(&name, &config::Service::of_target(url))
+                self.add(&name, to.span(), &config::Service::of_target(url), faults)
             }
             // Reading has reported a name that nobody has.
             (None, To::Service(_)) => u32::MAX,
@@ -192,13 +223,21 @@ impl<'a> Services<'a> {
         self.list.get(place as usize).map_or_else(|| "".into(), |service| service.name.clone())
     }
 
-    fn add(&mut self, name: &str, settings: &config::Service) -> u32 {
+    fn add(
+        &mut self,
+        name: &str,
+        span: config::Span,
+        settings: &config::Service,
+        faults: &mut Diagnostics,
+    ) -> u32 {
         let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         let live = self.previous.get(name).map_or_else(ServiceLive::new, |known| known.live.clone());
-        let targets = settings
-            .targets
-            .iter()
-            .map(|target| Target { url: (*target.url).clone(), weight: target.weight });
+        let identity = self.identities.of(name, span, settings, faults);
+        let targets = settings.targets.iter().map(|target| Target {
+            url: (*target.url).clone(),
+            weight: target.weight,
+            peer: secure::peer(&target.url, &settings.tls, identity.as_ref(), faults),
+        });
         self.list.push(Arc::new(Service {
             name: name.into(),
             index,
@@ -221,6 +260,7 @@ impl<'a> Services<'a> {
                 config::HostHeader::Literal(host) => HostHeader::Fixed(host.as_bytes().into()),
             },
             max_head: settings.max_response_head.as_usize(),
+            credentials: self.sendings.remove(name),
             proxy_protocol: settings.proxy_protocol.map(|version| match version {
                 config::ProxyVersion::V1 => Version::V1,
                 config::ProxyVersion::V2 => Version::V2,
@@ -252,15 +292,25 @@ impl<'a> Stats<'a> {
     }
 }
 
-fn listener_of(config: &Config, name: &str, listener: &config::Listener) -> Arc<Listener> {
+fn listener_of(
+    config: &Config,
+    name: &Spanned<String>,
+    listener: &config::Listener,
+    previous: Option<&Snapshot>,
+    faults: &mut Diagnostics,
+) -> Arc<Listener> {
     let (limits, timeouts) = (&listener.limits, &listener.timeouts);
     let written = config.identity_headers.iter().map(|(name, _)| name.to_string());
     let removed = config.client_identity_headers.iter().map(ToString::to_string);
-    let identity: Vec<String> = removed.chain(written).collect();
+    let token = config.identity_token.iter().map(|token| token.header.to_string());
+    let identity: Vec<String> = removed.chain(written).chain(token).collect();
     Arc::new(Listener {
-        name: name.into(),
+        name: name.as_str().into(),
         address: listener.address.get(),
+        tls: secure::listener(name, listener, previous, faults),
+        https_port: secure::https_port(config, name, listener, faults),
         limits: Arc::new(ClientLimits {
+            handshake: timeouts.handshake.get(),
             head: HeadLimits {
                 start_line: limits.request_line.as_usize(),
                 field: limits.header.as_usize(),

@@ -6,6 +6,7 @@
 pub mod compile;
 pub mod live;
 mod pattern;
+mod secure;
 pub mod worker;
 
 use std::net::SocketAddr;
@@ -14,10 +15,12 @@ use std::sync::Arc;
 use crate::config::ProxyProtocol;
 use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
-use crate::identity::Provider;
+use crate::identity::{Callers, Kept};
 use crate::observe::RouteStats;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
+use crate::tls::listener::ListenerTls;
+use crate::tls::target::Identity;
 use crate::upstream::request::Forwarding;
 use crate::upstream::service::Service;
 
@@ -33,8 +36,12 @@ pub struct Snapshot {
     pub services: Vec<Arc<Service>>,
     /// All listeners.
     pub listeners: Vec<Arc<Listener>>,
-    /// The issuers whose keys are kept fresh.
-    pub providers: Vec<Arc<Provider>>,
+    /// Who the gateway is to targets under TLS, each once.
+    pub identities: Vec<Arc<Identity>>,
+    /// Who calls, as far as the configuration names them.
+    pub callers: Arc<Callers>,
+    /// What the control side keeps fresh: keys of issuers, tokens for services.
+    pub kept: Kept,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
     /// Counts requests that no route takes.
@@ -47,6 +54,10 @@ pub struct Listener {
     pub name: Arc<str>,
     /// Where it listens, as written: the port may be 0.
     pub address: SocketAddr,
+    /// TLS on it; `None` in clear.
+    pub tls: Option<Arc<ListenerTls>>,
+    /// Where requests in clear are sent instead: the port of the listener that speaks TLS; `None` when they are served.
+    pub https_port: Option<u16>,
     /// What bounds its clients.
     pub limits: Arc<ClientLimits>,
     /// Whom it believes about where requests come from.
@@ -59,6 +70,13 @@ pub struct Listener {
     pub max_client_connections: u32,
     /// Bytes of body taken where the route says nothing.
     pub body_limit: u64,
+}
+
+impl Listener {
+    /// Whether services get the certificates of its clients.
+    pub fn tells_certificates(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.client_cert_header)
+    }
 }
 
 impl Snapshot {

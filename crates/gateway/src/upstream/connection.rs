@@ -1,11 +1,11 @@
-//! One connection to an endpoint: connecting, sending a head, receiving the heads of answers.
+//! One connection to an endpoint: connecting, under TLS too, sending a head, receiving the heads of answers.
 //!
 //! HTTP/1.1 only. A connection carries one exchange at a time and rests in the pool between them.
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http1::{HeadLimits, Method, ResponseHead, ResponseParser};
 use tokio::io::AsyncWriteExt;
@@ -14,8 +14,10 @@ use tokio::net::TcpStream;
 use crate::fault::Fault;
 use crate::http::incoming::Incoming;
 use crate::http::proxy_protocol::{self, Version};
-use crate::http::socket::Socket;
+use crate::http::socket::{HandshakeFault, Session, Socket};
 use crate::http::timer::Timers;
+use crate::tls::target::Peer;
+use crate::upstream::service::EndpointSettings;
 
 /// A connection to an endpoint.
 pub struct Connection {
@@ -34,15 +36,17 @@ pub struct Connection {
 pub type Ends = (SocketAddr, SocketAddr);
 
 impl Connection {
-    /// Connects within the time, and begins with a PROXY protocol header where one is to be sent.
+    /// Connects within the time: begins with a PROXY protocol header where one is to be sent, and shakes hands where the
+    /// endpoint wants TLS.
     pub async fn open(
-        address: SocketAddr,
+        endpoint: &EndpointSettings,
         within: Duration,
         timers: &Rc<Timers>,
         announce: Option<(Version, Ends)>,
     ) -> Result<Box<Connection>, Fault> {
+        let started = Instant::now();
         let connect = async {
-            let mut stream = TcpStream::connect(address).await?;
+            let mut stream = TcpStream::connect(endpoint.address).await?;
             if let Some((version, (source, destination))) = announce {
                 stream.write_all(&proxy_protocol::header(version, source, destination)).await?;
             }
@@ -52,7 +56,13 @@ impl Connection {
             Ok(connected) => connected.map_err(|error| connect_fault(&error))?,
             Err(_) => return Err(Fault::ConnectTimeout),
         };
-        let socket = Rc::new(Socket::new(stream, timers));
+        let mut socket = Socket::new(stream, timers);
+        if let Some(peer) = &endpoint.peer {
+            let left = within.saturating_sub(started.elapsed());
+            // On the heap, so that connections in clear do not carry the room of a handshake.
+            Box::pin(shake_hands(&mut socket, peer, left)).await?;
+        }
+        let socket = Rc::new(socket);
         Ok(Box::new(Connection {
             incoming: Incoming::new(socket),
             parser: ResponseParser::new(),
@@ -97,6 +107,16 @@ impl Connection {
         self.incoming.input.release();
         (self.reused, self.heard) = (true, false);
     }
+}
+
+async fn shake_hands(socket: &mut Socket, peer: &Peer, within: Duration) -> Result<(), Fault> {
+    let session = Session::client(peer.identity.config.clone(), peer.name.clone());
+    let session = session.map_err(|_| Fault::TargetTls)?;
+    socket.secure(session, within).await.map_err(|fault| match fault {
+        HandshakeFault::TimedOut => Fault::ConnectTimeout,
+        HandshakeFault::Refused(rustls::Error::InvalidCertificate(_)) => Fault::TargetCertificate,
+        _ => Fault::TargetTls,
+    })
 }
 
 fn connect_fault(error: &io::Error) -> Fault {

@@ -7,7 +7,6 @@
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -18,7 +17,7 @@ use http1::{CHUNK_END, Fields, Framing, HeadLimits, ResponseHead, Upgrade, names
 use super::connection::{Connection, Ends};
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
-use super::service::Service;
+use super::service::{EndpointSettings, Service};
 use super::tunnel;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
@@ -29,6 +28,7 @@ use crate::http::responder::Responder;
 use crate::http::socket::Socket;
 use crate::http::timer::Timers;
 use crate::http::trust::Trust;
+use crate::identity::sending::NO_TOKEN;
 use crate::observe::Observer;
 use crate::observe::histogram::add;
 use crate::values::random::Random;
@@ -111,6 +111,12 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         client: &mut ClientConnection,
     ) -> Result<Option<Switched>, Fault> {
+        if let Some(credentials) = &self.service.credentials
+            && !credentials.send(exchange).await
+        {
+            exchange.record.why = NO_TOKEN;
+            return Err(Fault::NoEndpoint);
+        }
         request::prepare(exchange, self.service, self.forwarding);
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
@@ -160,7 +166,7 @@ impl Forward<'_> {
                     if let Some(shard) = endpoint.shard() {
                         add(&shard.connects, 1);
                     }
-                    self.connect(exchange, settings.address).await
+                    self.connect(exchange, settings).await
                 }
             };
             match connected {
@@ -185,11 +191,15 @@ impl Forward<'_> {
     }
 
     /// A new connection, within the time of the service and what is left of the route's.
-    async fn connect(&self, exchange: &Exchange, address: SocketAddr) -> Result<Box<Connection>, Fault> {
+    async fn connect(
+        &self,
+        exchange: &Exchange,
+        endpoint: &EndpointSettings,
+    ) -> Result<Box<Connection>, Fault> {
         let left = exchange.plan.timeout.map(|timeout| timeout.saturating_sub(exchange.record.elapsed()));
         let within = left.map_or(self.service.connect_timeout, |left| left.min(self.service.connect_timeout));
         let announce = self.service.proxy_protocol.zip(self.announced(exchange));
-        let opened = Connection::open(address, within, self.timers, announce).await;
+        let opened = Connection::open(endpoint, within, self.timers, announce).await;
         match opened {
             Err(Fault::ConnectTimeout) if left == Some(within) => Err(Fault::Timeout),
             opened => opened,

@@ -89,7 +89,13 @@ impl LocalService {
     /// Closes connections that rested too long.
     pub fn sweep(&self, now: u64) {
         for endpoint in &self.group.borrow().endpoints {
-            endpoint.idle.borrow_mut().retain(|idle| idle.until > now);
+            endpoint.idle.borrow_mut().retain(|idle| {
+                let stays = idle.until > now;
+                if !stays {
+                    idle.connection.incoming.socket.farewell();
+                }
+                stays
+            });
         }
     }
 
@@ -193,7 +199,9 @@ impl LocalEndpoint {
 
     fn retire(&self) {
         self.retired.set(true);
-        self.idle.borrow_mut().clear();
+        for idle in self.idle.borrow_mut().drain(..) {
+            idle.connection.incoming.socket.farewell();
+        }
     }
 
     /// Counts an exchange that waits for this endpoint, until the guard is dropped.

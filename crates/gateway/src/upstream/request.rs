@@ -6,7 +6,7 @@
 
 use std::net::SocketAddr;
 
-use http1::{Framing, Version, names};
+use http1::{Framing, Name, Version, names};
 
 use super::connection::Ends;
 use super::service::{EndpointSettings, HostHeader, Service};
@@ -40,6 +40,16 @@ pub fn prepare(exchange: &mut Exchange, service: &Service, forwarding: Forwardin
         (Some(host), _) => fields.set(names::HOST, host),
         (None, HostHeader::Fixed(host)) => fields.set(names::HOST, host),
         (None, HostHeader::Client | HostHeader::Target) => {}
+    }
+}
+
+/// Tells the service which certificate the client has proved to own (RFC 9440 section 2.2).
+pub fn tell_certificate(exchange: &mut Exchange) {
+    let Some(secure) = &exchange.secure else { return };
+    if let Some(certificate) = &secure.client_cert
+        && let Ok(name) = Name::new(b"Client-Cert")
+    {
+        exchange.request.fields.set(name, &certificate.field);
     }
 }
 

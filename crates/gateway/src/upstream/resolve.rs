@@ -211,6 +211,7 @@ fn endpoints(targets: &[Target], known: &HashMap<&str, &[IpAddr]>) -> Vec<Endpoi
             address: SocketAddr::new(*address, target.url.port()),
             authority: authority.clone(),
             weight: share,
+            peer: target.peer.clone(),
         }));
     }
     all
@@ -221,7 +222,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str, weight: u32) -> Target {
-        Target { url: url.parse().unwrap(), weight }
+        Target { url: url.parse().unwrap(), weight, peer: None }
     }
 
     #[test]

@@ -12,7 +12,9 @@ use arc_swap::ArcSwap;
 
 use crate::balance::Balance;
 use crate::http::proxy_protocol::Version;
+use crate::identity::Sending;
 use crate::observe::histogram::Histogram;
+use crate::tls::target::Peer;
 use crate::values::TargetUrl;
 
 /// A service of the snapshot.
@@ -39,6 +41,8 @@ pub struct Service {
     pub host: HostHeader,
     /// Most bytes of an answer's head.
     pub max_head: usize,
+    /// What the gateway proves itself with.
+    pub credentials: Option<Sending>,
     /// Whether connections begin with a PROXY protocol header, and of which version.
     pub proxy_protocol: Option<Version>,
     /// What outlives a reload.
@@ -52,6 +56,8 @@ pub struct Target {
     pub url: TargetUrl,
     /// Share of the requests, of all its endpoints together.
     pub weight: u32,
+    /// TLS to it; `None` in clear.
+    pub peer: Option<Peer>,
 }
 
 /// Which Host the service sees.
@@ -119,6 +125,9 @@ pub struct EndpointSettings {
     pub authority: Arc<str>,
     /// Its share of the requests, against the other endpoints'.
     pub weight: u32,
+    /// TLS to it; `None` in clear. Part of what tells endpoints apart, so that connections, which belong to an endpoint,
+    /// never carry what another identity sends.
+    pub peer: Option<Peer>,
 }
 
 /// One endpoint: an address that does the service's job.
@@ -184,7 +193,7 @@ mod tests {
 
     fn settings(port: u16) -> EndpointSettings {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        EndpointSettings { address, authority: "a".into(), weight: 1 }
+        EndpointSettings { address, authority: "a".into(), weight: 1, peer: None }
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub use percent::Percent;
 pub use rate::Rate;
 pub use secret::Secret;
 pub use size::Size;
-pub use source::Source;
+pub use source::{CertFact, Source};
 pub use target::{TargetHost, TargetUrl};
 pub use template::{Part, Template};
 pub use web_url::WebUrl;

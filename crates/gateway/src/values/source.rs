@@ -18,7 +18,7 @@ const PLAIN: [&str; 11] = [
     "scheme",
     "request_id",
 ];
-const NAMED: [&str; 6] = ["jwt", "claims", "path", "query", "header", "cookie"];
+const NAMED: [&str; 7] = ["jwt", "claims", "path", "query", "header", "cookie", "client_cert"];
 
 /// One thing known of an exchange that gives a text.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -43,6 +43,8 @@ pub enum Source {
     Header(String),
     /// The request's cookie of this name.
     Cookie(String),
+    /// A fact of the certificate that the client has proved to own.
+    ClientCert(CertFact),
     /// The client's address.
     Ip,
     /// The request's method.
@@ -55,6 +57,38 @@ pub enum Source {
     Scheme,
     /// The identifier of the exchange.
     RequestId,
+}
+
+/// A fact of a client's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CertFact {
+    /// Its subject: `C=SE, O=Shop, CN=orders`.
+    Subject,
+    /// Its alternative names: `DNS:orders.internal,URI:spiffe://shop/orders`.
+    San,
+    /// Its SHA-256 in lower hexadecimal.
+    Fingerprint,
+}
+
+impl CertFact {
+    const ALL: [(&'static str, CertFact); 3] =
+        [("subject", CertFact::Subject), ("san", CertFact::San), ("fingerprint", CertFact::Fingerprint)];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, fact)| *fact == self).map_or("", |(name, _)| name)
+    }
+
+    fn read(name: &str) -> Result<CertFact, Invalid> {
+        let known = Self::ALL.iter().find(|(known, _)| *known == name);
+        known.map(|(_, fact)| *fact).ok_or_else(|| {
+            let meant = nearest(name, Self::ALL.map(|(name, _)| name));
+            let remedy = meant.map(|fact| format!("did you mean `client_cert.{fact}`?"));
+            Invalid::new(
+                format!("`client_cert.{name}` is not a known source"),
+                remedy.unwrap_or_else(|| "use client_cert.subject, .san or .fingerprint".into()),
+            )
+        })
+    }
 }
 
 impl FromStr for Source {
@@ -105,6 +139,7 @@ fn named(kind: &str, name: &str) -> Result<Source, Invalid> {
         }
         "header" => Source::Header(name.to_ascii_lowercase()),
         "cookie" => Source::Cookie(name.to_owned()),
+        "client_cert" => Source::ClientCert(CertFact::read(name)?),
         _ => {
             let meant = nearest(kind, NAMED).map(|kind| format!("{kind}.{name}"));
             return Err(refused(&format!("{kind}.{name}"), meant.as_deref()));
@@ -114,9 +149,10 @@ fn named(kind: &str, name: &str) -> Result<Source, Invalid> {
 
 fn unknown(word: &str) -> Invalid {
     if NAMED.contains(&word) {
+        let example = if word == "client_cert" { "san" } else { "id" };
         return Invalid::new(
             format!("`{word}` needs a name"),
-            format!("write `{word}.` and a name, as in `{word}.id`"),
+            format!("write `{word}.` and a name, as in `{word}.{example}`"),
         );
     }
     refused(word, nearest(word, PLAIN))
@@ -126,7 +162,7 @@ fn refused(written: &str, meant: Option<&str>) -> Invalid {
     let remedy = match meant {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => "use one of consumer, subject, groups, scopes, roles, jwt.CLAIM, path.NAME, query.NAME, header.NAME, \
-                 cookie.NAME, ip, method, host, path, scheme, request_id"
+                 cookie.NAME, client_cert.FACT, ip, method, host, path, scheme, request_id"
             .to_owned(),
     };
     Invalid::new(format!("`{written}` is not a known source"), remedy)
@@ -145,6 +181,7 @@ impl fmt::Display for Source {
             Self::Query(name) => write!(f, "query.{name}"),
             Self::Header(name) => write!(f, "header.{name}"),
             Self::Cookie(name) => write!(f, "cookie.{name}"),
+            Self::ClientCert(fact) => write!(f, "client_cert.{}", fact.name()),
             Self::Ip => f.write_str("ip"),
             Self::Method => f.write_str("method"),
             Self::Host => f.write_str("host"),
@@ -158,7 +195,8 @@ impl fmt::Display for Source {
 text_value!(Source, "Source", "a source such as ip, consumer or header.x-tenant", {
     "type": "string",
     "description": "Where a text comes from: consumer, subject, groups, scopes, roles, jwt.CLAIM, path.NAME, query.NAME, \
-                    header.NAME, cookie.NAME, ip, method, host, path, scheme, request_id.",
+                    header.NAME, cookie.NAME, client_cert.subject, client_cert.san, client_cert.fingerprint, ip, method, \
+                    host, path, scheme, request_id.",
     "examples": ["ip", "consumer", "header.x-tenant", "jwt.sub"]
 });
 
@@ -183,6 +221,7 @@ mod tests {
             ("path.*", Source::PathParam("*".into())),
             ("query.q", Source::Query("q".into())),
             ("cookie.Session", Source::Cookie("Session".into())),
+            ("client_cert.san", Source::ClientCert(CertFact::San)),
         ] {
             let read: Source = text.parse().unwrap();
             assert_eq!(read, source, "{text}");
@@ -196,6 +235,11 @@ mod tests {
             ("consumr", "`consumr` is not a known source: did you mean `consumer`?"),
             ("headers.x", "`headers.x` is not a known source: did you mean `header.x`?"),
             ("header", "`header` needs a name: write `header.` and a name, as in `header.id`"),
+            ("client_cert.sans", "`client_cert.sans` is not a known source: did you mean `client_cert.san`?"),
+            (
+                "client_cert",
+                "`client_cert` needs a name: write `client_cert.` and a name, as in `client_cert.san`",
+            ),
             ("query.", "`query.` has no usable name: write `query.` and a name, as in `query.id`"),
             ("header.a b", "`a b` is not the name of a header: letters, digits and -!#$%&'*+.^_`|~ only"),
         ] {

@@ -1,7 +1,7 @@
 //! The address of a target: `http://users-a:8000`.
 //!
-//! Takes scheme, host and port only. A path belongs into a route (`rewrite`), a password into a header, and TLS to
-//! targets is not built yet: each is refused with a sentence of its own.
+//! Takes scheme, host and port only. A path belongs into a route (`rewrite`), a password into a header: each is refused
+//! with a sentence of its own.
 
 use super::{Invalid, text_value};
 use std::{
@@ -15,6 +15,7 @@ const REMEDY: &str = "write a scheme, a host and a port: http://users:8000";
 /// Where a target is reached.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TargetUrl {
+    secure: bool,
     host: TargetHost,
     port: u16,
 }
@@ -34,14 +35,24 @@ impl TargetUrl {
         &self.host
     }
 
-    /// The port; 80 when none was written.
+    /// Whether it is reached under TLS (`https`).
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// The port; 80, under TLS 443, when none was written.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// What stands in a `Host` field for this target: the port is left out when it is 80 (RFC 9110 section 4.2.1).
+    /// What stands in a `Host` field for this target: the port is left out when it is that of the scheme (RFC 9110
+    /// section 4.2).
     pub fn authority(&self) -> String {
-        if self.port == 80 { self.host.to_string() } else { format!("{}:{}", self.host, self.port) }
+        if self.port == usual_port(self.secure) {
+            self.host.to_string()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
     }
 }
 
@@ -51,16 +62,11 @@ impl FromStr for TargetUrl {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let not = || Invalid::new(format!("`{}` is not the URL of a target", text.escape_debug()), REMEDY);
         let (scheme, rest) = text.split_once("://").ok_or_else(not)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => {
-                return Err(Invalid::new(
-                    format!("`{text}`: TLS to targets is not supported by this build"),
-                    "write http:// and keep the way to the target on a trusted network",
-                ));
-            }
+        let secure = match scheme.to_ascii_lowercase().as_str() {
+            "http" => false,
+            "https" => true,
             _ => return Err(not()),
-        }
+        };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains('@') {
             // The text is not repeated: it may hold a password.
@@ -77,7 +83,7 @@ impl FromStr for TargetUrl {
         }
         let (host, port) = split_port(authority).ok_or_else(not)?;
         let port = match port {
-            None => 80,
+            None => usual_port(secure),
             Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => {
                 digits.parse().map_err(|_| not())?
             }
@@ -86,8 +92,12 @@ impl FromStr for TargetUrl {
         if port == 0 {
             return Err(not());
         }
-        Ok(Self { host: host.parse()?, port })
+        Ok(Self { secure, host: host.parse()?, port })
     }
+}
+
+const fn usual_port(secure: bool) -> u16 {
+    if secure { 443 } else { 80 }
 }
 
 /// Splits `host:port`, where the host may be a bracketed IPv6 address.
@@ -153,14 +163,14 @@ impl fmt::Display for TargetHost {
 
 impl fmt::Display for TargetUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.authority())
+        write!(f, "{}://{}", if self.secure { "https" } else { "http" }, self.authority())
     }
 }
 
 text_value!(TargetUrl, "TargetUrl", "the URL of a target such as http://users:8000", {
     "type": "string",
-    "description": "Where a target is reached: scheme, host and port. The port is 80 unless written.",
-    "examples": ["http://users:8000", "http://10.0.0.7:8000"]
+    "description": "Where a target is reached: scheme, host and port. The port is 80, with https 443, unless written.",
+    "examples": ["http://users:8000", "https://users.example.com", "http://10.0.0.7:8000"]
 });
 
 #[cfg(test)]
@@ -178,6 +188,10 @@ mod tests {
             ("http://[2001:DB8::1]", "http://[2001:db8::1]", 80),
             ("http://my_service-1:9", "http://my_service-1:9", 9),
             ("http://users.:8000", "http://users.:8000", 8000),
+            ("https://users", "https://users", 443),
+            ("https://users:443/", "https://users", 443),
+            ("https://users:80", "https://users:80", 80),
+            ("http://users:443", "http://users:443", 443),
         ] {
             let url: TargetUrl = text.parse().unwrap();
             assert_eq!((url.to_string().as_str(), url.port()), (shown, port), "{text}");
@@ -209,11 +223,6 @@ mod tests {
             assert!(text.parse::<TargetUrl>().is_err(), "{text}");
         }
         for (text, message) in [
-            (
-                "https://a",
-                "`https://a`: TLS to targets is not supported by this build: write http:// and keep the way to the \
-                 target on a trusted network",
-            ),
             (
                 "http://a/b",
                 "`http://a/b` has more than a host and a port: leave the path out here and change it on the route \

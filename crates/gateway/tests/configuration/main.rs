@@ -289,7 +289,7 @@ fn the_default_configuration_is_the_documented_one() {
         json!([
             { "request_line": "8KiB", "header": "16KiB", "headers": "32KiB", "header_count": 100, "connections": 10000,
               "connections_per_client": 5000 },
-            { "head": "10s", "keep_alive": "75s", "body_idle": "30s", "min_body_rate": "512B", "write_idle": "30s",
+            { "handshake": "10s", "head": "10s", "keep_alive": "75s", "body_idle": "30s", "min_body_rate": "512B", "write_idle": "30s",
               "max_requests": 10000, "max_age": "1h" },
             { "timeout": "30s", "spread": "20s", "handover": "30s" },
             { "min_ttl": "1s", "max_ttl": "1m", "keep_last_good": "1h" },

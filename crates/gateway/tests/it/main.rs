@@ -43,6 +43,11 @@ mod http {
     mod trust;
     mod upgrade;
 }
+mod identity {
+    mod fetch;
+    mod sending;
+    mod word;
+}
 mod observe {
     mod access_log;
     mod metrics;
@@ -57,10 +62,20 @@ mod policies {
     mod cors;
     mod csrf;
     mod headers;
+    mod introspection;
     mod ip;
     mod jwt;
     mod rewrite;
     mod timeout;
+}
+mod tls {
+    mod attacks;
+    mod certificates;
+    mod clients;
+    mod exchanges;
+    mod redirects;
+    mod setup;
+    mod targets;
 }
 mod upstream {
     mod answers;

@@ -3,9 +3,13 @@
 //! Takes bytes as the test wrote them, gives [`Response`]s. An answer that no strict client would accept
 //! (two lengths, a length besides a transfer coding, a lone LF) fails the test. Must never retry or follow.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, Socket, Type};
 
 use crate::PATIENCE;
@@ -93,6 +97,25 @@ impl Raw {
             Ok(stream) => Raw { wire: Wire::new(stream), authority: addr.to_string() },
             Err(error) => panic!("cannot connect to {addr}: {error}"),
         }
+    }
+
+    /// Connects and shakes hands as a client of `name`, or fails the test.
+    #[track_caller]
+    pub fn connect_tls(addr: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> Raw {
+        match Raw::try_connect_tls(addr, config, name) {
+            Ok(raw) => raw,
+            Err(error) => panic!("no TLS connection to {addr} as {name}: {error}"),
+        }
+    }
+
+    /// The same, or why there is no TLS connection. In TLS 1.3 a server that refuses the client's certificate says so
+    /// only to the first read.
+    pub fn try_connect_tls(addr: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> io::Result<Raw> {
+        let stream = TcpStream::connect_timeout(&addr, PATIENCE)?;
+        let mut wire = Wire::new(stream);
+        let server = ServerName::try_from(name.to_owned()).unwrap();
+        wire.secure(ClientConnection::new(Arc::clone(config), server).unwrap())?;
+        Ok(Raw { wire, authority: name.to_owned() })
     }
 
     /// Connects from this address of the machine, or fails the test.

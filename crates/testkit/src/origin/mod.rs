@@ -51,6 +51,7 @@ struct Connection {
 /// How an origin is to behave, before it starts.
 pub struct Builder {
     address: SocketAddr,
+    tls: Option<Arc<rustls::ServerConfig>>,
     close_after: Option<usize>,
     idle: Option<Duration>,
 }
@@ -59,6 +60,12 @@ impl Builder {
     /// The address to listen on instead of a free port of 127.0.0.1.
     pub fn address(mut self, address: SocketAddr) -> Builder {
         self.address = address;
+        self
+    }
+
+    /// Speaks TLS with this configuration.
+    pub fn tls(mut self, config: Arc<rustls::ServerConfig>) -> Builder {
+        self.tls = Some(config);
         self
     }
 
@@ -101,21 +108,23 @@ impl Builder {
             ended: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
-        thread::spawn(move || accept(&listener, &accepting));
-        Origin { address, shared }
+        let (tls, secure) = (self.tls.clone(), self.tls.is_some());
+        thread::spawn(move || accept(&listener, &accepting, tls.as_ref()));
+        Origin { address, secure, shared }
     }
 }
 
 /// A running origin; it ends, and closes its connections, when dropped.
 pub struct Origin {
     address: SocketAddr,
+    secure: bool,
     shared: Arc<Shared>,
 }
 
 impl Origin {
     /// An origin to be told more about before it starts.
     pub fn builder() -> Builder {
-        Builder { address: (Ipv4Addr::LOCALHOST, 0).into(), close_after: None, idle: None }
+        Builder { address: (Ipv4Addr::LOCALHOST, 0).into(), tls: None, close_after: None, idle: None }
     }
 
     /// An origin that answers every request with an account of it (see [`Reply::echo`]).
@@ -142,7 +151,7 @@ impl Origin {
 
     /// Its URL, e.g. `http://127.0.0.1:1234`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("{}://{}", if self.secure { "https" } else { "http" }, self.address)
     }
 
     /// Every request so far, in the order of arrival.
@@ -236,7 +245,7 @@ impl Drop for Origin {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<Shared>, tls: Option<&Arc<rustls::ServerConfig>>) {
     for stream in listener.incoming() {
         if shared.ended.load(Ordering::SeqCst) {
             return;
@@ -244,7 +253,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let Ok(stream) = stream else { continue };
         let Ok(peer) = stream.peer_addr() else { continue };
         let handle = Arc::new(stream.try_clone().unwrap());
-        let wire = Wire::new(stream);
+        let mut wire = Wire::new(stream);
         let number = shared.connections.change(|all| {
             all.push(Connection {
                 peer,
@@ -256,7 +265,13 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             all.len() - 1
         });
         let shared = Arc::clone(shared);
+        let tls = tls.map(|config| rustls::ServerConnection::new(Arc::clone(config)).unwrap());
         thread::spawn(move || {
+            // A gateway that does not come through the handshake is known by the connection without a request.
+            if tls.is_some_and(|tls| wire.secure(tls).is_err()) {
+                shared.connections.change(|all| all[number].stream = None);
+                return;
+            }
             let odd = conversation::serve(wire, &shared, number);
             shared.connections.change(|all| {
                 all[number].odd.extend(odd);

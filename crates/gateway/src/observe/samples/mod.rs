@@ -121,7 +121,7 @@ impl Samples {
         let last = kept.last;
         // Reading them is left for when nobody waits for the lock.
         drop(kept);
-        texts.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        texts.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
         let read =
             texts.iter().filter_map(|(number, text)| Some((*number, serde_json::from_str(text).ok()?)));
         let mut samples: Vec<(u64, Value)> =

@@ -188,18 +188,7 @@ impl Check for Tokens {
         self.place.take(exchange);
     }
 
-    /// As RFC 6750 section 3 has it.
     fn challenge(&self, refusal: Option<&Refusal>) -> String {
-        let mut text = "Bearer realm=\"tidegate\"".to_owned();
-        if let Some(refusal) = refusal.filter(|refusal| !refusal.error.is_empty()) {
-            text.push_str(&format!(
-                ", error=\"{}\", error_description=\"{}\"",
-                refusal.error, refusal.detail
-            ));
-            if !refusal.scope.is_empty() {
-                text.push_str(&format!(", scope=\"{}\"", refusal.scope));
-            }
-        }
-        text
+        Refusal::bearer(refusal)
     }
 }

@@ -1,0 +1,81 @@
+//! Watches the files of certificates and lets the new ones be shown, without a reload; warns before one ends.
+//!
+//! A file that cannot be used changes nothing: the certificate before goes on being shown, and the reason is logged and
+//! counted. Reading happens on a thread that may wait.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+
+use super::control::Control;
+use super::watch::{LOOK, folders_of, follow, settle, watcher};
+use crate::snapshot::Snapshot;
+
+/// Days before its end from which on a certificate is warned of.
+const WARNED: [u64; 3] = [3, 14, 30];
+const DAY: u64 = 86_400;
+
+/// Looks at the files whenever something happens beside them, when it is told to, and every few seconds.
+pub(super) async fn run(control: Arc<Control>) {
+    let (signs, mut told) = mpsc::channel(1);
+    // Kept besides the watcher's own: without any sender, waiting for a sign would end at once, for ever.
+    let mut watcher = watcher(signs.clone());
+    let mut folders = Vec::new();
+    let mut warned = HashMap::new();
+    loop {
+        let snapshot = control.gateway.live.snapshot();
+        warn(&snapshot, &mut warned);
+        let secured = snapshot.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        let paths: Vec<_> = secured.flat_map(|tls| tls.paths()).collect();
+        follow(&mut watcher, &mut folders, paths.iter().flat_map(|path| folders_of(path)).collect());
+        drop(snapshot);
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = control.certificates.notified() => {}
+            _ = told.recv() => settle(&mut told).await,
+        }
+        let looking = control.clone();
+        let _ = tokio::task::spawn_blocking(move || refresh(&looking.gateway.live.snapshot())).await;
+    }
+}
+
+/// Takes over what has changed.
+fn refresh(snapshot: &Snapshot) {
+    for listener in &snapshot.listeners {
+        let Some(tls) = &listener.tls else { continue };
+        let refreshed = tls.refresh();
+        for path in refreshed.swapped {
+            tracing::info!(listener = %listener.name, file = %path.display(), "certificate taken over");
+        }
+        for reason in refreshed.refused {
+            tracing::error!(listener = %listener.name, "certificate refused, the one before stays: {reason}");
+        }
+    }
+}
+
+/// Warns once at each of the days before a certificate ends, and once when it has ended.
+fn warn(snapshot: &Snapshot, warned: &mut HashMap<(Arc<str>, String), (SystemTime, u64)>) {
+    let now = SystemTime::now();
+    for listener in &snapshot.listeners {
+        let Some(tls) = &listener.tls else { continue };
+        for told in tls.certificates.told() {
+            let left = told.not_after.duration_since(now).unwrap_or(Duration::ZERO).as_secs();
+            let days = left.div_ceil(DAY);
+            let stage = if left == 0 { Some(0) } else { WARNED.into_iter().find(|stage| days <= *stage) };
+            let Some(stage) = stage else { continue };
+            let key = (listener.name.clone(), told.name.clone());
+            let said = warned.insert(key, (told.not_after, stage));
+            if said != Some((told.not_after, stage)) {
+                let (listener, certificate) = (&listener.name, &told.name);
+                match stage {
+                    0 => {
+                        tracing::error!(%listener, %certificate, "the certificate has expired: clients refuse it")
+                    }
+                    _ => tracing::warn!(%listener, %certificate, "the certificate expires in {days} days"),
+                }
+            }
+        }
+    }
+}
