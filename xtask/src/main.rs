@@ -15,6 +15,7 @@ mod process;
 mod programs;
 mod soak;
 mod test;
+mod tls;
 mod websocket;
 mod wire;
 mod workspace;

@@ -23,7 +23,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 11] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -49,6 +49,18 @@ const NEEDS: [Need; 9] = [
         without: "it is the origin of all measurements and the first peer",
     },
     Need { purpose: Purpose::Bench, program: "wrk", package: Some("wrk"), without: "it makes the load" },
+    Need {
+        purpose: Purpose::Bench,
+        program: "h2load",
+        package: Some("nghttp2-client"),
+        without: "it makes the load over HTTP/2",
+    },
+    Need {
+        purpose: Purpose::Bench,
+        program: "openssl",
+        package: Some("openssl"),
+        without: "it makes the certificate of the measurements under TLS",
+    },
     Need {
         purpose: Purpose::Bench,
         program: "taskset",

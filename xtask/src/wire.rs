@@ -1,10 +1,13 @@
-//! The small client of the project's own measurements: HTTP/1.1 with keep-alive.
+//! The small client of the project's own measurements: HTTP/1.1 with keep-alive, in clear or under TLS.
 //! Takes an address; gives answers read to their end, each checked by the caller.
 //! It must never mend a failure by trying again: a request that fails is what is being counted.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::{ClientConfig, ClientConnection, HandshakeKind};
 
 /// A peer that is silent for so long has hung.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,6 +22,7 @@ pub(crate) struct Answer {
 /// A client's connection with what was read ahead.
 pub(crate) struct Connection {
     stream: TcpStream,
+    session: Option<Box<ClientConnection>>,
     ahead: Vec<u8>,
 }
 
@@ -37,7 +41,25 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Connection { stream, ahead: Vec::new() })
+        Ok(Connection { stream, session: None, ahead: Vec::new() })
+    }
+
+    /// The same under TLS; the handshake is done with the first request.
+    pub(crate) fn open_secure(address: SocketAddr, config: &Arc<ClientConfig>) -> io::Result<Connection> {
+        let mut connection = Connection::open(address)?;
+        let session = ClientConnection::new(config.clone(), address.ip().into()).map_err(io::Error::other)?;
+        connection.session = Some(Box::new(session));
+        Ok(connection)
+    }
+
+    /// Whether the session was taken up again.
+    pub(crate) fn handshake_kind(&self) -> Option<HandshakeKind> {
+        self.session.as_ref()?.handshake_kind()
+    }
+
+    /// Waits for so long instead of the usual time.
+    pub(crate) fn set_patience(&self, time: Duration) -> io::Result<()> {
+        self.stream.set_read_timeout(Some(time))
     }
 
     /// Whether the peer has closed since the last answer, as any client looks before it uses a connection again.
@@ -47,15 +69,37 @@ impl Connection {
         }
         let peeked = self.stream.peek(&mut [0]);
         let restored = self.stream.set_nonblocking(false).is_ok();
-        !restored || !matches!(peeked, Err(e) if e.kind() == ErrorKind::WouldBlock)
+        let open = match peeked {
+            // Under TLS a server may have sent more tickets.
+            Ok(count) => count > 0 && self.session.is_some(),
+            Err(e) => e.kind() == ErrorKind::WouldBlock,
+        };
+        !restored || !open
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        match &mut self.session {
+            Some(session) => rustls::Stream::new(session.as_mut(), &mut self.stream).write_all(bytes),
+            None => self.stream.write_all(bytes),
+        }
     }
 
     pub(crate) fn get(&mut self, path: &str) -> io::Result<Answer> {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n").as_bytes())?;
+        self.ask("bench", path, "")
+    }
+
+    /// The same of a host that has to be named.
+    pub(crate) fn get_of(&mut self, host: &str, path: &str) -> io::Result<Answer> {
+        self.ask(host, path, "")
+    }
+
+    /// A GET after which the server is to close.
+    pub(crate) fn get_last(&mut self, path: &str) -> io::Result<Answer> {
+        self.ask("bench", path, "Connection: close\r\n")
+    }
+
+    fn ask(&mut self, host: &str, path: &str, line: &str) -> io::Result<Answer> {
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{line}\r\n").as_bytes())?;
         let head = self.read_head()?;
         let status =
             head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(|| broken("no status"))?;
@@ -127,7 +171,10 @@ impl Connection {
 
     fn fill(&mut self) -> io::Result<()> {
         let mut buffer = [0_u8; 16 * 1024];
-        let read = self.stream.read(&mut buffer)?;
+        let read = match &mut self.session {
+            Some(session) => rustls::Stream::new(session.as_mut(), &mut self.stream).read(&mut buffer)?,
+            None => self.stream.read(&mut buffer)?,
+        };
         if read == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }

@@ -51,6 +51,8 @@ pub enum Fault {
     AmbiguousPath,
     /// The service has no endpoint: its name does not resolve, or all are gone.
     NoEndpoint,
+    /// Too many requests to the service fail, so that none is sent for a while.
+    CircuitOpen,
     /// The endpoint refused the connection, or cannot be reached.
     ConnectRefused,
     /// The endpoint's certificate is not believed: of an unknown authority, expired, for another name.
@@ -153,6 +155,13 @@ impl Fault {
             Fault::NoEndpoint => {
                 line(503, "no_endpoint", Service, "destination_unavailable", "the service is not available")
             }
+            Fault::CircuitOpen => line(
+                503,
+                "circuit_open",
+                Service,
+                "destination_unavailable",
+                "the service fails too often and gets a rest",
+            ),
             Fault::ConnectRefused => {
                 line(502, "connect_refused", Service, "connection_refused", "the service cannot be reached")
             }

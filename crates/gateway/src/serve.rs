@@ -16,8 +16,7 @@ use http1::{Fields, Framing, Method};
 
 use crate::exchange::{Answer, Exchange, RequestId, Trace};
 use crate::fault::{Fault, response};
-use crate::http::client::ClientConnection;
-use crate::http::incoming::Piece;
+use crate::http::client::{ClientConnection, ClientReader};
 use crate::http::preflight;
 use crate::http::target;
 use crate::observe::{Labels, RouteShard};
@@ -28,6 +27,7 @@ use crate::route::params::Params;
 use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
+use crate::upstream::breaker;
 use crate::upstream::forward::{Forward, Switched};
 use crate::upstream::request;
 use crate::values::Template;
@@ -81,7 +81,7 @@ pub async fn serve(
         Ok(Some(switched)) => return carry(worker, view, listener, exchange, client, switched).await,
         Err(fault) => fail(&view, listener, exchange, client, fault).await,
     }
-    let drained = !client.responder.keep_alive || drain(client).await;
+    let drained = !client.responder.keep_alive || client.reader.drain(DRAIN_TIME).await;
     let labels = labels(&view.snapshot, listener, exchange);
     tell(worker, &labels, view.counted(exchange.record.route).map(|shard| &**shard), exchange, client);
     match (client.responder.is_cut, drained && client.responder.keep_alive) {
@@ -94,9 +94,7 @@ pub async fn serve(
 
 /// Whether the client said that this is its last request, and everything it sent has been read.
 fn is_last(exchange: &Exchange, client: &ClientConnection) -> bool {
-    let incoming = &client.reader.incoming;
-    let read = incoming.is_done() && incoming.input.is_empty();
-    read && !exchange.request.keep_alive && exchange.record.fault.is_none()
+    client.reader.is_empty() && !exchange.request.keep_alive && exchange.record.fault.is_none()
 }
 
 /// The way of a request that was received well.
@@ -109,9 +107,9 @@ async fn road(
 ) -> Result<Option<Switched>, Fault> {
     client.reader.begin_body(&exchange.request, listener.body_limit);
     let has_params = receive(listener, exchange)?;
-    if let Some(answer) = door::answer(listener, exchange)? {
-        response::respond(exchange, &answer);
-        return send(listener, exchange, client, &[]).await.map(|()| None);
+    if let Some(answer) = door::answer(&view.snapshot, listener, exchange)? {
+        let body = response::respond(exchange, &answer);
+        return send(listener, exchange, client, &body).await.map(|()| None);
     }
     let route = find_route(&view.snapshot, exchange, has_params, &mut worker.params.borrow_mut())?;
     if let Err(answer) = policies::request(&route.policies, exchange).await {
@@ -137,7 +135,10 @@ async fn road(
                 trust: &listener.trust,
                 closing: &|| worker.live.draining().is_some(),
             };
-            forward.run(exchange, client).await
+            let admitted = breaker::admit(service)?;
+            let outcome = forward.run(exchange, client).await;
+            breaker::ended(admitted, worker.index, exchange, &outcome);
+            outcome
         }
         Action::Respond(answer) => {
             answer_here(listener, route, exchange, client, answer).await.map(|()| None)
@@ -311,7 +312,7 @@ async fn send(
 ) -> Result<(), Fault> {
     door::dress(listener, exchange);
     let responder = &mut client.responder;
-    responder.keep_alive &= can_drain(exchange, &client.reader.incoming);
+    responder.keep_alive &= can_drain(exchange, &client.reader);
     responder.head(&mut exchange.response);
     let sent = async {
         responder.data(body).await?;
@@ -353,26 +354,9 @@ fn cut(exchange: &mut Exchange, client: &mut ClientConnection, fault: &Fault) {
 }
 
 /// Whether what is left of the body can be read and thrown away, so that the connection may go on.
-fn can_drain(exchange: &Exchange, incoming: &crate::http::incoming::Incoming) -> bool {
-    let small = incoming.remaining().is_some_and(|left| left <= MOST_DRAINED);
-    incoming.is_done() || (small && !exchange.request.expect_continue)
-}
-
-/// Reads what is left of the body. False when it does not come, or is broken.
-async fn drain(client: &mut ClientConnection) -> bool {
-    let incoming = &mut client.reader.incoming;
-    incoming.socket.read_timer.arm(DRAIN_TIME);
-    loop {
-        match incoming.piece() {
-            Ok(Piece::Done) => return true,
-            Ok(Piece::Data(_)) => {}
-            Ok(Piece::Starved) => match incoming.fill().await {
-                Ok(count) if count > 0 => {}
-                _ => return false,
-            },
-            Err(_) => return false,
-        }
-    }
+fn can_drain(exchange: &Exchange, reader: &ClientReader) -> bool {
+    let small = reader.remaining().is_some_and(|left| left <= MOST_DRAINED);
+    reader.is_done() || (small && !exchange.request.expect_continue)
 }
 
 /// What the configuration calls the things an exchange met.
@@ -397,7 +381,7 @@ fn tell(
 ) {
     let record = &mut exchange.record;
     record.finished = record.started.elapsed();
-    record.bytes_in = client.reader.incoming.received;
+    record.bytes_in = client.reader.received();
     record.bytes_out = client.responder.sent;
     record.status = if client.responder.head_sent {
         exchange.response.status

@@ -45,6 +45,7 @@ fn faults() -> Vec<Fault> {
         Fault::MethodNotAllowed(String::new()),
         Fault::AmbiguousPath,
         Fault::NoEndpoint,
+        Fault::CircuitOpen,
         Fault::ConnectRefused,
         Fault::TargetCertificate,
         Fault::TargetTls,
@@ -70,6 +71,7 @@ fn faults() -> Vec<Fault> {
             | Fault::AnswerBody(_) => {}
             Fault::HeadTimeout | Fault::BodyTimeout | Fault::BodyTooLarge(_) | Fault::ClientGone => {}
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
+            Fault::CircuitOpen => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
             Fault::TargetCertificate | Fault::TargetTls | Fault::PlainHttp | Fault::Misdirected => {}
@@ -145,7 +147,9 @@ const SURROUNDINGS: [(&str, &str); 3] = [
 #[test]
 fn every_configuration_shown_is_taken() {
     let policies: Vec<&str> = LIST.iter().map(|kind| kind.name).collect();
-    for (name, fewest) in [("../README.md", 2), ("configuration.md", 3), ("tls.md", 2)] {
+    for (name, fewest) in
+        [("../README.md", 2), ("configuration.md", 3), ("tls.md", 3), ("limits.md", 1), ("health.md", 2)]
+    {
         let parts = shown(name);
         assert!(parts.len() >= fewest, "{name} shows {} configurations", parts.len());
         for mut part in parts {

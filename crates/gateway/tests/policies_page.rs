@@ -143,11 +143,13 @@ fn words(schema: &Value, known: &Map<String, Value>) -> String {
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/")) {
         return if known[name]["properties"].is_object() { "map".to_owned() } else { spaced(name) };
     }
-    // An optional text has two types, of which the other is nothing.
-    let kind = schema["type"].as_str().or_else(|| schema["type"][0].as_str());
+    // What may be left out is written as `["integer", "null"]`.
+    let kinds = schema["type"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let kind = kinds.chain(schema["type"].as_str()).find(|kind| *kind != "null");
     match (alternatives(schema).as_slice(), kind) {
         ([one, list], _) if &list["items"] == *one => format!("{} or a list", words(one, known)),
         ([one], None) => words(one, known),
+        (_, Some("integer" | "number")) => "number".to_owned(),
         (_, Some("boolean")) => "true or false".to_owned(),
         (_, Some("string")) => "text".to_owned(),
         (_, Some("array")) => format!("list: {}", words(&schema["items"], known)),

@@ -26,6 +26,8 @@ const KNOWN: Known<'static> = Known {
         "allow",
         "csrf",
         "introspection",
+        "rate_limit",
+        "mtls",
     ],
 };
 

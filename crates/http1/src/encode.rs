@@ -69,7 +69,9 @@ pub fn encode_response(out: &mut Vec<u8>, head: &ResponseHead, version_of_client
     match (head.framing, version_of_client) {
         _ if bodyless => {}
         (Framing::Length(length), _) => encode_length(out, length),
-        (Framing::Chunked, Version::Http11) => out.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        (Framing::Chunked, Version::Http11 | Version::Http2) => {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n")
+        }
         (Framing::Chunked, Version::Http10) | (Framing::UntilClose, _) => stays = false,
         (Framing::None, _) => {
             if let Some(length) = head.declared_length {
@@ -85,7 +87,7 @@ pub fn encode_response(out: &mut Vec<u8>, head: &ResponseHead, version_of_client
         (100..200, _, _) => {}
         (_, false, _) => out.extend_from_slice(b"Connection: close\r\n"),
         (_, true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
-        (_, true, Version::Http11) => {}
+        (_, true, Version::Http11 | Version::Http2) => {}
     }
     out.extend_from_slice(b"\r\n");
 }

@@ -11,6 +11,8 @@ pub enum Version {
     /// HTTP/1.1.
     #[default]
     Http11,
+    /// HTTP/2: the head was taken over, never parsed from lines.
+    Http2,
 }
 
 /// Where the body of a message ends (RFC 9112 section 6.3), decided once from the head.

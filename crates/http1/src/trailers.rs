@@ -90,7 +90,7 @@ impl Trailers {
 /// Whether a field may stand in a trailer section. Of the well-known ones only `ETag` says so of itself
 /// (RFC 9110 section 8.8.3); of the others those are refused whose kind cannot be a trailer, also in the
 /// spellings that lenient origins take for the same.
-fn may_trail(name: Name<'_>) -> bool {
+pub(crate) fn may_trail(name: Name<'_>) -> bool {
     const KINDS: [&[u8]; 7] =
         [b"content-", b"proxy-", b"sec-", b"if-", b"access-control-", b"x-forwarded-", b"x-original-"];
     let mut folded = [0_u8; 40];

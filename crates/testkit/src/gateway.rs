@@ -283,6 +283,11 @@ impl Gateway {
     }
 }
 
+/// Sends a signal to a process of the test's own.
+pub fn signal(child: &Child, signal: Signal) {
+    rustix::process::kill_process(Pid::from_child(child), signal).unwrap();
+}
+
 fn parsed(lines: &[String]) -> Vec<Value> {
     lines.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }

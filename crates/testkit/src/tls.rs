@@ -7,15 +7,16 @@ use std::sync::Arc;
 
 pub use ::time::OffsetDateTime as Time;
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, CertifiedIssuer, DistinguishedName,
+    DnType, IsCa, KeyPair, KeyUsagePurpose,
 };
 pub use rcgen::{ExtendedKeyUsagePurpose, SanType};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
 
 /// An authority that only this test believes.
 pub struct Authority {
@@ -85,6 +86,42 @@ impl Authority {
         Issued { cert: cert.pem(), key: key.serialize_pem() }
     }
 
+    /// The certificate that a request (PKCS #10) asks for, as PEM; the names in it must be these.
+    pub fn sign_request(&self, request: &[u8], names: &[String]) -> String {
+        let der = request.to_vec().into();
+        let mut request = CertificateSigningRequestParams::from_der(&der).unwrap();
+        let mut asked: Vec<String> = request.params.subject_alt_names.iter().filter_map(dns_name).collect();
+        let mut wanted = names.to_vec();
+        asked.sort();
+        wanted.sort();
+        assert_eq!(asked, wanted, "the request asks for other names");
+        let now = Time::now_utc();
+        (request.params.not_before, request.params.not_after) =
+            (now - ::time::Duration::days(1), now + ::time::Duration::days(89));
+        request.signed_by(&self.issuer).unwrap().pem()
+    }
+
+    /// A client that believes the authority of this certificate, given as PEM.
+    pub fn client_believing(pem: &str) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()).unwrap();
+        ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    }
+
+    /// A client that believes whatever it is shown.
+    pub fn client_of_anybody(&self) -> ClientConfig {
+        ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Anybody))
+            .with_no_client_auth()
+    }
+
     /// A client that believes this authority and shows this certificate, if any.
     pub fn client(&self, own: Option<&Issued>) -> ClientConfig {
         let builder = ClientConfig::builder_with_provider(provider())
@@ -122,6 +159,52 @@ impl Authority {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).unwrap();
         roots
+    }
+}
+
+fn dns_name(name: &SanType) -> Option<String> {
+    match name {
+        SanType::DnsName(name) => Some(name.as_str().to_owned()),
+        _ => None,
+    }
+}
+
+/// Believes whatever it is shown.
+#[derive(Debug)]
+struct Anybody;
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        provider().signature_verification_algorithms.supported_schemes()
     }
 }
 

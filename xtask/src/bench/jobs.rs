@@ -53,7 +53,10 @@ const MANY: Contender =
 const RELOADED: Contender = Contender { routes: Routes::Many(10_000), ..TIDEGATE };
 const NGINX_RELOADED: Contender = Contender { routes: Routes::Many(10_000), ..NGINX };
 
-pub(super) const JOBS: [Job; 8] = [
+/// Clients of all of them come under TLS.
+const SECURE: [Contender; 4] = [NGINX.secure(), HAPROXY.secure(), ENVOY.secure(), TIDEGATE.secure()];
+
+pub(super) const JOBS: [Job; 13] = [
     Job {
         name: "plain",
         title: "Plain proxy, small JSON, 64 connections kept alive; no contender writes a log",
@@ -102,6 +105,36 @@ pub(super) const JOBS: [Job; 8] = [
         contenders: &[NGINX_RELOADED, RELOADED],
         way: Way::Reload,
     },
+    Job {
+        name: "tls",
+        title: "TLS 1.3, small JSON over HTTP/1.1, 64 connections kept alive",
+        contenders: &SECURE,
+        way: Way::Load { requests: Requests::Small, latency: false },
+    },
+    Job {
+        name: "tls-h2",
+        title: "TLS 1.3, small JSON over HTTP/2, 4 connections with 64 streams each",
+        contenders: &SECURE,
+        way: Way::Load { requests: Requests::Streams, latency: false },
+    },
+    Job {
+        name: "tls-full",
+        title: "A connection, a full TLS 1.3 handshake (X25519, ECDSA P-256) and a request",
+        contenders: &SECURE,
+        way: Way::Load { requests: Requests::FullHandshakes, latency: false },
+    },
+    Job {
+        name: "tls-resumed",
+        title: "A connection, a resumed TLS 1.3 handshake (X25519) and a request",
+        contenders: &SECURE,
+        way: Way::Load { requests: Requests::ResumedHandshakes, latency: false },
+    },
+    Job {
+        name: "tls-idle-10000",
+        title: "10,000 idle connections under TLS 1.3, one request done on each",
+        contenders: &SECURE,
+        way: Way::Idle,
+    },
 ];
 
 impl Job {
@@ -132,7 +165,7 @@ impl Job {
             Way::Load { requests, latency } => {
                 let proxies = contenders.iter().map(|c| ground.start(c)).collect::<Result<Vec<_>, _>>()?;
                 for proxy in &proxies {
-                    load::wrk(proxy.address, requests, WARM_UP, &ground.folder)?;
+                    load::send(proxy, requests, WARM_UP, &ground.folder)?;
                 }
                 for run in 1..=plan.runs {
                     for (proxy, line) in proxies.iter().zip(&mut lines) {
@@ -197,7 +230,7 @@ fn loaded(
 /// All that wrk can send, and what it cost.
 fn sent(proxy: &Proxy, requests: Requests, ground: &Ground, plan: &Plan) -> Result<Round, Failure> {
     let (before, busy, begin) = (proxy.running.cpu(), process::busy(PROXY_CORE), Instant::now());
-    let done = load::wrk(proxy.address, requests, plan.seconds, &ground.folder)?;
+    let done = load::send(proxy, requests, plan.seconds, &ground.folder)?;
     let spent = proxy.running.cpu().saturating_sub(before);
     let others = process::busy(PROXY_CORE).saturating_sub(busy).saturating_sub(spent);
     Ok(BTreeMap::from([

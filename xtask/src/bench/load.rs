@@ -9,11 +9,12 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::contender::write;
+use super::contender::{Proxy, write};
+use super::handshakes;
 use crate::wire::Connection;
 use crate::{Failure, programs};
 
-/// What wrk asks for.
+/// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Requests {
     /// The small JSON of the origin.
@@ -24,6 +25,12 @@ pub(super) enum Requests {
     Closing,
     /// The small JSON by so many paths in turn.
     Paths(usize),
+    /// The small JSON over HTTP/2, many requests at a time on each connection.
+    Streams,
+    /// The small JSON, a connection and a full handshake for each.
+    FullHandshakes,
+    /// The small JSON, a connection and a handshake that takes a session up again for each.
+    ResumedHandshakes,
 }
 
 /// What came of a load.
@@ -35,13 +42,50 @@ pub(super) struct Done {
     pub(super) failed: u64,
 }
 
+/// As much as goes of these requests.
+pub(super) fn send(proxy: &Proxy, requests: Requests, time: f64, folder: &Path) -> Result<Done, Failure> {
+    match requests {
+        Requests::Streams => h2load(proxy.address, time),
+        Requests::FullHandshakes => handshakes::run(proxy.address, false, time, folder),
+        Requests::ResumedHandshakes => handshakes::run(proxy.address, true, time, folder),
+        _ => wrk(proxy, requests, time, folder),
+    }
+}
+
+/// One thread and 4 connections of h2load, each with 64 requests at a time.
+fn h2load(address: SocketAddr, time: f64) -> Result<Done, Failure> {
+    let h2load = programs::find("h2load").ok_or("h2load is not installed")?;
+    let seconds = format!("{:.0}", time.ceil().max(1.0));
+    let mut command = Command::new(h2load);
+    command.args(["-t1", "-c4", "-m64", "-D", &seconds]).arg(format!("https://{address}/users/1"));
+    let output = command.output().map_err(|e| format!("h2load: {e}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    if !text.contains("Application protocol: h2") {
+        return Err(format!("{address} does not speak HTTP/2: {text}"));
+    }
+    read_h2load(&text).ok_or_else(|| format!("h2load: {text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn read_h2load(text: &str) -> Option<Done> {
+    let mut done = Done::default();
+    let count = |line: &str, word: &str| -> Option<u64> {
+        let before = line.split(word).next()?.trim_end();
+        before.rsplit([' ', ',']).next()?.parse().ok()
+    };
+    for line in text.lines() {
+        if line.starts_with("finished in ") {
+            done.per_second = line.split(", ").nth(1)?.strip_suffix(" req/s")?.parse().ok()?;
+        } else if line.starts_with("status codes: ") {
+            done.requests = count(line, " 2xx")?;
+        } else if line.starts_with("requests: ") {
+            done.failed = count(line, " failed")?;
+        }
+    }
+    (done.requests > 0).then_some(done)
+}
+
 /// One thread and 64 connections of wrk.
-pub(super) fn wrk(
-    address: SocketAddr,
-    requests: Requests,
-    time: f64,
-    folder: &Path,
-) -> Result<Done, Failure> {
+fn wrk(proxy: &Proxy, requests: Requests, time: f64, folder: &Path) -> Result<Done, Failure> {
     let wrk = programs::find("wrk").ok_or("wrk is not installed")?;
     let mut command = Command::new(wrk);
     // wrk knows whole seconds only.
@@ -49,7 +93,7 @@ pub(super) fn wrk(
     command.args(["-t1", "-c64", "--timeout", "10s", "-d", &seconds]);
     let mut path = "/users/1";
     match requests {
-        Requests::Small => {}
+        Requests::Small | Requests::Streams | Requests::FullHandshakes | Requests::ResumedHandshakes => {}
         Requests::Body => path = "/body-100k",
         Requests::Closing => {
             command.args(["-H", "Connection: close"]);
@@ -60,7 +104,10 @@ pub(super) fn wrk(
             command.arg("-s").arg(file);
         }
     }
-    let output = command.arg(format!("http://{address}{path}")).output().map_err(|e| format!("wrk: {e}"))?;
+    let scheme = if proxy.secure.is_some() { "https" } else { "http" };
+    let address = proxy.address;
+    let output =
+        command.arg(format!("{scheme}://{address}{path}")).output().map_err(|e| format!("wrk: {e}"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     read_output(&text).ok_or_else(|| format!("wrk: {text}{}", String::from_utf8_lossy(&output.stderr)))
 }
@@ -205,6 +252,15 @@ fn the_output_of_wrk_is_read() {
                 Requests/sec:  50110.52\nTransfer/sec:     14.09MB\n";
     assert_eq!(read_output(text), Some(Done { requests: 50214, per_second: 50110.52, failed: 20 }));
     assert_eq!(read_output("unable to connect"), None);
+}
+
+#[test]
+fn the_output_of_h2load_is_read() {
+    let text = "Application protocol: h2\n\nfinished in 5.00s, 12345.60 req/s, 3.45MB/s\n\
+                requests: 61800 total, 61856 started, 61728 done, 61726 succeeded, 2 failed, 2 errored, 0 timeout\n\
+                status codes: 61726 2xx, 0 3xx, 0 4xx, 0 5xx\n";
+    assert_eq!(read_h2load(text), Some(Done { requests: 61726, per_second: 12345.6, failed: 2 }));
+    assert_eq!(read_h2load("finished in 5.00s, 0.00 req/s, 0B/s\nstatus codes: 0 2xx, 0 3xx\n"), None);
 }
 
 #[test]

@@ -1,9 +1,11 @@
-//! `cargo xtask soak`: load with a reload each second while WebSockets stay open.
+//! `cargo xtask soak`: load with a reload each second, or with upgrades, while WebSockets stay open.
 //! Takes seconds and numbers of clients; gives a table, and a failure if a request failed, a WebSocket was
 //! dropped, a reload did not take, or memory grew.
 //! It must never try a failed request again or open a dropped WebSocket anew: each is counted.
 
+mod loss;
 mod origin;
+mod upgrades;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -37,6 +39,18 @@ pub(crate) struct Options {
     /// WebSockets that stay open and echo a text each second
     #[arg(long, default_value_t = 50)]
     websockets: u32,
+    /// Instead: kill or stop one of three targets after a third of the time, and see who notices
+    #[arg(long, value_name = "HOW")]
+    lose: Option<loss::Loss>,
+    /// Requests each second, of all clients together, while a target is lost or processes take over
+    #[arg(long, default_value_t = 2_000)]
+    rate: u32,
+    /// Be one of the targets
+    #[arg(long, hide = true)]
+    origin: bool,
+    /// Instead of reloading each second, let so many new processes take over, one after the other
+    #[arg(long, default_value_t = 0)]
+    upgrades: u32,
     /// Try this binary instead of building one
     #[arg(long)]
     gateway: Option<PathBuf>,
@@ -85,10 +99,18 @@ struct Reloads {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    match options.lose {
+        _ if options.origin => return loss::serve_as_target(),
+        Some(loss) => return loss::run(loss, options),
+        None => {}
+    }
     let binary = workspace::gateway(options.gateway.as_deref())?;
     let folder = workspace::target().join(format!("soak-{}", std::process::id()));
     fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-    let gateway = start(&binary, &folder)?;
+    let gateway = start(&binary, &folder, options)?;
+    if options.upgrades > 0 {
+        return upgrade(gateway, &folder, options);
+    }
     eprintln!("{} s of load on {}, a reload each second", options.seconds, gateway.address);
     let counted = Counted::default();
     let reloads = std::thread::scope(|scope| {
@@ -113,10 +135,36 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     told
 }
 
-fn start(binary: &Path, folder: &Path) -> Result<Gateway, Failure> {
+/// Upgrades under load.
+fn upgrade(gateway: Gateway, folder: &Path, options: &Options) -> Result<(), Failure> {
+    let (rate, address) = (options.rate, gateway.address);
+    eprintln!("{} upgrades under {rate} requests per second on {address}", options.upgrades);
+    let counted = Counted::default();
+    let begin = Instant::now();
+    let times = upgrades::run(&gateway, &folder.join("ready.json"), options, &counted)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    drop(gateway);
+    let slowest = times.iter().max().copied().unwrap_or_default();
+    println!("| what | figure |\n|---|---|");
+    println!("| upgrades | {}, slowest {:.0} ms until served |", times.len(), slowest.as_secs_f64() * 1e3);
+    println!("| time | {seconds:.0} s |");
+    tell_counted(&counted, options);
+    let told = judge(&counted, false);
+    if told.is_ok() {
+        let _ = fs::remove_dir_all(folder);
+    }
+    told
+}
+
+fn start(binary: &Path, folder: &Path, options: &Options) -> Result<Gateway, Failure> {
     let origin = origin::start().map_err(|e| format!("origin: {e}"))?;
     let (file, ready) = (folder.join("gateway.yaml"), folder.join("ready.json"));
     configure(&file, origin, 0)?;
+    if options.upgrades > 0 {
+        let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        fs::write(&file, upgrades::DRAIN.to_owned() + &text)
+            .map_err(|e| format!("{}: {e}", file.display()))?;
+    }
     let line =
         [binary.into(), "run".into(), file.clone().into(), "--ready-file".into(), ready.clone().into()];
     let log = folder.join("gateway.log");
@@ -225,23 +273,32 @@ fn reload(gateway: &Gateway, mark: u64) -> Result<Duration, Failure> {
 
 /// Prints the table and judges it.
 fn tell(counted: &Counted, reloads: &Reloads, options: &Options) -> Result<(), Failure> {
-    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let third = (reloads.resident.len() / 3).max(1);
     let mean = |part: &[f64]| part.iter().fold(0.0, |sum, mib| sum + mib) / part.len().max(1) as f64;
     let first = mean(reloads.resident.get(..third).unwrap_or_default());
     let last = mean(reloads.resident.get(reloads.resident.len().saturating_sub(third)..).unwrap_or_default());
     let slowest = reloads.times.iter().max().copied().unwrap_or_default();
     println!("| what | figure |\n|---|---|");
+    tell_counted(counted, options);
+    println!("| reloads | {}, slowest {:.1} ms |", reloads.times.len(), slowest.as_secs_f64() * 1e3);
+    println!("| resident memory, first and last third | {first:.1} MiB, {last:.1} MiB |");
+    judge(counted, last > first * (1.0 + GROWTH_SHARE) + GROWTH_MIB)
+}
+
+/// The lines that every table has.
+fn tell_counted(counted: &Counted, options: &Options) {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!("| requests answered | {} |", read(&counted.answered));
     println!("| requests failed | {} |", read(&counted.failed));
-    println!("| reloads | {}, slowest {:.1} ms |", reloads.times.len(), slowest.as_secs_f64() * 1e3);
     println!("| WebSockets | {}, {} texts echoed |", options.websockets, read(&counted.echoes));
     println!("| WebSockets dropped | {} |", read(&counted.dropped));
-    println!("| resident memory, first and last third | {first:.1} MiB, {last:.1} MiB |");
+}
+
+fn judge(counted: &Counted, grown: bool) -> Result<(), Failure> {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     for reason in counted.reasons.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         eprintln!("{reason}");
     }
-    let grown = last > first * (1.0 + GROWTH_SHARE) + GROWTH_MIB;
     match (read(&counted.failed), read(&counted.dropped), grown) {
         (0, 0, false) if read(&counted.answered) > 0 => Ok(()),
         (0, 0, true) => Err("memory grew".to_owned()),

@@ -9,10 +9,11 @@ use futures_util::FutureExt;
 use tokio::net::TcpStream;
 
 use super::handshake::{Welcome, welcome};
+use super::http2;
 use crate::exchange::{Client, Exchange, Secure};
 use crate::http::buffer::{Buffer, SIZE};
-use crate::http::client::{ClientConnection, ClientReader};
-use crate::http::responder::Responder;
+use crate::http::client::ClientConnection;
+use crate::http::incoming::Incoming;
 use crate::http::socket::{Protocol, Socket};
 use crate::serve::{self, Next};
 use crate::snapshot::Listener;
@@ -27,9 +28,10 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 1024 * 1024;
 
 /// A client that may ask, and how it came.
-struct Arrived {
-    who: Client,
-    secure: Option<Rc<Secure>>,
+#[derive(Clone)]
+pub(super) struct Arrived {
+    pub who: Client,
+    pub secure: Option<Rc<Secure>>,
 }
 
 /// Serves a connection to its end. `who` is at the other end of it, as far as the connection tells.
@@ -45,12 +47,24 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, mut 
         },
     };
     who.https |= secure.is_some();
+    let socket = Rc::new(socket);
     let arrived = Arrived { who, secure };
     // Here, and nowhere else, the protocol decides how the connection goes on.
-    match socket.alpn() {
-        Protocol::Http1 | Protocol::Http2 => {
-            http1(worker, listener, settings, Rc::new(socket), early, arrived).await;
+    let clear = settings.http2 && settings.tls.is_none();
+    let mut client = ClientConnection::new(socket.clone(), early, settings.limits.clone());
+    let protocol = match socket.alpn() {
+        // On the heap, as the handshake.
+        Protocol::Http1 if clear => Box::pin(http2::told(&worker, &settings, &mut client)).await,
+        agreed => Some(agreed),
+    };
+    match protocol {
+        Some(Protocol::Http1) => http1(worker, listener, settings, client, arrived).await,
+        Some(Protocol::Http2) => {
+            let early = client.reader.connection().map(|incoming| std::mem::take(&mut incoming.input));
+            drop(client);
+            Box::pin(http2::run(worker, settings, socket, early.unwrap_or_default(), arrived)).await;
         }
+        None => socket.farewell(),
     }
 }
 
@@ -59,21 +73,10 @@ async fn http1(
     worker: Rc<Worker>,
     listener: Arc<str>,
     mut settings: Arc<Listener>,
-    socket: Rc<Socket>,
-    early: Buffer,
+    mut client: ClientConnection,
     arrived: Arrived,
 ) {
-    let view = worker.view();
-    let mut client = ClientConnection {
-        reader: ClientReader::new(socket.clone()),
-        responder: Responder::new(socket),
-        limits: settings.limits.clone(),
-        total: worker.timers.timer(),
-    };
-    client.reader.incoming.input = early;
     let mut bounds = Bounds::new(&worker, &settings);
-    // A resting connection keeps no old snapshot alive.
-    drop(view);
     loop {
         let generation = worker.live.generation();
         let mut exchange = worker.take_exchange();
@@ -87,15 +90,26 @@ async fn http1(
         worker.give_exchange(exchange);
         match next {
             Next::KeepAlive => {}
-            Next::Close => return linger(&mut client).await,
+            Next::Close => {
+                if let Some(Incoming { socket, input, .. }) = client.reader.connection() {
+                    linger(socket, input).await;
+                }
+                return;
+            }
             // A farewell would make a cut answer look whole to a client that reads until the close.
             Next::Cut => return,
-            Next::Done => return client.reader.incoming.socket.farewell(),
+            Next::Done => return farewell(&mut client),
         }
         let rest = client.limits.keep_alive;
         if !wait(&worker, &listener, generation, &mut client, rest).await {
-            return client.reader.incoming.socket.farewell();
+            return farewell(&mut client);
         }
+    }
+}
+
+fn farewell(client: &mut ClientConnection) {
+    if let Some(incoming) = client.reader.connection() {
+        incoming.socket.farewell();
     }
 }
 
@@ -135,30 +149,31 @@ async fn burst(
 }
 
 /// Waits for the next request; false when none has come in time. `generation` is that of the settings seen last.
-async fn wait(
+pub(super) async fn wait(
     worker: &Worker,
     listener: &str,
     generation: u64,
     client: &mut ClientConnection,
     rest: Duration,
 ) -> bool {
-    let closing_time = || {
-        // Closed while it rests: a client that finds its request unread cannot know whether it was served.
-        let gone =
-            worker.live.generation() != generation && worker.view().snapshot.listener(listener).is_none();
-        if gone { Some(Duration::ZERO) } else { worker.closing_time() }
-    };
-    client.reader.wait(rest, closing_time).await
+    client.reader.wait(rest, || closing_time(worker, listener, generation)).await
+}
+
+/// How long a connection may still rest, once it is to end.
+pub(super) fn closing_time(worker: &Worker, listener: &str, generation: u64) -> Option<Duration> {
+    // Closed while it rests: a client that finds its request unread cannot know whether it was served.
+    let gone = worker.live.generation() != generation && worker.view().snapshot.listener(listener).is_none();
+    if gone { Some(Duration::ZERO) } else { worker.closing_time() }
 }
 
 /// How long a connection may live.
-struct Bounds {
+pub(super) struct Bounds {
     until: u64,
     left: u32,
 }
 
 impl Bounds {
-    fn new(worker: &Worker, listener: &Listener) -> Bounds {
+    pub(super) fn new(worker: &Worker, listener: &Listener) -> Bounds {
         // A tenth less at most, drawn for each, so that connections made together do not end together.
         let jitter = |most: u64| {
             most.saturating_sub(worker.random.below(usize::try_from(most / 10).unwrap_or(0)) as u64)
@@ -171,21 +186,20 @@ impl Bounds {
     }
 
     /// Counts one exchange; false when the connection is to end after it.
-    fn may_stay(&mut self, worker: &Worker) -> bool {
+    pub(super) fn may_stay(&mut self, worker: &Worker) -> bool {
         self.left = self.left.saturating_sub(1);
         self.left > 0 && worker.live.draining().is_none() && worker.timers.now() < self.until
     }
 }
 
 /// Lets the client read the last answer: says that no more comes, and reads on without looking.
-async fn linger(client: &mut ClientConnection) {
-    let incoming = &mut client.reader.incoming;
-    incoming.socket.finish();
-    incoming.socket.read_timer.arm(LINGER_TIME);
+pub(super) async fn linger(socket: &Socket, input: &mut Buffer) {
+    socket.finish();
+    socket.read_timer.arm(LINGER_TIME);
     let mut thrown = 0;
     while thrown < LINGER_BYTES {
-        incoming.input.consume(incoming.input.len());
-        match incoming.socket.fill(&mut incoming.input, SIZE).await {
+        input.consume(input.len());
+        match socket.fill(input, SIZE).await {
             Ok(count) if count > 0 => thrown = thrown.saturating_add(count),
             _ => return,
         }

@@ -6,6 +6,7 @@
 mod admission;
 pub mod connection;
 mod handshake;
+mod http2;
 pub mod listener;
 pub mod sockets;
 pub mod thread;

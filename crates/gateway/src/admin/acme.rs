@@ -43,7 +43,7 @@ pub(super) async fn run(control: Arc<Control>) {
                 known.insert(listener.name.clone(), fresh);
             }
             if let Some(known) = known.get_mut(&listener.name) {
-                look(&listener.name, known, &snapshot, &random).await;
+                look(&listener.name, known, &snapshot, random.below(1000) as f64 / 1000.0).await;
             }
         }
         drop(snapshot);
@@ -51,13 +51,14 @@ pub(super) async fn run(control: Arc<Control>) {
     }
 }
 
-async fn look(listener: &str, known: &mut Known, snapshot: &Snapshot, random: &Random) {
+async fn look(listener: &str, known: &mut Known, snapshot: &Snapshot, chance: f64) {
     let tls = known.tls.clone();
     let (Some(acme), Some(settings), Some(proofs)) = (&tls.acme, &tls.settings.acme, &snapshot.proofs) else {
         return;
     };
     let pair = tls.certificates.adopted();
-    if Instant::now() < known.not_before || !is_due(pair.as_deref(), settings, SystemTime::now(), known.early) {
+    if Instant::now() < known.not_before || !is_due(pair.as_deref(), settings, SystemTime::now(), known.early)
+    {
         return;
     }
     let ordering = Ordering {
@@ -75,7 +76,7 @@ async fn look(listener: &str, known: &mut Known, snapshot: &Snapshot, random: &R
             tracing::info!(listener, domains, "certificate ordered and taken over");
         }
         Err(reason) => {
-            let rest = rest(known.failures, random);
+            let rest = rest(known.failures, chance);
             known.failures = known.failures.saturating_add(1);
             known.not_before = Instant::now() + rest;
             tls.handshakes.refused.fetch_add(1, Atomic::Relaxed);
@@ -85,10 +86,9 @@ async fn look(listener: &str, known: &mut Known, snapshot: &Snapshot, random: &R
     }
 }
 
-/// The rest after so many failures: a quarter more by chance, so that those that failed together do not come back
+/// The rest after so many failures: up to a quarter more by chance, so that those that failed together do not come back
 /// together.
-fn rest(failures: u32, random: &Random) -> Duration {
+fn rest(failures: u32, chance: f64) -> Duration {
     let rest = FIRST_REST.saturating_mul(1 << failures.min(9)).min(LONGEST_REST);
-    let quarter = usize::try_from(rest.as_millis() / 4).unwrap_or(0);
-    rest.saturating_add(Duration::from_millis(random.below(quarter.saturating_add(1)) as u64))
+    rest.saturating_add(rest.mul_f64(chance / 4.0))
 }

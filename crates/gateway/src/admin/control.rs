@@ -20,6 +20,7 @@ use crate::policies;
 use crate::snapshot::Snapshot;
 use crate::snapshot::compile::compile;
 use crate::snapshot::live::Live;
+use crate::upstream::health::monitor::Monitor;
 use crate::upstream::resolve::{DnsTimes, Resolver};
 
 /// Where the configuration comes from.
@@ -134,6 +135,7 @@ pub struct Control {
     /// What was counted in the last day.
     pub telemetry: Telemetry,
     resolver: tokio::sync::Mutex<Resolver>,
+    monitor: Mutex<Monitor>,
     keeper: Mutex<Keeper>,
     state: Mutex<State>,
     draining: AtomicBool,
@@ -157,6 +159,8 @@ impl Control {
         let mut keeper = Keeper::default();
         keeper.adopt(&snapshot.kept);
         observe.totals.configured(snapshot.revision);
+        let mut monitor = Monitor::default();
+        monitor.adopt(&snapshot.services);
         let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers), inherited)?;
         let admin_wanted = match loaded.config.admin.listen {
             config::AdminListen::At(address) => Some(address.get()),
@@ -170,6 +174,7 @@ impl Control {
             notify: Notify::from_environment(),
             telemetry: Telemetry::new(),
             resolver: tokio::sync::Mutex::new(resolver),
+            monitor: Mutex::new(monitor),
             keeper: Mutex::new(keeper),
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
@@ -225,6 +230,10 @@ impl Control {
         }
         // After the swap: whoever asks meanwhile for keys that nobody fetches yet is told that they are not there.
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&kept);
+        self.monitor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .adopt(&self.gateway.live.snapshot().services);
         self.gateway.live.observe.totals.configured(revision);
         let mut state = self.state();
         (state.config, state.paths) = (Some(config), loaded.paths);

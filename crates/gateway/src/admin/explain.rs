@@ -28,6 +28,7 @@ use crate::route::table::Lookup;
 use crate::route::trace::Outcome as Traced;
 use crate::serve;
 use crate::snapshot::{Listener, Snapshot};
+use crate::upstream::breaker::State;
 use crate::upstream::request;
 use crate::upstream::service::{EndpointSettings, Service};
 use crate::values::random::Random;
@@ -136,7 +137,10 @@ impl<'s> Rehearsal<'s> {
                 false
             }
             Err(answer) => {
-                step.verdict = format!("answered {} {}", answer.status, answer.reason);
+                step.verdict = match &*self.exchange.record.why {
+                    "" => format!("answered {} {}", answer.status, answer.reason),
+                    why => format!("answered {} {}: {why}", answer.status, answer.reason),
+                };
                 (step.status, step.reason) = (Some(answer.status), Some(answer.reason.to_owned()));
                 let body = serve::answer(route, &mut self.exchange, &answer);
                 self.told.by = Some(bound.name.to_owned());
@@ -150,6 +154,9 @@ impl<'s> Rehearsal<'s> {
 
     /// The request as the service would get it.
     fn forward(&mut self, service: &Service, received: &Look) -> Result<(), Fault> {
+        if service.breaker.as_ref().is_some_and(|breaker| breaker.state() == State::Open) {
+            return Err(Fault::CircuitOpen);
+        }
         if let Some(credentials) = &service.credentials {
             // Without a token, as before the first one has come, the request is shown as it is.
             let _ = credentials.put(&mut self.exchange);
@@ -168,12 +175,13 @@ impl<'s> Rehearsal<'s> {
                 authority,
                 weight: target.weight,
                 peer: target.peer.clone(),
+                backup: false,
             })
         });
         if let Some(settings) = &settings {
             request::aim(&mut self.exchange, service, settings);
         }
-        let known: Vec<String> = endpoints.iter().map(|known| known.settings.address.to_string()).collect();
+        let known: Vec<String> = endpoints.iter().map(|known| known.told()).collect();
         self.told.upstream = Some(Sent::of(&self.exchange, service, known, received));
         if settings.is_none() || (is_known && endpoints.is_empty()) {
             return Err(Fault::NoEndpoint);

@@ -1,13 +1,15 @@
-//! The admin address: health, metrics, schema, status, reload, explain.
+//! The admin address: health, metrics, schema, status, reload, drain, explain.
 //!
 //! Runs on the control side with a well-kept server library: nothing here is on the road. It answers only to names
 //! that cannot be somebody else's web page (DNS rebinding), takes changes from this machine only, and never from a
 //! page of another origin.
 
+mod acme;
 mod api;
 mod certificates;
 pub mod connections;
 pub mod control;
+mod drain;
 pub mod explain;
 pub mod handover;
 mod inherit;
@@ -50,6 +52,8 @@ pub async fn serve(
         .route("/.well-known/jwks.json", get(pages::keys))
         .route("/api/v1/status", get(pages::status))
         .route("/api/v1/reload", post(pages::reload))
+        .route("/api/v1/drain", post(drain::drain))
+        .route("/api/v1/undrain", post(drain::undrain))
         .route("/api/v1/explain", post(pages::explain))
         .route("/api/v1/topology", get(api::topology))
         .route("/api/v1/series", get(api::series))

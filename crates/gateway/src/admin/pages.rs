@@ -12,15 +12,16 @@ use super::control::{Control, Refused, Reloaded};
 use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
-use crate::observe::page::{self, PageInput, RouteEntry, SecuredReading, TargetReading};
+use crate::observe::Figure;
+use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::snapshot::Snapshot;
-use crate::upstream::service::Endpoint;
+use crate::upstream::service::{Endpoint, Service};
 
 pub(super) async fn index() -> Response {
     let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n\
                 /api/v1/status\n/api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
-                /api/v1/heatmap?kind=route&name=..&window=1h\n\
-                /api/v1/samples?filter=..\n/api/v1/events\nPOST /api/v1/reload\nPOST /api/v1/explain\n";
+                /api/v1/heatmap?kind=route&name=..&window=1h\n/api/v1/samples?filter=..\n/api/v1/events\n\
+                POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/explain\n";
     text.into_response()
 }
 
@@ -92,10 +93,20 @@ fn metrics_text(control: &Control) -> String {
                 .collect(),
         })
         .collect();
+    let mut figures: Vec<Figure> = Vec::new();
+    for bound in snapshot.routes.iter().flat_map(|route| &route.policies) {
+        bound.policy.figures(&mut |figure| {
+            if !figures.iter().any(|known| known.name == figure.name) {
+                figures.push(figure);
+            }
+        });
+    }
     page::page(&PageInput {
+        figures: &figures,
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,
+        circuits: &snapshot.services.iter().filter_map(|service| circuit(service)).collect::<Vec<_>>(),
         listeners: &listeners,
         tls: &tls,
         most_series: page::MOST_SERIES,
@@ -112,7 +123,23 @@ fn target<'a>(service: &'a str, endpoint: &'a Endpoint) -> TargetReading<'a> {
         reading.connects = reading.connects.wrapping_add(shard.connects.load(Ordering::Relaxed));
     }
     reading.in_flight = u64::from(endpoint.in_flight());
+    let health = &endpoint.health;
+    reading.well = u64::from(health.is_well());
+    reading.drained = u64::from(health.is_drained());
+    reading.ejections = health.ejections.load(Ordering::Relaxed);
+    reading.checks = [&health.checks_good, &health.checks_failed].map(|count| count.load(Ordering::Relaxed));
     reading
+}
+
+/// Reads the circuit breaker of a service.
+fn circuit(service: &Service) -> Option<CircuitReading<'_>> {
+    let breaker = service.breaker.as_ref()?;
+    Some(CircuitReading {
+        service: &service.name,
+        state: breaker.state() as u8,
+        opened: breaker.opened.load(Ordering::Relaxed),
+        refused: breaker.refused.load(Ordering::Relaxed),
+    })
 }
 
 pub(super) async fn schema() -> Response {
@@ -160,10 +187,14 @@ fn services(snapshot: &Snapshot) -> Value {
                     "target": &*endpoint.settings.authority,
                     "address": endpoint.settings.address.to_string(),
                     "in_flight": endpoint.in_flight(),
+                    "share": endpoint.health.share(),
+                    "backup": endpoint.settings.backup,
+                    "ailment": endpoint.health.ailment(),
                 })
             })
             .collect();
-        (service.name.to_string(), json!({ "endpoints": endpoints }))
+        let circuit = service.breaker.as_ref().map(|breaker| breaker.state().word());
+        (service.name.to_string(), json!({ "endpoints": endpoints, "circuit": circuit }))
     });
     Value::Object(services.collect())
 }

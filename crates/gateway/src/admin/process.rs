@@ -131,6 +131,7 @@ impl Process {
             tokio::spawn(watch::run(control.clone(), seen));
         }
         tokio::spawn(super::certificates::run(control.clone()));
+        tokio::spawn(super::acme::run(control.clone()));
         let began = control.clone();
         if !tokio::task::spawn_blocking(move || began.gateway.answers(BEGINNING)).await.unwrap_or(false) {
             return Err(StartError::System("a worker does not begin".into()));

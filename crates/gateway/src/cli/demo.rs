@@ -17,6 +17,12 @@ pub struct Options {
     /// Port of 127.0.0.1 for clients; 0 takes a free one
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// Serve under TLS too, by a certificate of a throw-away authority
+    #[arg(long)]
+    tls: bool,
+    /// Port of 127.0.0.1 for clients under TLS; 0 takes a free one
+    #[arg(long, default_value_t = 8443, requires = "tls")]
+    tls_port: u16,
     /// Port of 127.0.0.1 for the admin address; 0 takes a free one
     #[arg(long, default_value_t = 9900)]
     admin_port: u16,
@@ -24,8 +30,12 @@ pub struct Options {
 
 /// Runs the command.
 pub fn run(options: Options) -> Exit {
-    let options =
-        DemoOptions { port: options.port, admin_port: options.admin_port, traffic: !options.no_traffic };
+    let options = DemoOptions {
+        port: options.port,
+        admin_port: options.admin_port,
+        tls_port: options.tls.then_some(options.tls_port),
+        traffic: !options.no_traffic,
+    };
     match demo::run(&options, &mut std::io::stdout(), start) {
         Ok(()) => Exit::Good,
         Err(error) => refuse(&error),
@@ -42,12 +52,13 @@ fn start(name: &str, text: &str, variables: &BTreeMap<String, String>) -> Result
     let process =
         runtime.block_on(Process::start(source, Start::default())).map_err(|error| error.to_string())?;
     let gateway = process.control.gateway.address("main").ok_or("the demo has no listener `main`")?;
+    let secure = process.control.gateway.address("secure");
     let admin = process.admin.ok_or("the demo has no admin address")?;
     let wait = move || {
         runtime.block_on(process.run());
         Ok(())
     };
-    Ok(Running { gateway, admin, wait: Box::new(wait) })
+    Ok(Running { gateway, secure, admin, wait: Box::new(wait) })
 }
 
 #[expect(clippy::print_stderr, reason = "stderr is where a command talks")]

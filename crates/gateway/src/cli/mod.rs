@@ -7,6 +7,7 @@ pub mod check;
 pub mod completions;
 pub mod config_show;
 pub mod demo;
+pub mod drain;
 pub mod explain;
 pub mod init;
 pub mod key;
@@ -63,6 +64,10 @@ enum Command {
     Tail(tail::Options),
     /// Let a running gateway read its configuration again
     Reload(reload::Options),
+    /// Take a target of a running gateway out of use: what is under way ends, nothing new goes there
+    Drain(drain::Options),
+    /// Take a drained target back in
+    Undrain(drain::Options),
     /// Print the version
     Version,
 }
@@ -111,6 +116,8 @@ pub fn main() -> ExitCode {
         Command::Top(options) => top::run(options),
         Command::Tail(options) => tail::run(options),
         Command::Reload(options) => reload::run(options),
+        Command::Drain(options) => drain::drain(options),
+        Command::Undrain(options) => drain::undrain(options),
         Command::Version => version::run(),
     };
     exit.into()

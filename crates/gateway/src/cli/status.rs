@@ -68,15 +68,25 @@ fn text(status: &Value) -> String {
     }
     for (name, service) in objects("services") {
         let endpoints = service.get("endpoints").and_then(Value::as_array).cloned().unwrap_or_default();
-        let addresses: Vec<&str> =
-            endpoints.iter().filter_map(|endpoint| endpoint.get("address").and_then(Value::as_str)).collect();
+        let addresses: Vec<String> = endpoints.iter().filter_map(endpoint_text).collect();
         let known = if addresses.is_empty() { "no endpoint".to_owned() } else { addresses.join(" ") };
-        text.push_str(&format!("  service {name}  {known}\n"));
+        let circuit = service.get("circuit").and_then(Value::as_str);
+        let circuit = circuit.map(|state| format!("  circuit {}", state.replace('_', " ")));
+        text.push_str(&format!("  service {name}  {known}{}\n", circuit.unwrap_or_default()));
     }
     if let Some(refused) = status.get("last_reload_refused").and_then(Value::as_str) {
         text.push_str(&format!("the last reload was refused:\n{refused}\n"));
     }
     text
+}
+
+/// `10.0.0.1:80 (down: connection refused)`
+fn endpoint_text(endpoint: &Value) -> Option<String> {
+    let address = endpoint.get("address").and_then(Value::as_str)?;
+    let backup = endpoint.get("backup").and_then(Value::as_bool) == Some(true);
+    let ailment = endpoint.get("ailment").and_then(Value::as_str);
+    let notes: Vec<&str> = backup.then_some("backup").into_iter().chain(ailment).collect();
+    Some(if notes.is_empty() { address.to_owned() } else { format!("{address} ({})", notes.join("; ")) })
 }
 
 /// Says why, and gives the exit code back.

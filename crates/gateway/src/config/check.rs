@@ -208,6 +208,14 @@ impl Checking<'_> {
         ] {
             nothing(zero, &format!("`{key}` of service `{name}`"), at(key), diagnostics);
         }
+        let at = |path: &[&str]| {
+            let whole: Vec<&str> = ["services", name].iter().chain(path).copied().collect();
+            self.at(&whole)
+        };
+        if let Some(breaker) = &service.circuit_breaker {
+            super::breaker::check(name, breaker, &at, diagnostics);
+        }
+        super::health::check(name, service, &at, complete, diagnostics);
     }
 
     /// Names of services and bundles.

@@ -21,6 +21,8 @@ pub struct Consumer {
     pub jwt: Pairs<String, String>,
     /// Its names and passwords, for the policy `basic`: `{ user: .., password_hash: .. }`, or a list of them.
     pub basic: OneOrMany<Login>,
+    /// Its client certificates, for the policy `mtls`: `{ san: "DNS:orders.internal" }`, or a list of them.
+    pub mtls: OneOrMany<Certificate>,
     /// Its API keys, for the policy `api_key`: hashes as `tidegate key new` prints them, or maps with `hash`,
     /// `not_before` and `expires`. Several at a time, so that a key can be changed without a moment without one.
     pub api_keys: OneOrMany<ApiKey>,
@@ -56,6 +58,18 @@ impl Default for IdentityToken {
             key: None,
         }
     }
+}
+
+/// A client certificate, known by what stands in it. All that is written must be so.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Certificate {
+    /// One of its alternative names with its kind, letter for letter: `DNS:orders.internal`, `URI:spiffe://shop/orders`.
+    pub san: Option<String>,
+    /// Its subject, letter for letter: `O=Shop, CN=orders.internal`.
+    pub subject: Option<String>,
+    /// SHA-256 of the whole certificate, in hexadecimal.
+    pub fingerprint: Option<String>,
 }
 
 /// A name and a password, known by its hash.

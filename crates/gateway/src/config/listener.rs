@@ -15,6 +15,10 @@ pub struct Listener {
     /// TLS on this listener. Default: none, clients are served in clear.
     #[serde(default)]
     pub tls: Option<ListenerTls>,
+    /// Serve HTTP/2 besides HTTP/1.1. Under TLS the client chooses (ALPN); in clear HTTP/2 is for clients that begin with
+    /// it (prior knowledge), `Upgrade: h2c` is never followed. Default: true on listeners with TLS, false in clear.
+    #[serde(default)]
+    pub http2: Option<bool>,
     /// Answer every request that comes in clear with a redirection (308) to the same address under `https`: on a listener
     /// without TLS all of them, on one with TLS those that come to its port in clear and would else get 400. The
     /// redirection leads to the port of the first listener with TLS. Default: false.

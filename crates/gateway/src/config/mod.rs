@@ -4,6 +4,7 @@
 //! the tree (`decode`, `read`), and what types cannot say is checked (`check`). Every stage reports into one
 //! `Diagnostics` and goes on, so that one run shows every fault. Nothing here runs: `snapshot` compiles it.
 
+mod breaker;
 mod check;
 pub mod codes;
 mod consumer;
@@ -11,6 +12,7 @@ mod credentials;
 mod decode;
 mod diagnostic;
 mod effective;
+mod health;
 mod include;
 mod listener;
 mod load;
@@ -28,12 +30,14 @@ mod tls;
 mod tree;
 mod variables;
 
+pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
-pub use consumer::{ApiKey, Consumer, IdentityToken, Login};
+pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login};
 pub use credentials::{BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};
+pub use health::{Eject, HealthCheck, Slow};
 pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
 pub use load::{Environment, Known, Loaded, System, load, load_text};
 pub use node::{Entry, Form, Kind, Node, Scalar};

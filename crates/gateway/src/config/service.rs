@@ -1,10 +1,12 @@
 //! Services and their targets: what stands behind the gateway.
 
+use super::breaker::CircuitBreaker;
 use super::credentials::Credentials;
+use super::health::{Eject, HealthCheck};
 use super::pairs::OneOrMany;
 use super::place::Spanned;
 use super::tls::ServiceTls;
-use crate::values::{Duration, Invalid, Size, Source, TargetHost, TargetUrl, text_value};
+use crate::values::{Duration, Invalid, Percent, Size, Source, TargetHost, TargetUrl, text_value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -48,6 +50,31 @@ pub struct Service {
     /// client connection and for no others, so fewer connections are shared.
     #[serde(default)]
     pub proxy_protocol: Option<ProxyVersion>,
+    /// Asks each target again and again whether it is well: a path such as `/healthz`, or a map. Default: no checks.
+    #[serde(default)]
+    pub health_check: Option<HealthCheck>,
+    /// Takes a target out for a while that fails requests of clients, or is far slower than the others; `{}` for the
+    /// defaults. Default: none is taken out.
+    #[serde(default)]
+    pub eject: Option<Eject>,
+    /// Sends the service nothing for a while when too many of its requests fail; `{}` for the defaults. Default: none.
+    #[serde(default)]
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// How long a target that comes back takes until it gets its full share: it begins with a tenth. Default 10s.
+    #[serde(default = "ten_seconds")]
+    pub slow_start: Duration,
+    /// When the share of targets that are well is smaller than this, all are used, the ill ones too: better a few
+    /// failures than the last good ones drowned. Default 0%: only when none is well.
+    #[serde(default = "no_share")]
+    pub panic_threshold: Percent,
+}
+
+const fn ten_seconds() -> Duration {
+    Duration::from_secs(10)
+}
+
+const fn no_share() -> Percent {
+    Percent::ZERO
 }
 
 const fn one_second() -> Duration {
@@ -70,7 +97,7 @@ impl Service {
     /// A service with one target and the default for everything else: what `to: http://users:8000` means.
     pub fn of_target(url: Spanned<TargetUrl>) -> Self {
         Self {
-            targets: vec![Target { url, weight: 1 }].into(),
+            targets: vec![Target { url, weight: 1, backup: false }].into(),
             balance: Balance::default(),
             connect_timeout: one_second(),
             timeout: fifteen_seconds(),
@@ -81,6 +108,11 @@ impl Service {
             credentials: None,
             max_response_head: head_of_answer(),
             proxy_protocol: None,
+            health_check: None,
+            eject: None,
+            circuit_breaker: None,
+            slow_start: ten_seconds(),
+            panic_threshold: no_share(),
         }
     }
 }
@@ -104,6 +136,8 @@ pub struct Target {
     /// Its share of the requests, compared with the other targets: 0 to 1000, default 1. With 0 it gets none and stays
     /// known.
     pub weight: u32,
+    /// Whether it is asked only when no other is well, or when the others cannot be reached. Default false.
+    pub backup: bool,
 }
 
 /// A target as written: its URL, or a map.
@@ -125,6 +159,9 @@ struct TargetSettings {
     #[serde(default = "weight_of_one")]
     #[schemars(range(max = 1000))]
     weight: u32,
+    /// Whether it is asked only when no other is well, or when the others cannot be reached. Default false.
+    #[serde(default)]
+    backup: bool,
 }
 
 const fn weight_of_one() -> u32 {
@@ -134,8 +171,8 @@ const fn weight_of_one() -> u32 {
 impl From<WrittenTarget> for Target {
     fn from(written: WrittenTarget) -> Self {
         match written {
-            WrittenTarget::Text(url) => Self { url, weight: 1 },
-            WrittenTarget::Map(TargetSettings { url, weight }) => Self { url, weight },
+            WrittenTarget::Text(url) => Self { url, weight: 1, backup: false },
+            WrittenTarget::Map(TargetSettings { url, weight, backup }) => Self { url, weight, backup },
         }
     }
 }

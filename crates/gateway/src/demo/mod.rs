@@ -4,6 +4,7 @@
 //! traffic, and a list of commands to try. Beside the command line, and it uses no stage of the road but what signs
 //! tokens: the gateway is started by whoever calls, from the very text a user could write. Must never run in production.
 
+mod certificates;
 mod instance;
 mod services;
 mod shop;
@@ -18,7 +19,9 @@ use std::sync::Arc;
 
 pub use instance::Instance;
 
+use certificates::Certificates;
 use shop::Shop;
+use welcome::Greeting;
 
 /// The name under which the shop's configuration is known.
 pub const NAME: &str = "examples/shop/gateway.yaml";
@@ -33,13 +36,15 @@ pub struct DemoOptions {
     pub port: u16,
     /// The port of 127.0.0.1 for its admin address; 0 is any free one.
     pub admin_port: u16,
+    /// The port of 127.0.0.1 for TLS; 0 is any free one, `None` is no TLS.
+    pub tls_port: Option<u16>,
     /// Whether the built-in client sends its gentle traffic.
     pub traffic: bool,
 }
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        DemoOptions { port: 8080, admin_port: 9900, traffic: true }
+        DemoOptions { port: 8080, admin_port: 9900, tls_port: None, traffic: true }
     }
 }
 
@@ -47,6 +52,8 @@ impl Default for DemoOptions {
 pub struct Running {
     /// Where clients arrive.
     pub gateway: SocketAddr,
+    /// Where clients arrive under TLS, if they do.
+    pub secure: Option<SocketAddr>,
     /// Where it is looked at.
     pub admin: SocketAddr,
     /// Waits until the gateway has ended, by Ctrl-C for instance.
@@ -58,6 +65,8 @@ pub struct Running {
 pub enum DemoError {
     /// A service of the shop could not be started: its name and why.
     Service(&'static str, io::Error),
+    /// The certificates for TLS could not be made.
+    Certificates(io::Error),
     /// The gateway could not be started, or ended badly: its own words.
     Gateway(String),
 }
@@ -66,6 +75,7 @@ impl fmt::Display for DemoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             DemoError::Service(name, error) => write!(f, "the demo's service {name} did not start: {error}"),
+            DemoError::Certificates(error) => write!(f, "cannot make certificates for the demo: {error}"),
             DemoError::Gateway(words) => f.write_str(words),
         }
     }
@@ -84,9 +94,21 @@ pub fn run(
     start: impl FnOnce(&str, &str, &BTreeMap<String, String>) -> Result<Running, String>,
 ) -> Result<(), DemoError> {
     let instances = open_shop()?;
-    let running = start(NAME, CONFIGURATION, &variables(options, &instances)).map_err(DemoError::Gateway)?;
+    let certificates = options.tls_port.map(|port| Ok((Certificates::make()?, port))).transpose();
+    let certificates = certificates.map_err(DemoError::Certificates)?;
+    let mut text = CONFIGURATION.to_owned();
+    if let Some((certificates, port)) = &certificates {
+        text += &certificates.listener(*port);
+    }
+    let running = start(NAME, &text, &variables(options, &instances)).map_err(DemoError::Gateway)?;
+    let greeting = Greeting {
+        running: &running,
+        instances: &instances,
+        authority: certificates.as_ref().map(|(certificates, _)| certificates.authority()),
+        traffic: options.traffic,
+    };
     // A reader that has gone away is no reason to close the shop.
-    let _ = welcome::print(output, &running, &instances, options.traffic);
+    let _ = greeting.print(output);
     let traffic = options.traffic.then(|| traffic::start(running.gateway, address_of(&instances, "issuer")));
     let ended = (running.wait)().map_err(DemoError::Gateway);
     drop(traffic);

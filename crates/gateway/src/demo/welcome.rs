@@ -3,6 +3,7 @@
 //! Takes the addresses, gives text. Every command is one line that can be copied.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use super::{Instance, Running};
 
@@ -27,35 +28,74 @@ const COMMANDS: [(&str, &str); 10] = [
     ("-s A/metrics | grep requests_total", "what has happened so far, by route"),
 ];
 
-/// Prints the greeting.
-pub(crate) fn print(
-    output: &mut dyn Write,
-    running: &Running,
-    instances: &[Instance],
-    traffic: bool,
-) -> io::Result<()> {
-    let (gateway, admin) = (format!("http://{}", running.gateway), format!("http://{}", running.admin));
-    writeln!(output, "The shop is open.\n")?;
-    writeln!(output, "  {:<16} {gateway}", "gateway")?;
-    writeln!(output, "  {:<16} {admin}", "admin")?;
-    for instance in instances {
-        writeln!(output, "  {:<16} {}   {}", instance.name(), instance.url(), instance.about())?;
+/// The same under TLS, with `S` for the gateway there, `H` for its host and port, and `C` for the file to believe.
+const SECURE: [(&str, &str); 3] = [
+    ("curl --cacert C S/v2/users/1", "the same user under TLS, by an authority of this demo alone"),
+    ("curl --cacert C --http1.1 -iN S/events/orders", "events under TLS and HTTP/1.1"),
+    ("openssl s_client -connect H -CAfile C -brief </dev/null", "version, cipher and certificate"),
+];
+
+/// What the greeting tells of.
+pub(crate) struct Greeting<'a> {
+    pub(crate) running: &'a Running,
+    pub(crate) instances: &'a [Instance],
+    /// The file to believe under TLS.
+    pub(crate) authority: Option<PathBuf>,
+    pub(crate) traffic: bool,
+}
+
+impl Greeting<'_> {
+    /// Prints it.
+    pub(crate) fn print(&self, output: &mut dyn Write) -> io::Result<()> {
+        let Greeting { running, instances, traffic, .. } = self;
+        let (gateway, admin) = (format!("http://{}", running.gateway), format!("http://{}", running.admin));
+        writeln!(output, "The shop is open.\n")?;
+        writeln!(output, "  {:<16} {gateway}", "gateway")?;
+        if let Some(secure) = running.secure {
+            writeln!(output, "  {:<16} https://localhost:{}", "gateway, TLS", secure.port())?;
+        }
+        writeln!(output, "  {:<16} {admin}", "admin")?;
+        for instance in *instances {
+            writeln!(output, "  {:<16} {}   {}", instance.name(), instance.url(), instance.about())?;
+        }
+        writeln!(output, "\nIts configuration is {}. Try:\n", super::NAME)?;
+        let issuer = instances.iter().find(|instance| instance.name() == "issuer").map(Instance::url);
+        let issuer = issuer.unwrap_or_default();
+        let program = std::env::current_exe().map(|path| path.display().to_string());
+        let program = program.unwrap_or_else(|_| "tidegate".to_owned());
+        for (command, shows) in COMMANDS {
+            let command = command.replace("G/", &format!("{gateway}/")).replace("A/", &format!("{admin}/"));
+            let command = command.replace("issuer I)", &format!("issuer {issuer})"));
+            let command = command.replace("$(T ", &format!("$({program} "));
+            writeln!(output, "  curl {command}\n      {shows}")?;
+        }
+        self.print_secure(output)?;
+        let about = match *traffic {
+            true => "A built-in client sends about ten requests a second (--no-traffic stops it).",
+            false => "No traffic but yours.",
+        };
+        writeln!(output, "\n{about} Ctrl-C ends everything.\n")?;
+        output.flush()
     }
-    writeln!(output, "\nIts configuration is {}. Try:\n", super::NAME)?;
-    let issuer = instances.iter().find(|instance| instance.name() == "issuer").map(Instance::url);
-    let program = std::env::current_exe().map(|path| path.display().to_string());
-    let program = program.unwrap_or_else(|_| "tidegate".to_owned());
-    for (command, shows) in COMMANDS {
-        let command = command.replace("G/", &format!("{gateway}/")).replace("A/", &format!("{admin}/"));
-        let command =
-            command.replace("issuer I)", &format!("issuer {})", issuer.as_deref().unwrap_or_default()));
-        let command = command.replace("$(T ", &format!("$({program} "));
-        writeln!(output, "  curl {command}\n      {shows}")?;
+
+    /// Prints what can be tried under TLS, if anything can.
+    fn print_secure(&self, output: &mut dyn Write) -> io::Result<()> {
+        let (Some(secure), Some(authority)) = (self.running.secure, &self.authority) else { return Ok(()) };
+        let host = format!("localhost:{}", secure.port());
+        let authority = authority.display().to_string();
+        for (command, shows) in SECURE {
+            let words: Vec<String> = command
+                .split(' ')
+                .map(|word| match word {
+                    "C" => authority.clone(),
+                    "H" => host.clone(),
+                    word => {
+                        word.strip_prefix("S/").map_or(word.into(), |path| format!("https://{host}/{path}"))
+                    }
+                })
+                .collect();
+            writeln!(output, "  {}\n      {shows}", words.join(" "))?;
+        }
+        Ok(())
     }
-    let about = match traffic {
-        true => "A built-in client sends about ten requests a second (--no-traffic stops it).",
-        false => "No traffic but yours.",
-    };
-    writeln!(output, "\n{about} Ctrl-C ends everything.\n")?;
-    output.flush()
 }

@@ -26,6 +26,8 @@ pub enum Body {
     Empty,
     /// Problem details (RFC 9457) with this sentence for the client, as JSON, text or HTML by `Accept`.
     Problem(String),
+    /// Problem details of a type that is not ours.
+    Typed(Box<Problem>),
     /// These bytes.
     Bytes {
         /// Value of `Content-Type`.
@@ -35,7 +37,25 @@ pub enum Body {
     },
 }
 
+/// Problem details of a type that others have defined.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// Its type, a URI.
+    pub kind: &'static str,
+    /// Its title, as defined there.
+    pub title: &'static str,
+    /// One sentence for the client.
+    pub detail: String,
+    /// Further members (RFC 9457 section 3.2), in the JSON form only.
+    pub members: Vec<(&'static str, serde_json::Value)>,
+}
+
 impl Answer {
+    /// A refusal with problem details of a type that others have defined.
+    pub fn typed_problem(status: u16, reason: &'static str, problem: Problem) -> Answer {
+        Answer { status, reason, fields: Vec::new(), body: Body::Typed(Box::new(problem)) }
+    }
+
     /// A refusal with problem details: a status, the stable word for the reason and one sentence for the client.
     pub fn problem(status: u16, reason: &'static str, detail: impl Into<String>) -> Answer {
         Answer { status, reason, fields: Vec::new(), body: Body::Problem(detail.into()) }

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod caller;
 pub mod captures;
 pub mod identity;
+mod per;
 pub mod record;
 pub mod secure;
 pub mod source;
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use http1::{RequestHead, ResponseHead};
 
-pub use answer::{Answer, Body};
+pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
 pub use captures::Captures;
 pub use identity::{RequestId, Trace};
@@ -59,6 +60,8 @@ pub struct Exchange {
     pub trace: Trace,
     /// The decisions and times of this exchange.
     pub record: Record,
+    /// What the limits said that this exchange met, in their order.
+    pub meters: Vec<Meter>,
     /// Memory for whoever puts a value together.
     pub scratch: Vec<u8>,
     /// True in `explain`: policies decide and change nothing that outlives the exchange.
@@ -78,6 +81,17 @@ pub struct Client {
     pub trusted: bool,
     /// Whether the client speaks TLS, to us or to a trusted proxy.
     pub https: bool,
+}
+
+/// What a limit said of an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Meter {
+    /// The key that was counted.
+    pub key: u64,
+    /// Requests that may come at once after this one.
+    pub remaining: u64,
+    /// Seconds until that changes: until one has room again, or until nothing is consumed any more.
+    pub reset: u64,
 }
 
 /// How the request is to be sent on: what policies changed.
@@ -131,6 +145,7 @@ impl Default for Exchange {
             id: RequestId::default(),
             trace: Trace::default(),
             record: Record::default(),
+            meters: Vec::new(),
             scratch: Vec::new(),
             rehearsal: false,
         }
@@ -151,6 +166,7 @@ impl Exchange {
         self.identity = None;
         self.plan = Plan::default();
         self.reader.clear();
+        self.meters.clear();
         self.record.clear();
     }
 

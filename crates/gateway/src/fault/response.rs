@@ -45,8 +45,8 @@ pub fn respond(exchange: &mut Exchange, answer: &Answer) -> Arc<[u8]> {
             exchange.response.fields.push(names::CONTENT_TYPE, content_type.as_bytes());
             bytes.clone()
         }
-        Body::Problem(detail) => {
-            let (content_type, text) = problem(exchange, answer, detail);
+        Body::Problem(_) | Body::Typed(_) => {
+            let (content_type, text) = problem(exchange, answer);
             exchange.response.fields.push(names::CONTENT_TYPE, content_type.as_bytes());
             exchange.response.fields.push(names::CACHE_CONTROL, b"no-store");
             Arc::from(text.into_bytes())
@@ -68,15 +68,25 @@ fn frame(head: &mut ResponseHead, length: usize) {
 }
 
 /// The three forms of a problem; the client's `Accept` chooses.
-fn problem(exchange: &Exchange, answer: &Answer, detail: &str) -> (&'static str, String) {
-    let title = http1::canonical_reason(answer.status);
-    let kind = format!("{TYPE_PREFIX}{}", answer.reason);
+fn problem(exchange: &Exchange, answer: &Answer) -> (&'static str, String) {
+    let own_kind = || format!("{TYPE_PREFIX}{}", answer.reason);
+    let own_title = http1::canonical_reason(answer.status);
+    let (kind, title, detail, members) = match &answer.body {
+        Body::Typed(typed) => {
+            (typed.kind.to_owned(), typed.title, typed.detail.as_str(), typed.members.as_slice())
+        }
+        Body::Problem(detail) => (own_kind(), own_title, detail.as_str(), &[][..]),
+        Body::Empty | Body::Bytes { .. } => (own_kind(), own_title, "", &[][..]),
+    };
     let id = exchange.id.as_str();
     match preferred(exchange.request.fields.get(names::ACCEPT)) {
         Form::Json => {
-            let text = json!({
+            let mut text = json!({
                 "type": kind, "title": title, "status": answer.status, "detail": detail, "instance": id,
             });
+            if let Some(object) = text.as_object_mut() {
+                object.extend(members.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
+            }
             ("application/problem+json", format!("{text}\n"))
         }
         Form::Text => (

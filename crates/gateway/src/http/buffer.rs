@@ -50,6 +50,18 @@ pub struct Span {
     end: usize,
 }
 
+impl Span {
+    /// The first bytes of something that is no [`Buffer`].
+    pub fn of(length: usize) -> Span {
+        Span { start: 0, end: length }
+    }
+
+    /// The bytes at this place.
+    pub fn of_bytes(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
 /// A window of received bytes inside a reused allocation.
 #[derive(Default)]
 pub struct Buffer {

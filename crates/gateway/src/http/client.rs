@@ -1,5 +1,6 @@
-//! The client's side of HTTP/1.1, receiving: heads and bodies of requests, within their limits and deadlines.
+//! The client's side, receiving: heads and bodies of requests, within their limits and deadlines.
 //!
+//! One connection of HTTP/1.1 or one stream of HTTP/2: the road does not see which.
 //! Gives one request after the other, in order. Never reads ahead of the exchange by more than one buffer.
 
 use std::future::poll_fn;
@@ -9,9 +10,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http1::{HeadLimits, RequestHead, RequestParser};
+use http1::{Fields, HeadLimits, RequestHead, RequestParser};
 
-use super::buffer::SIZE;
+use super::buffer::{Buffer, SIZE, Span};
+use super::http2::Asked;
+use super::http2::outflow::Outflow;
 use super::incoming::{Broken, Incoming, Piece};
 use super::responder::Responder;
 use super::socket::Socket;
@@ -59,35 +62,122 @@ pub struct ClientConnection {
     pub total: Timer,
 }
 
+impl ClientConnection {
+    /// A connection of HTTP/1.1, of which `early` was read already.
+    pub fn new(socket: Rc<Socket>, early: Buffer, limits: Arc<ClientLimits>) -> ClientConnection {
+        let total = socket.read_timer.timers().timer();
+        let mut incoming = Incoming::new(socket.clone());
+        incoming.input = early;
+        let source = Source::Connection(incoming, RequestParser::new());
+        ClientConnection {
+            reader: ClientReader::of(source),
+            responder: Responder::new(socket),
+            limits,
+            total,
+        }
+    }
+
+    /// One stream of HTTP/2, which carries one exchange.
+    pub fn of_stream(
+        asked: Asked,
+        outflow: Rc<Outflow>,
+        limits: Arc<ClientLimits>,
+        total: Timer,
+    ) -> ClientConnection {
+        let source = Source::Stream(Box::new(asked), outflow.clone());
+        let responder = Responder::of_stream(outflow);
+        ClientConnection { reader: ClientReader::of(source), responder, limits, total }
+    }
+}
+
 /// The receiving half.
 pub struct ClientReader {
-    /// Bytes and body.
-    pub incoming: Incoming,
-    parser: RequestParser,
+    source: Source,
     /// Most bytes of body the exchange takes.
     pub body_limit: u64,
     window: Option<(Instant, u64)>,
 }
 
+/// Where requests come from.
+#[expect(clippy::large_enum_variant, reason = "a box would cost every connection of HTTP/1.1 an allocation")]
+enum Source {
+    /// A connection of HTTP/1.1: bytes and body, and the parser of heads.
+    Connection(Incoming, RequestParser),
+    /// A stream of HTTP/2, and its other half, which learns when the client gives up.
+    Stream(Box<Asked>, Rc<Outflow>),
+}
+
 impl ClientReader {
-    /// A reader for a new connection.
-    pub fn new(socket: Rc<Socket>) -> ClientReader {
-        ClientReader {
-            incoming: Incoming::new(socket),
-            parser: RequestParser::new(),
-            body_limit: u64::MAX,
-            window: None,
+    fn of(source: Source) -> ClientReader {
+        ClientReader { source, body_limit: u64::MAX, window: None }
+    }
+
+    /// The connection's bytes; `None` on a stream.
+    pub fn connection(&mut self) -> Option<&mut Incoming> {
+        match &mut self.source {
+            Source::Connection(incoming, _) => Some(incoming),
+            Source::Stream(..) => None,
+        }
+    }
+
+    /// Body bytes given so far.
+    pub fn received(&self) -> u64 {
+        match &self.source {
+            Source::Connection(incoming, _) => incoming.received,
+            Source::Stream(asked, _) => asked.inflow.received,
+        }
+    }
+
+    /// Whether the body is whole.
+    pub fn is_done(&self) -> bool {
+        match &self.source {
+            Source::Connection(incoming, _) => incoming.is_done(),
+            Source::Stream(asked, _) => asked.inflow.is_done(),
+        }
+    }
+
+    /// Whether everything that came has been read.
+    pub fn is_empty(&self) -> bool {
+        self.is_done()
+            && match &self.source {
+                Source::Connection(incoming, _) => incoming.input.is_empty(),
+                Source::Stream(..) => true,
+            }
+    }
+
+    /// Bytes of body still to come, where that was said.
+    pub fn remaining(&self) -> Option<u64> {
+        match &self.source {
+            Source::Connection(incoming, _) => incoming.remaining(),
+            Source::Stream(asked, _) => asked.inflow.remaining(),
+        }
+    }
+
+    /// The bytes of a piece, until more is received.
+    pub fn data(&self, span: Span) -> &[u8] {
+        match &self.source {
+            Source::Connection(incoming, _) => incoming.data(span),
+            Source::Stream(asked, _) => asked.inflow.data(span),
+        }
+    }
+
+    /// The trailers that came behind the body, to clean them.
+    pub fn trailers_mut(&mut self) -> &mut Fields {
+        match &mut self.source {
+            Source::Connection(incoming, _) => incoming.trailers_mut(),
+            Source::Stream(asked, _) => asked.inflow.trailers_mut(),
         }
     }
 
     /// Waits until there is something of a next request; false when the client closed or rested too long.
     /// `closing_time` says, once the gateway drains, how long this connection may still rest.
     pub async fn wait(&mut self, rest: Duration, closing_time: impl Fn() -> Option<Duration>) -> bool {
-        if !self.incoming.input.is_empty() {
+        let Source::Connection(incoming, _) = &mut self.source else { return true };
+        if !incoming.input.is_empty() {
             return true;
         }
-        self.incoming.input.release();
-        let socket = &self.incoming.socket;
+        incoming.input.release();
+        let socket = &incoming.socket;
         socket.read_timer.arm(rest);
         let mut closing = false;
         poll_fn(|cx| {
@@ -103,27 +193,32 @@ impl ClientReader {
 
     /// Reads the next head. `Ok(false)` when the client closed before its first byte.
     pub async fn head(&mut self, limits: &ClientLimits, head: &mut RequestHead) -> Result<bool, Fault> {
-        self.parser.reset();
-        self.incoming.received = 0;
-        self.incoming.socket.read_timer.arm(limits.head_timeout);
+        let (incoming, parser) = match &mut self.source {
+            Source::Connection(incoming, parser) => (incoming, parser),
+            Source::Stream(asked, _) => {
+                return asked.take(&limits.head, head).map(|()| true).map_err(Fault::Head);
+            }
+        };
+        parser.reset();
+        incoming.received = 0;
+        incoming.socket.read_timer.arm(limits.head_timeout);
         let most = limits.head.head.saturating_add(limits.head.start_line).max(SIZE);
         // The connection was readable a moment ago; an error comes again below.
-        let input = &mut self.incoming.input;
-        if input.is_empty() && self.incoming.socket.fill_now(input, most).is_ok_and(|count| count == Some(0))
-        {
+        let input = &mut incoming.input;
+        if input.is_empty() && incoming.socket.fill_now(input, most).is_ok_and(|count| count == Some(0)) {
             return Ok(false);
         }
         loop {
-            if !self.incoming.input.is_empty() {
-                let parsed = self.parser.parse(self.incoming.input.filled(), &limits.head, head);
+            if !incoming.input.is_empty() {
+                let parsed = parser.parse(incoming.input.filled(), &limits.head, head);
                 if let Some(length) = parsed.map_err(Fault::Head)? {
-                    self.incoming.input.consume(length);
-                    self.incoming.socket.read_timer.disarm();
+                    incoming.input.consume(length);
+                    incoming.socket.read_timer.disarm();
                     return Ok(true);
                 }
             }
-            match self.incoming.socket.fill(&mut self.incoming.input, most).await {
-                Ok(0) if self.incoming.input.is_empty() => return Ok(false),
+            match incoming.socket.fill(&mut incoming.input, most).await {
+                Ok(0) if incoming.input.is_empty() => return Ok(false),
                 Ok(0) => return Err(Fault::ClientGone),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::TimedOut => return Err(Fault::HeadTimeout),
@@ -137,27 +232,71 @@ impl ClientReader {
 
     /// The request that was read says how its body is framed.
     pub fn begin_body(&mut self, head: &RequestHead, limit: u64) {
-        self.incoming.begin(head.framing);
+        match &mut self.source {
+            Source::Connection(incoming, _) => incoming.begin(head.framing),
+            Source::Stream(asked, _) => asked.inflow.begin(head.framing),
+        }
         self.body_limit = limit;
         self.window = None;
     }
 
     /// What the buffer holds of the body.
     pub fn piece(&mut self) -> Result<Piece, Fault> {
-        match self.incoming.piece().map_err(Fault::Body)? {
-            Piece::Data(_) if self.incoming.received > self.body_limit => {
-                Err(Fault::BodyTooLarge(self.body_limit))
-            }
+        let piece = match &mut self.source {
+            Source::Connection(incoming, _) => incoming.piece().map_err(Fault::Body)?,
+            Source::Stream(asked, _) => asked.inflow.piece(),
+        };
+        match piece {
+            Piece::Data(_) if self.received() > self.body_limit => Err(Fault::BodyTooLarge(self.body_limit)),
             piece => Ok(piece),
+        }
+    }
+
+    /// Reads what is left of the body, within this time, and throws it away. False when it does not come, or is broken.
+    pub async fn drain(&mut self, time: Duration) -> bool {
+        match &mut self.source {
+            Source::Connection(incoming, _) => {
+                incoming.socket.read_timer.arm(time);
+                loop {
+                    match incoming.piece() {
+                        Ok(Piece::Done) => return true,
+                        Ok(Piece::Data(_)) => {}
+                        Ok(Piece::Starved) => match incoming.fill().await {
+                            Ok(count) if count > 0 => {}
+                            _ => return false,
+                        },
+                        Err(_) => return false,
+                    }
+                }
+            }
+            // A stream may end with a reset that says nothing bad, but not every client takes it so.
+            Source::Stream(asked, _) => {
+                asked.inflow.timer.arm(time);
+                loop {
+                    match asked.inflow.piece() {
+                        Piece::Done => return true,
+                        Piece::Data(_) => {}
+                        Piece::Starved if asked.inflow.fill().await.is_err() => return false,
+                        Piece::Starved => {}
+                    }
+                }
+            }
         }
     }
 
     /// Waits, while the answer is being made, for the client to go away. Requests sent ahead are kept as far as
     /// the buffer holds them.
     pub async fn watch(&mut self) -> Fault {
-        let socket = self.incoming.socket.clone();
-        while self.incoming.input.len() < SIZE {
-            match socket.fill(&mut self.incoming.input, SIZE).await {
+        let incoming = match &mut self.source {
+            Source::Connection(incoming, _) => incoming,
+            Source::Stream(_, outflow) => {
+                outflow.given_up().await;
+                return Fault::ClientGone;
+            }
+        };
+        let socket = incoming.socket.clone();
+        while incoming.input.len() < SIZE {
+            match socket.fill(&mut incoming.input, SIZE).await {
                 Ok(0) => {
                     let mut written = None;
                     while written != Some(socket.written.get()) {
@@ -177,14 +316,28 @@ impl ClientReader {
 
     /// Receives more of the body.
     pub async fn receive(&mut self, limits: &ClientLimits) -> Result<(), Fault> {
-        self.incoming.socket.read_timer.arm(limits.body_idle);
-        let count = match self.incoming.fill().await {
+        let (filled, timer) = match &mut self.source {
+            Source::Connection(incoming, _) => {
+                incoming.socket.read_timer.arm(limits.body_idle);
+                (incoming.fill().await, &incoming.socket.read_timer)
+            }
+            Source::Stream(asked, _) => {
+                asked.inflow.timer.arm(limits.body_idle);
+                match asked.inflow.fill().await {
+                    // Whole, with an end that came by itself.
+                    Ok(0) => return Ok(()),
+                    Err(Broken::Rule(error)) => return Err(Fault::Body(error)),
+                    filled => (filled, &asked.inflow.timer),
+                }
+            }
+        };
+        let count = match filled {
             Ok(0) => return Err(Fault::ClientGone),
             Ok(count) => count as u64,
             Err(Broken::Io(ErrorKind::TimedOut)) => return Err(Fault::BodyTimeout),
             Err(_) => return Err(Fault::ClientGone),
         };
-        self.incoming.socket.read_timer.disarm();
+        timer.disarm();
         let (since, before) = self.window.unwrap_or_else(|| (Instant::now(), 0));
         let so_far = before.saturating_add(count);
         let elapsed = since.elapsed();

@@ -3,6 +3,7 @@
 pub mod buffer;
 pub mod client;
 pub mod host;
+pub mod http2;
 pub mod incoming;
 pub mod path;
 pub mod preflight;

@@ -1,4 +1,4 @@
-//! The client's side of HTTP/1.1, sending: heads, bodies and trailers of answers.
+//! The client's side, sending: heads, bodies and trailers of answers, over HTTP/1.1 or one stream of HTTP/2.
 //!
 //! Collects a head and what follows it at once into one write; sends at the latest when the exchange waits for
 //! more. Decides nothing: framing comes with the head.
@@ -7,9 +7,11 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use h2::Reason;
 use http1::{CHUNK_END, Fields, Framing, Method, ResponseHead, Version};
 
 use super::buffer::{give_out, take_out};
+use super::http2::outflow::Outflow;
 use super::socket::Socket;
 
 /// Pieces up to this size are copied behind what waits already, larger ones are written from where they stand.
@@ -26,9 +28,17 @@ enum Ending {
     LastChunk,
 }
 
+/// Where answers go.
+enum Sink {
+    /// A connection of HTTP/1.1.
+    Connection(Rc<Socket>),
+    /// A stream of HTTP/2.
+    Stream(Rc<Outflow>),
+}
+
 /// The sending half.
 pub struct Responder {
-    socket: Rc<Socket>,
+    sink: Sink,
     out: Vec<u8>,
     stall: Duration,
     version: Version,
@@ -47,8 +57,17 @@ pub struct Responder {
 impl Responder {
     /// A responder for a new connection.
     pub fn new(socket: Rc<Socket>) -> Responder {
+        Responder::of(Sink::Connection(socket))
+    }
+
+    /// A responder for one stream.
+    pub fn of_stream(outflow: Rc<Outflow>) -> Responder {
+        Responder::of(Sink::Stream(outflow))
+    }
+
+    fn of(sink: Sink) -> Responder {
         Responder {
-            socket,
+            sink,
             out: Vec::new(),
             stall: Duration::from_secs(30),
             version: Version::Http11,
@@ -76,6 +95,9 @@ impl Responder {
         if self.version == Version::Http10 || self.head_sent {
             return Ok(());
         }
+        if let Sink::Stream(outflow) = &self.sink {
+            return outflow.interim(head);
+        }
         http1::encode_response(&mut self.out, head, self.version, true);
         self.flush().await
     }
@@ -85,7 +107,7 @@ impl Responder {
     pub fn head(&mut self, head: &mut ResponseHead) {
         if matches!(head.framing, Framing::Chunked | Framing::UntilClose) {
             head.framing =
-                if self.version == Version::Http11 { Framing::Chunked } else { Framing::UntilClose };
+                if self.version == Version::Http10 { Framing::UntilClose } else { Framing::Chunked };
         }
         self.keep_alive &= head.framing != Framing::UntilClose;
         self.ending = match head.framing {
@@ -94,7 +116,17 @@ impl Responder {
             Framing::Chunked => Ending::LastChunk,
             Framing::Length(_) | Framing::UntilClose => Ending::Counted,
         };
-        http1::encode_response(&mut self.out, head, self.version, self.keep_alive);
+        match &self.sink {
+            Sink::Connection(_) => {
+                http1::encode_response(&mut self.out, head, self.version, self.keep_alive);
+            }
+            Sink::Stream(outflow) => {
+                if head.framing == Framing::Length(0) {
+                    self.ending = Ending::NoBody;
+                }
+                outflow.head(head, self.ending == Ending::NoBody);
+            }
+        }
         self.head_sent = true;
     }
 
@@ -104,7 +136,7 @@ impl Responder {
             return Ok(());
         }
         self.sent = self.sent.saturating_add(data.len() as u64);
-        let chunked = self.ending == Ending::LastChunk;
+        let chunked = self.ending == Ending::LastChunk && matches!(self.sink, Sink::Connection(_));
         if chunked {
             http1::encode_chunk_line(&mut self.out, data.len());
         }
@@ -114,26 +146,37 @@ impl Responder {
             self.out.extend_from_slice(end);
             if self.out.len() > COPIED.saturating_mul(2) { self.flush().await } else { Ok(()) }
         } else {
-            let written = self.socket.write_all([&self.out, data, end], self.stall).await;
+            let written = match &self.sink {
+                Sink::Connection(socket) => socket.write_all([&self.out, data, end], self.stall).await,
+                Sink::Stream(outflow) => match outflow.send(&self.out, self.stall).await {
+                    Ok(()) => outflow.send(data, self.stall).await,
+                    failed => failed,
+                },
+            };
             self.out.clear();
             written
         }
     }
 
-    /// Ends the body; an HTTP/1.1 client gets the trailers of a chunked one.
+    /// Ends the body; a client of HTTP/1.1 gets the trailers of a chunked one, one of HTTP/2 all.
     pub fn end(&mut self, trailers: &Fields) {
-        if self.ending == Ending::LastChunk {
-            http1::encode_last_chunk(&mut self.out, trailers);
+        match &self.sink {
+            Sink::Connection(_) if self.ending == Ending::LastChunk => {
+                http1::encode_last_chunk(&mut self.out, trailers);
+            }
+            Sink::Stream(outflow) if self.ending != Ending::NoBody => outflow.end(trailers),
+            _ => {}
         }
         self.ending = Ending::NoBody;
     }
 
     /// Sends what waits.
     pub async fn flush(&mut self) -> io::Result<()> {
-        if self.out.is_empty() {
-            return Ok(());
-        }
-        let written = self.socket.write_all([&self.out], self.stall).await;
+        let written = match &self.sink {
+            Sink::Connection(_) if self.out.is_empty() => return Ok(()),
+            Sink::Connection(socket) => socket.write_all([&self.out], self.stall).await,
+            Sink::Stream(outflow) => outflow.send(&self.out, self.stall).await,
+        };
         self.out.clear();
         written
     }
@@ -145,10 +188,13 @@ impl Responder {
         }
     }
 
-    /// Lets the connection end in a reset, because what was sent of the answer must not pass for all of it.
+    /// Lets the connection, or the stream, end in a reset, because what was sent of the answer must not pass for all of it.
     pub fn cut(&mut self) {
         self.out.clear();
         (self.keep_alive, self.is_cut) = (false, true);
-        self.socket.reset_on_close();
+        match &self.sink {
+            Sink::Connection(socket) => socket.reset_on_close(),
+            Sink::Stream(outflow) => outflow.reset(Reason::INTERNAL_ERROR),
+        }
     }
 }

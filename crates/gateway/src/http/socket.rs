@@ -26,7 +26,7 @@ pub use secured::HandshakeFault;
 pub use session::{Session, note_server_name};
 
 /// Progress that counts when a peer reads slowly: a peer that takes less in a whole write deadline is let go.
-const WRITE_PROGRESS: usize = 16 * 1024;
+pub const WRITE_PROGRESS: usize = 16 * 1024;
 
 /// One connection, shared by reference by the halves of an exchange.
 ///
@@ -181,6 +181,19 @@ impl Socket {
         }
         let mut byte = [0];
         ask_kernel && rustix::net::recv(&self.stream, &mut byte[..], RecvFlags::PEEK).is_ok()
+    }
+
+    /// Writes what the kernel takes of the pieces, in order.
+    pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[&[u8]]) -> Poll<io::Result<usize>> {
+        if let Some(tls) = &self.tls {
+            return self.poll_write_secured(cx, tls, pieces);
+        }
+        self.poll_pieces(cx, pieces, 0)
+    }
+
+    /// Ready when the kernel has taken everything that [`Socket::poll_write`] took.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tls.as_ref().map_or(Poll::Ready(Ok(())), |tls| self.poll_send_waiting(cx, tls))
     }
 
     /// Writes all of the pieces in order, or fails. `stall` bounds the time in which the peer takes less than

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::passwords;
 use super::word::Word;
 use crate::config::{self, Config, Diagnostics, Span, Spanned, codes};
-use crate::exchange::{Exchange, Identity};
+use crate::exchange::{ClientCert, Exchange, Identity};
 use crate::values::{HeaderName, Moment, Source, Template};
 
 /// Keys the hash of API keys where the configuration has no secret of its own: keys made by `tidegate key new` carry
@@ -24,6 +24,7 @@ const OPEN_SECRET: &[u8] = b"tidegate api key 1";
 pub struct Callers {
     keys: HashMap<[u8; 32], Key>,
     by_claims: Vec<Arc<Consumer>>,
+    certificates: Vec<(config::Certificate, Arc<Consumer>)>,
     logins: HashMap<String, (String, Arc<Consumer>)>,
     secret: hmac::Key,
     headers: Vec<(NameBuf, Template)>,
@@ -52,6 +53,7 @@ impl Default for Callers {
         Callers {
             keys: HashMap::new(),
             by_claims: Vec::new(),
+            certificates: Vec::new(),
             logins: HashMap::new(),
             secret: hashing(None),
             headers: Vec::new(),
@@ -90,6 +92,14 @@ impl Callers {
             let consumer = Arc::new(Consumer::new(name, written));
             if !consumer.claims.is_empty() {
                 callers.by_claims.push(consumer.clone());
+            }
+            for certificate in written.mtls.iter() {
+                if *certificate == config::Certificate::default() {
+                    let text = format!("a certificate of consumer `{name}` is anybody's");
+                    let fault = faults.error(codes::BAD_VALUE, name.span(), text);
+                    fault.help("write `san`, `subject` or `fingerprint`");
+                }
+                callers.certificates.push((certificate.clone(), consumer.clone()));
             }
             for login in written.basic.iter() {
                 callers.add_login(login, &consumer, faults);
@@ -131,6 +141,30 @@ impl Callers {
             );
             fault.help("give each a name of its own");
         }
+    }
+
+    /// Whether any consumer has a certificate.
+    pub fn have_certificates(&self) -> bool {
+        !self.certificates.is_empty()
+    }
+
+    /// Whose certificate this is, the first in the file.
+    pub fn by_certificate(&self, own: &ClientCert) -> Option<Identity> {
+        let is = |written: &config::Certificate| {
+            // An alternative name holds no comma: a certificate that has one is refused in the handshake.
+            let san = |wanted: &String| own.san.split(',').any(|name| name == wanted);
+            written.san.as_ref().is_none_or(san)
+                && written.subject.as_ref().is_none_or(|subject| *subject == own.subject)
+                && written
+                    .fingerprint
+                    .as_ref()
+                    .is_none_or(|print| print.eq_ignore_ascii_case(&own.fingerprint))
+        };
+        let (_, consumer) = self.certificates.iter().find(|(written, _)| is(written))?;
+        let mut identity = Identity::new("mtls");
+        identity.subject = Some(own.subject.as_str().into());
+        consumer.lend(&mut identity);
+        Some(identity)
     }
 
     /// Whether any consumer has a password.

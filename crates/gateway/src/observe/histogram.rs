@@ -61,6 +61,21 @@ impl Reading {
         self.sum_micros = self.sum_micros.wrapping_add(other.sum_micros);
     }
 
+    /// The upper bound of the bucket in which the middle one lies of what was counted since an earlier reading, and how
+    /// many that were. Above all bounds: twice the last.
+    pub fn middle_since(&self, earlier: &Reading) -> (Duration, u64) {
+        let since = || self.buckets.iter().zip(&earlier.buckets).map(|(now, then)| now.wrapping_sub(*then));
+        let count = since().fold(0_u64, u64::wrapping_add);
+        let mut seen = 0_u64;
+        let place = since().position(|bucket| {
+            seen = seen.wrapping_add(bucket);
+            count > 0 && seen >= count.div_ceil(2)
+        });
+        let last = BOUNDS_MICROS.last().map_or(0, |last| last.saturating_mul(2));
+        let bound = place.map_or(0, |place| BOUNDS_MICROS.get(place).copied().unwrap_or(last));
+        (Duration::from_micros(bound), count)
+    }
+
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().fold(0, |sum, bucket| sum.wrapping_add(*bucket))

@@ -191,6 +191,9 @@ impl LineWriter {
         }
         number(out, b",\"bytes_in\":", record.bytes_in);
         number(out, b",\"bytes_out\":", record.bytes_out);
+        if exchange.request.version == http1::Version::Http2 {
+            out.extend_from_slice(b",\"http\":\"2\"");
+        }
         self.rest_of_json(out, exchange, labels);
         out.extend_from_slice(b"}\n");
     }
@@ -275,6 +278,7 @@ impl LineWriter {
         let version = match exchange.request.version {
             http1::Version::Http10 => " HTTP/1.0\" ",
             http1::Version::Http11 => " HTTP/1.1\" ",
+            http1::Version::Http2 => " HTTP/2.0\" ",
         };
         number(out, version.as_bytes(), u64::from(status_of(exchange)));
         number(out, b" ", record.bytes_out);

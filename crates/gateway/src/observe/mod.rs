@@ -8,6 +8,7 @@ pub mod access_log;
 mod clock;
 pub mod connections;
 mod escape;
+mod figure;
 pub mod handshakes;
 pub mod histogram;
 pub mod line;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 pub use access_log::{AccessLog, LogSettings};
 pub use connections::Connections;
+pub use figure::Figure;
 pub use metrics::{RouteShard, RouteStats};
 pub use page::{PageInput, page};
 pub use samples::Samples;

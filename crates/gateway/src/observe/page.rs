@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Shared;
 use super::connections::{Connections, Refusal};
+use super::figure::Figure;
 use super::handshakes::{Handshakes, Outcome};
 use super::histogram::Reading;
 use super::metrics::{RouteReading, RouteStats};
@@ -25,6 +26,8 @@ pub const MOST_SERIES: usize = 10_000;
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
 const RESERVED: usize = 500;
+/// Circuit breakers of a page; together they fit into what is kept.
+const MOST_CIRCUITS: usize = 100;
 
 /// What a page tells of.
 pub struct PageInput<'a> {
@@ -34,10 +37,14 @@ pub struct PageInput<'a> {
     pub routes: &'a [RouteEntry<'a>],
     /// All endpoints of all services.
     pub targets: &'a [TargetReading<'a>],
+    /// All circuit breakers.
+    pub circuits: &'a [CircuitReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
     /// TLS of all listeners that have it, by name.
     pub tls: &'a [SecuredReading<'a>],
+    /// Numbers that policies tell.
+    pub figures: &'a [Figure],
     /// Most series of the page.
     pub most_series: usize,
 }
@@ -77,6 +84,27 @@ pub struct TargetReading<'a> {
     pub connects: u64,
     /// Exchanges that wait for it now.
     pub in_flight: u64,
+    /// How many of its endpoints are well.
+    pub well: u64,
+    /// How many were taken out by command.
+    pub drained: u64,
+    /// Times that one was taken out for what requests told.
+    pub ejections: u64,
+    /// Checks that were good, and that failed.
+    pub checks: [u64; 2],
+}
+
+/// The circuit breaker of one service.
+#[derive(Clone, Copy)]
+pub struct CircuitReading<'a> {
+    /// The service's name.
+    pub service: &'a str,
+    /// 0 closed, 1 half open, 2 open.
+    pub state: u8,
+    /// Times that it opened.
+    pub opened: u64,
+    /// Requests that it refused.
+    pub refused: u64,
 }
 
 /// The page's text; its `Content-Type` is [`CONTENT_TYPE`].
@@ -87,12 +115,18 @@ pub fn page(input: &PageInput<'_>) -> String {
     let routes = Routes::gather(input, room.saturating_sub(targets.series()));
     routes.write(&mut page);
     targets.write(&mut page);
+    circuits(&mut page, input.circuits);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
     handshakes(&mut page, input.tls);
     configuration(&mut page, input.shared);
     telling(&mut page, input.shared);
     process(&mut page, input.shared);
+    for figure in input.figures {
+        let kind = if figure.counts { Kind::Counter } else { Kind::Gauge };
+        page.family(figure.name, kind, "", figure.help);
+        if figure.counts { page.counter(&[], figure.value) } else { page.gauge(&[], figure.value) }
+    }
     page.family("tidegate_metrics_series", Kind::Gauge, "", "Series on this page, without the last two.");
     let count = page.len();
     page.gauge(&[], count);
@@ -178,7 +212,7 @@ struct Targets<'a> {
 
 impl<'a> Targets<'a> {
     /// Series of one target.
-    const SERIES: usize = HISTOGRAM_SERIES + 3;
+    const SERIES: usize = HISTOGRAM_SERIES + 8;
 
     fn gather(readings: &[TargetReading<'a>], room: usize) -> Targets<'a> {
         let most = (room / Self::SERIES).saturating_sub(1);
@@ -195,6 +229,12 @@ impl<'a> Targets<'a> {
             sum.faults = sum.faults.wrapping_add(reading.faults);
             sum.connects = sum.connects.wrapping_add(reading.connects);
             sum.in_flight = sum.in_flight.wrapping_add(reading.in_flight);
+            sum.well = sum.well.wrapping_add(reading.well);
+            sum.drained = sum.drained.wrapping_add(reading.drained);
+            sum.ejections = sum.ejections.wrapping_add(reading.ejections);
+            for (sum, count) in sum.checks.iter_mut().zip(reading.checks) {
+                *sum = sum.wrapping_add(count);
+            }
         }
         Targets { told, dropped }
     }
@@ -214,6 +254,21 @@ impl<'a> Targets<'a> {
         let help = "Exchanges that wait for a target now.";
         page.family("tidegate_upstream_inflight_requests", Kind::Gauge, "", help);
         self.each(|labels, reading| page.gauge(labels, reading.in_flight));
+        let help = "Endpoints of a target that neither checks nor requests nor a command have taken out.";
+        page.family("tidegate_endpoint_healthy", Kind::Gauge, "", help);
+        self.each(|labels, reading| page.gauge(labels, reading.well));
+        page.family("tidegate_endpoint_drained", Kind::Gauge, "", "Endpoints taken out by command.");
+        self.each(|labels, reading| page.gauge(labels, reading.drained));
+        let help = "Times that an endpoint was taken out for what requests told.";
+        page.family("tidegate_endpoint_ejections", Kind::Counter, "", help);
+        self.each(|labels, reading| page.counter(labels, reading.ejections));
+        page.family("tidegate_health_checks", Kind::Counter, "", "Checks of endpoints by their result.");
+        self.each(|labels, reading| {
+            let [service, target] = labels else { return };
+            for (result, count) in ["good", "failed"].into_iter().zip(reading.checks) {
+                page.counter(&[*service, *target, ("result", result)], count);
+            }
+        });
     }
 
     fn each(&self, mut write: impl FnMut(&[(&'static str, &str)], &TargetReading<'a>)) {
@@ -221,6 +276,18 @@ impl<'a> Targets<'a> {
             write(&[("service", service), ("target", target)], reading);
         }
     }
+}
+
+fn circuits(page: &mut Exposition, circuits: &[CircuitReading<'_>]) {
+    let circuits =
+        || circuits.iter().take(MOST_CIRCUITS).map(|circuit| ([("service", circuit.service)], circuit));
+    let help = "State of a service's circuit breaker: 0 closed, 1 half open, 2 open.";
+    page.family("tidegate_circuit_state", Kind::Gauge, "", help);
+    circuits().for_each(|(labels, circuit)| page.gauge(&labels, circuit.state));
+    page.family("tidegate_circuit_opened", Kind::Counter, "", "Times that a circuit opened.");
+    circuits().for_each(|(labels, circuit)| page.counter(&labels, circuit.opened));
+    page.family("tidegate_circuit_refused", Kind::Counter, "", "Requests that an open circuit refused.");
+    circuits().for_each(|(labels, circuit)| page.counter(&labels, circuit.refused));
 }
 
 fn exchanges(page: &mut Exposition, shared: &Shared) {

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use super::api_key::ApiKey;
 use super::basic::Basic;
+use super::introspection::Introspection;
 use super::jwt::{Jwt, Tokens};
+use super::mtls::Mtls;
 use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
@@ -33,7 +35,7 @@ use crate::values::Rate;
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct AnyOf {
-    /// The kinds of credential: `api_key`, `jwt`, `basic`, each with its settings.
+    /// The kinds of credential: `api_key`, `jwt`, `basic`, `introspection`, `mtls`, each with its settings.
     of: Vec<Way>,
     /// Whether who has no credential, or none that holds, may pass without an identity. Default: false.
     #[serde(default)]
@@ -57,6 +59,10 @@ enum Way {
     Jwt(Box<Jwt>),
     /// A name and a password.
     Basic(Basic),
+    /// A client certificate.
+    Mtls(Mtls),
+    /// A token that its server is asked about.
+    Introspection(Box<Introspection>),
 }
 
 impl AnyOf {
@@ -72,6 +78,8 @@ impl AnyOf {
             match way {
                 Way::ApiKey(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
                 Way::Basic(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
+                Way::Mtls(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
+                Way::Introspection(settings) => checks.push(Box::new(settings.check(context, faults)?)),
                 // Tokens in one place are taken apart once, whoever issued them.
                 Way::Jwt(jwt) if done.iter().any(|other| other.stands_with(jwt)) => {}
                 Way::Jwt(jwt) => {
@@ -112,6 +120,8 @@ impl Settings for AnyOf {
             Way::ApiKey(settings) => settings.gate_settings(),
             Way::Jwt(settings) => settings.gate_settings(),
             Way::Basic(settings) => settings.gate_settings(),
+            Way::Mtls(settings) => settings.gate_settings(),
+            Way::Introspection(settings) => settings.gate_settings(),
         };
         let usual = Patience::new(usual_patience());
         let says = |settings: GateSettings| {

@@ -87,7 +87,16 @@ const fn a_second() -> values::Duration {
 }
 
 impl Introspection {
-    fn check(&self, context: &Context, faults: &mut Diagnostics) -> Option<Arc<Asked>> {
+    pub(super) fn gate_settings(&self) -> GateSettings {
+        GateSettings {
+            optional: self.optional,
+            forward_credentials: self.forward_credentials,
+            patience: Patience::new(self.max_failures),
+        }
+    }
+
+    /// Makes it ready to be asked.
+    pub(super) fn check(&self, context: &Context, faults: &mut Diagnostics) -> Option<Arc<Asked>> {
         if !self.url.is_https() && !self.url.is_local() && !self.insecure_http {
             let text = format!("tokens would go to {} for everybody on the way to read", *self.url);
             let fault = faults.error(codes::BAD_POLICY, self.url.span(), text);
@@ -134,12 +143,11 @@ impl Settings for Introspection {
         faults: &mut Diagnostics,
     ) -> Option<Box<dyn Policy>> {
         let check = self.check(context, faults)?;
-        let settings = GateSettings {
-            optional: self.optional,
-            forward_credentials: self.forward_credentials,
-            patience: Patience::new(self.max_failures),
-        };
-        Some(Box::new(Asking(Gate::new(vec![Box::new(check)], settings, context.callers.clone()))))
+        Some(Box::new(Asking(Gate::new(
+            vec![Box::new(check)],
+            self.gate_settings(),
+            context.callers.clone(),
+        ))))
     }
 }
 
@@ -154,7 +162,7 @@ impl Policy for Asking {
 const PLACE: Place = Place::Scheme("Bearer");
 
 /// The tokens that a server says hold.
-struct Asked {
+pub(super) struct Asked {
     server: Arc<Introspector>,
     rules: Rules,
     callers: Arc<Callers>,

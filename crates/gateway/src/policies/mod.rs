@@ -14,9 +14,13 @@ pub mod headers;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
+pub mod mtls;
+pub mod rate_limit;
 pub mod rewrite;
 pub mod timeout;
 
+use std::any::Any;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -27,6 +31,7 @@ use serde_json::Value;
 use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::identity::{Callers, Shelf};
+use crate::observe::Figure;
 
 /// All policies, in the order of running.
 pub static LIST: &[Kind] = &[
@@ -37,6 +42,7 @@ pub static LIST: &[Kind] = &[
     // Who may come at all, before anything is spent on a request.
     kind::<ip::Ip>(),
     // Who it is, before anything is done for the request.
+    kind::<mtls::Mtls>(),
     kind::<api_key::ApiKey>(),
     kind::<basic::Basic>(),
     kind::<jwt::Jwt>(),
@@ -45,6 +51,8 @@ pub static LIST: &[Kind] = &[
     // Whether it may do that, once it is known who it is.
     kind::<csrf::Csrf>(),
     kind::<allow::Allow>(),
+    // After whoever says who calls, since limits may be by consumer; before whoever reads bodies or waits for anybody.
+    kind::<rate_limit::RateLimit>(),
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
@@ -63,14 +71,27 @@ pub fn schemas(generator: &mut SchemaGenerator) -> Vec<(String, Schema)> {
 /// The schema of a policy's settings, with the `mode` that every policy that refuses knows.
 fn schema_of(kind: &Kind, generator: &mut SchemaGenerator) -> Schema {
     let mut schema = (kind.schema)(generator);
-    let properties = schema.get_mut("properties").and_then(|properties| properties.as_object_mut());
-    if let Some(properties) = properties.filter(|_| kind.refuses) {
-        let mode = serde_json::json!({
-            "enum": ["enforce", "shadow"],
-            "default": "enforce",
-            "description": "`shadow` decides, counts and logs what it would refuse, and lets it pass.",
-        });
+    if !kind.refuses {
+        return schema;
+    }
+    let mode = serde_json::json!({
+        "enum": ["enforce", "shadow"],
+        "default": "enforce",
+        "description": "`shadow` decides, counts and logs what it would refuse, and lets it pass.",
+    });
+    // A policy with a short form keeps its map apart.
+    let forms = schema.get("anyOf").and_then(Value::as_array).into_iter().flatten();
+    let names = forms.filter_map(|form| form["$ref"].as_str()?.rsplit('/').next());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         properties.insert("mode".into(), mode);
+        return schema;
+    }
+    for name in names {
+        let form = generator.definitions_mut().get_mut(&name);
+        if let Some(properties) = form.and_then(|form| form.get_mut("properties")?.as_object_mut()) {
+            properties.insert("mode".into(), mode.clone());
+        }
     }
     schema
 }
@@ -128,8 +149,28 @@ pub struct Context {
     pub is_whole: bool,
 }
 
+/// What a policy learns of the place where it is to run.
+pub struct Place<'a, 'p> {
+    /// The route's key.
+    pub route: &'a str,
+    /// The service that the route asks; empty for none.
+    pub service: &'a str,
+    /// Whether it only watches there.
+    pub shadow: bool,
+    /// What outlives a reload.
+    pub lives: &'a mut Lives<'p>,
+    /// Where it reports what it cannot do there.
+    pub faults: &'a mut Diagnostics,
+}
+
 /// A policy, compiled and ready to run on any worker.
 pub trait Policy: Send + Sync {
+    /// Takes its place on a route: here it finds again what it remembered before a reload.
+    fn settle(&mut self, _place: &mut Place<'_, '_>) {}
+
+    /// Tells its numbers. Those of one name are told once for all routes, so they are about all of them.
+    fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
     /// Looks at the request, before anything is sent to a service.
     fn request<'a>(&'a self, _exchange: &'a mut Exchange) -> Verdict<'a> {
         Verdict::Go
@@ -140,6 +181,45 @@ pub trait Policy: Send + Sync {
 }
 
 type Compile = fn(&Spanned<String>, &Node, &Context, &mut Diagnostics) -> Option<Box<dyn Policy>>;
+/// What policies remember beyond a reload, by what it is for: each carries its own over, and nothing else stays.
+#[derive(Default)]
+pub struct Remembered(HashMap<String, Arc<dyn Any + Send + Sync>>);
+
+/// What policies remember while a snapshot is compiled. Nothing of the snapshot before is changed.
+pub struct Lives<'p> {
+    before: Option<&'p Remembered>,
+    kept: Remembered,
+}
+
+impl<'p> Lives<'p> {
+    /// After those of the snapshot before.
+    pub fn after(before: Option<&'p Remembered>) -> Lives<'p> {
+        Lives { before, kept: Remembered::default() }
+    }
+
+    /// The live part of this identity: the one that another policy of this snapshot has, else what `make` makes of that of
+    /// the snapshot before.
+    pub fn keep<T: Any + Send + Sync>(
+        &mut self,
+        identity: &str,
+        make: impl FnOnce(Option<&Arc<T>>) -> Arc<T>,
+    ) -> Arc<T> {
+        let known = self.kept.0.get(identity).and_then(|known| known.clone().downcast().ok());
+        if let Some(known) = known {
+            return known;
+        }
+        let before = self.before.and_then(|before| before.0.get(identity));
+        let before = before.and_then(|before| before.clone().downcast().ok());
+        let live = make(before.as_ref());
+        self.kept.0.insert(identity.to_owned(), live.clone());
+        live
+    }
+
+    /// What the snapshot keeps.
+    pub fn into_kept(self) -> Remembered {
+        self.kept
+    }
+}
 
 /// One line of the list.
 pub struct Kind {

@@ -7,13 +7,23 @@ use http1::Name;
 
 use crate::exchange::{Answer, Exchange};
 use crate::fault::Fault;
-use crate::snapshot::Listener;
+use crate::snapshot::{Listener, Snapshot};
 
 /// The answer to a request that came the wrong way; `None` when it goes on.
 ///
 /// # Errors
 /// A fault where there is no better way to name.
-pub fn answer(listener: &Listener, exchange: &Exchange) -> Result<Option<Answer>, Fault> {
+pub fn answer(
+    snapshot: &Snapshot,
+    listener: &Listener,
+    exchange: &Exchange,
+) -> Result<Option<Answer>, Fault> {
+    if let Some(proofs) = &snapshot.proofs
+        && exchange.secure.is_none()
+        && let Some(proof) = proofs.answer(&exchange.path)
+    {
+        return Ok(Some(proof));
+    }
     match (&listener.tls, &exchange.secure) {
         (None, _) | (Some(_), None) => {
             // A proxy that is believed may have spoken TLS for this listener.

@@ -19,9 +19,11 @@ use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
 use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
-use crate::policies::{self, Bound, Context};
+use crate::policies::{self, Bound, Context, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
+use crate::upstream::breaker::Breaker;
+use crate::upstream::health;
 use crate::upstream::request::Forwarding;
 use crate::upstream::service::{HostHeader, Service, ServiceLive, Target};
 
@@ -41,8 +43,9 @@ pub fn compile(
     let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
     let sendings = sendings(config, &context.shelf, faults);
     check_shared_policies(config, &context, faults);
-    let mut services = Services::new(config, previous, sendings, faults);
+    let mut services = Services::new(config, previous, (sendings, workers), faults);
     let mut stats = Stats::new(previous, workers);
+    let mut lives = Lives::after(previous.map(|previous| &previous.lives));
     let mut table = Builder::new();
     let mut routes = Vec::with_capacity(config.routes.len());
     let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
@@ -51,20 +54,18 @@ pub fn compile(
         faults.within(format!("route `{key}`"), |faults| {
             for pattern in super::pattern::patterns(key, route, faults) {
                 if let Err(conflict) = table.add(pattern, place) {
-                    let other = keys.get(conflict.existing_index).copied().unwrap_or(key);
-                    let text = format!("routes `{other}` and `{key}` take exactly the same requests");
-                    let fault = faults.error(codes::EQUAL_ROUTES, key.span(), text);
-                    fault.note(other.span(), "the other one").help("change one of them, or remove it");
+                    equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
                 } else {
                     keys.push(key);
                 }
             }
             let action = action(&route.action, &mut services, faults);
-            let policies = bind(config, route, &context, faults);
-            let service = match &action {
-                Action::Forward(place) => services.name(*place),
-                Action::Respond(_) | Action::Redirect { .. } => "".into(),
-            };
+            let mut policies = bind(config, route, &context, faults);
+            let service = services.asked_by(&action);
+            for Bound { policy, shadow, .. } in &mut policies {
+                let lives = &mut lives;
+                policy.settle(&mut Place { route: key, service: &service, shadow: *shadow, lives, faults });
+            }
             let name: Arc<str> = key.as_str().into();
             let stats = stats.of(&name, &service);
             routes.push(Route { key: name, action, policies, stats });
@@ -83,6 +84,8 @@ pub fn compile(
         identities: services.identities.list,
         callers: context.callers,
         kept: context.shelf.into_kept(),
+        lives: lives.into_kept(),
+        proofs: secure::proofs(config, previous),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
@@ -93,6 +96,13 @@ fn listeners(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnost
         listener_of(config, name, listener, previous, faults)
     };
     config.listeners.iter().map(made).collect()
+}
+
+/// Reports a route that takes the requests of another.
+fn equal(key: &Spanned<String>, other: &Spanned<String>, faults: &mut Diagnostics) {
+    let text = format!("routes `{other}` and `{key}` take exactly the same requests");
+    let fault = faults.error(codes::EQUAL_ROUTES, key.span(), text);
+    fault.note(other.span(), "the other one").help("change one of them, or remove it");
 }
 
 /// Reports faults in `defaults` and bundles once, not once for each route that uses them.
@@ -185,20 +195,21 @@ struct Services<'a> {
     previous: HashMap<&'a str, &'a Arc<Service>>,
     identities: Identities<'a>,
     sendings: HashMap<&'a str, Sending>,
+    workers: usize,
 }
 
 impl<'a> Services<'a> {
     fn new(
         config: &Config,
         previous: Option<&'a Snapshot>,
-        sendings: HashMap<&'a str, Sending>,
+        (sendings, workers): (HashMap<&'a str, Sending>, usize),
         faults: &mut Diagnostics,
     ) -> Self {
         let identities = Identities::new(previous);
         let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
         let previous = previous.map(|service| (&*service.name, service)).collect();
         let (list, places) = (Vec::new(), HashMap::new());
-        let mut services = Services { list, places, previous, identities, sendings };
+        let mut services = Services { list, places, previous, identities, sendings, workers };
         for (name, service) in &config.services {
             let span = name.span();
             faults.within(format!("service `{name}`"), |faults| services.add(name, span, service, faults));
@@ -219,8 +230,13 @@ impl<'a> Services<'a> {
         }
     }
 
-    fn name(&self, place: u32) -> Arc<str> {
-        self.list.get(place as usize).map_or_else(|| "".into(), |service| service.name.clone())
+    /// The name of the service that an action asks; empty for none.
+    fn asked_by(&self, action: &Action) -> Arc<str> {
+        let asked = match action {
+            Action::Forward(place) => self.list.get(*place as usize),
+            Action::Respond(_) | Action::Redirect { .. } => None,
+        };
+        asked.map_or_else(|| "".into(), |service| service.name.clone())
     }
 
     fn add(
@@ -237,6 +253,7 @@ impl<'a> Services<'a> {
             url: (*target.url).clone(),
             weight: target.weight,
             peer: secure::peer(&target.url, &settings.tls, identity.as_ref(), faults),
+            backup: target.backup,
         });
         self.list.push(Arc::new(Service {
             name: name.into(),
@@ -265,6 +282,8 @@ impl<'a> Services<'a> {
                 config::ProxyVersion::V1 => Version::V1,
                 config::ProxyVersion::V2 => Version::V2,
             }),
+            breaker: Breaker::of(settings, self.previous.get(name).copied(), self.workers),
+            health: health::Settings::new(settings),
             live,
         }));
         self.places.insert(name.to_owned(), index);
@@ -308,6 +327,7 @@ fn listener_of(
         name: name.as_str().into(),
         address: listener.address.get(),
         tls: secure::listener(name, listener, previous, faults),
+        http2: secure::http2(listener),
         https_port: secure::https_port(config, name, listener, faults),
         limits: Arc::new(ClientLimits {
             handshake: timeouts.handshake.get(),

@@ -17,8 +17,10 @@ use crate::http::client::ClientLimits;
 use crate::http::trust::Trust;
 use crate::identity::{Callers, Kept};
 use crate::observe::RouteStats;
+use crate::policies;
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Table;
+use crate::tls::acme::Proofs;
 use crate::tls::listener::ListenerTls;
 use crate::tls::target::Identity;
 use crate::upstream::request::Forwarding;
@@ -42,8 +44,12 @@ pub struct Snapshot {
     pub callers: Arc<Callers>,
     /// What the control side keeps fresh: keys of issuers, tokens for services.
     pub kept: Kept,
+    /// Proofs for authorities that are served in clear; `None` where no certificate is ordered.
+    pub proofs: Option<Arc<Proofs>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
+    /// What policies remember beyond this snapshot.
+    pub lives: policies::Remembered,
     /// Counts requests that no route takes.
     pub unrouted: Arc<RouteStats>,
 }
@@ -56,6 +62,8 @@ pub struct Listener {
     pub address: SocketAddr,
     /// TLS on it; `None` in clear.
     pub tls: Option<Arc<ListenerTls>>,
+    /// Whether it serves HTTP/2.
+    pub http2: bool,
     /// Where requests in clear are sent instead: the port of the listener that speaks TLS; `None` when they are served.
     pub https_port: Option<u16>,
     /// What bounds its clients.

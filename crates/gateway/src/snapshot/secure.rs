@@ -9,12 +9,13 @@ use rustls::pki_types::ServerName;
 
 use super::Snapshot;
 use crate::config::{
-    CertificateFiles, Config, Diagnostics, Listener, Service, ServiceTls, Span, Spanned, codes,
+    Acme, CertificateFiles, Config, Diagnostics, Listener, Service, ServiceTls, Span, Spanned, codes,
 };
 use crate::observe::handshakes::Handshakes;
+use crate::tls::acme::{Proofs, certificate_file};
 use crate::tls::certificates::Certificates;
 use crate::tls::files::{self, beside};
-use crate::tls::listener::{Authorities, ListenerTls, OFFER_HTTP2};
+use crate::tls::listener::{Authorities, ListenerTls, Orders};
 use crate::tls::pair::Pair;
 use crate::tls::target::{Identity, Paths, Peer};
 use crate::values::{TargetHost, TargetUrl};
@@ -27,6 +28,11 @@ fn path(written: &Spanned<String>, faults: &Diagnostics) -> PathBuf {
     beside(place.as_ref().map(|place| &*place.file), written)
 }
 
+/// Whether a listener serves HTTP/2.
+pub(super) fn http2(listener: &Listener) -> bool {
+    listener.http2.unwrap_or(listener.tls.is_some())
+}
+
 /// TLS of a listener: the one before when nothing about it was changed.
 pub(super) fn listener(
     name: &Spanned<String>,
@@ -36,7 +42,7 @@ pub(super) fn listener(
 ) -> Option<Arc<ListenerTls>> {
     let settings = listener.tls.as_ref()?;
     let known = previous.and_then(|previous| previous.listener(name)).and_then(|known| known.tls.as_ref());
-    if let Some(known) = known.filter(|known| known.settings == *settings) {
+    if let Some(known) = known.filter(|known| known.settings == *settings && known.http2 == http2(listener)) {
         return Some(known.clone());
     }
     let mut wrong = |message: String, help: &str| {
@@ -62,9 +68,18 @@ pub(super) fn listener(
         pairs.extend(pair(written, faults));
     }
     let authorities = settings.client_ca.as_ref().map(|ca| Authorities::of(path(ca, faults)));
+    let acme = settings.acme.as_ref().and_then(|acme| orders(name, acme, faults));
     let handshakes = known.map_or_else(Arc::<Handshakes>::default, |known| known.handshakes.clone());
     let certificates = Certificates::new(pairs);
-    let made = ListenerTls::new(settings.clone(), certificates, authorities, handshakes, OFFER_HTTP2);
+    if let Some(acme) = &acme {
+        // What an earlier process ordered. Without it, or with another, one is ordered once the gateway runs.
+        let path = certificate_file(&acme.folder);
+        if let Ok(pair) = Pair::load(&path, &path) {
+            certificates.adopt(pair);
+        }
+    }
+    let made =
+        ListenerTls::new(settings.clone(), certificates, authorities, acme, handshakes, http2(listener));
     match made {
         Ok(made) => Some(Arc::new(made)),
         Err(reason) => {
@@ -73,6 +88,37 @@ pub(super) fn listener(
             None
         }
     }
+}
+
+/// Checks what is said of orders.
+fn orders(name: &Spanned<String>, acme: &Acme, faults: &mut Diagnostics) -> Option<Orders> {
+    let mut wrong = |message: String, help: &str| {
+        faults.error(codes::BAD_VALUE, name.span(), message).help(help);
+    };
+    if !acme.agree_to_terms {
+        wrong(
+            format!("`acme` of listener `{name}` does not agree to the terms of the authority"),
+            "read them, and write `agree_to_terms: true`",
+        );
+    }
+    let is_name = |domain: &String| matches!(domain.parse(), Ok(TargetHost::Name(_)));
+    if acme.domains.is_empty() || !acme.domains.iter().all(is_name) {
+        wrong(
+            format!("`acme.domains` of listener `{name}` holds what is no name of a host"),
+            "write names such as shop.example; a wildcard cannot be proved this way",
+        );
+    }
+    if !acme.directory.starts_with("https://") && !acme.directory.starts_with("http://127.0.0.1:") {
+        let message = "the directory of an authority is reached by https";
+        faults.error(codes::BAD_VALUE, acme.directory.span(), message).help("write its URL: https://..");
+    }
+    let directory_ca = acme.directory_ca.as_ref().map(|ca| path(ca, faults));
+    if let (Some(ca), Some(written)) = (&directory_ca, &acme.directory_ca)
+        && let Err(reason) = files::authorities(ca)
+    {
+        faults.error(codes::BAD_TLS, written.span(), reason);
+    }
+    Some(Orders { folder: path(&acme.folder, faults), directory_ca })
 }
 
 type Loaded = (PathBuf, PathBuf, files::State, Pair);
@@ -122,6 +168,13 @@ pub(super) fn https_port(
         return None;
     };
     Some(secure.address.get().port())
+}
+
+/// Where proofs are held, where certificates are ordered: the same place as before.
+pub(super) fn proofs(config: &Config, previous: Option<&Snapshot>) -> Option<Arc<Proofs>> {
+    let orders = |listener: &Listener| listener.tls.as_ref().is_some_and(|tls| tls.acme.is_some());
+    let known = previous.and_then(|previous| previous.proofs.clone());
+    config.listeners.iter().any(|(_, listener)| orders(listener)).then(|| known.unwrap_or_default())
 }
 
 /// Who the gateway is to targets: one identity for equal settings.

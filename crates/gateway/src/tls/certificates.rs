@@ -109,6 +109,11 @@ impl Certificates {
         self.publish();
     }
 
+    /// The pair that no file of the configuration holds, if there is one.
+    pub fn adopted(&self) -> Option<Arc<Pair>> {
+        self.slots().iter().find(|slot| slot.files.is_none()).map(|slot| slot.pair.clone())
+    }
+
     /// What is shown to the authority that asks for the proof of a name.
     pub fn prove(&self, proofs: HashMap<String, Arc<CertifiedKey>>) {
         self.proofs.store(Arc::new(proofs));

@@ -18,9 +18,6 @@ use super::{identity, provider, versions};
 use crate::config::{Challenge, ClientAuth, ListenerTls as Settings};
 use crate::observe::handshakes::Handshakes;
 
-/// Whether HTTP/2 is offered to clients that can speak it.
-pub const OFFER_HTTP2: bool = false;
-
 /// TLS of one listener.
 pub struct ListenerTls {
     /// As written, to see whether a reload changed it.
@@ -35,9 +32,20 @@ pub struct ListenerTls {
     pub asks_certificates: bool,
     /// Whether services get a client's certificate.
     pub client_cert_header: bool,
+    /// Where ordered certificates are kept, if any are ordered.
+    pub acme: Option<Orders>,
     config: ArcSwap<ServerConfig>,
     authorities: Option<Authorities>,
-    http2: bool,
+    /// Whether HTTP/2 is offered to clients that can speak it.
+    pub http2: bool,
+}
+
+/// Where ordered certificates are kept, and whom the order goes to, as seen from where the gateway runs.
+pub struct Orders {
+    /// The folder for account and certificate.
+    pub folder: PathBuf,
+    /// The authorities of the directory's own certificate, if not those of the system.
+    pub directory_ca: Option<PathBuf>,
 }
 
 /// The file with the authorities of clients.
@@ -63,6 +71,7 @@ impl ListenerTls {
         settings: Settings,
         certificates: Arc<Certificates>,
         authorities: Option<Authorities>,
+        acme: Option<Orders>,
         handshakes: Arc<Handshakes>,
         http2: bool,
     ) -> Result<ListenerTls, String> {
@@ -80,6 +89,7 @@ impl ListenerTls {
             settings,
             certificates,
             handshakes,
+            acme,
             hsts,
             authorities,
             http2,

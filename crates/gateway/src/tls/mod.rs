@@ -4,6 +4,7 @@
 //! are swapped in one step while connections go on. Reading files happens on the control side only; a worker never
 //! waits here.
 
+pub mod acme;
 pub mod certificates;
 pub mod files;
 pub mod identity;

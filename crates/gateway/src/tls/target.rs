@@ -126,7 +126,7 @@ impl fmt::Debug for Peer {
 }
 
 /// The authorities that the system believes, read once.
-fn system_authorities() -> Result<Arc<RootCertStore>, String> {
+pub(super) fn system_authorities() -> Result<Arc<RootCertStore>, String> {
     static STORE: OnceLock<Arc<RootCertStore>> = OnceLock::new();
     let store = STORE.get_or_init(|| {
         let mut store = RootCertStore::empty();

@@ -15,6 +15,7 @@ use std::time::Duration;
 use http1::{CHUNK_END, Fields, Framing, HeadLimits, ResponseHead, Upgrade, names};
 
 use super::connection::{Connection, Ends};
+use super::health::attempt::{self, Waiting};
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
 use super::service::{EndpointSettings, Service};
@@ -73,6 +74,7 @@ enum Upload {
 struct Progress {
     upload: Cell<Upload>,
     answered: Cell<bool>,
+    waiting: Cell<Option<Waiting>>,
 }
 
 /// A connection and whose it is.
@@ -94,7 +96,9 @@ impl Switched {
     /// Carries bytes both ways until both sides have ended.
     pub async fn carry(mut self, observer: &Observer, client: &mut ClientConnection) -> Result<(), Fault> {
         let _tunnel = observer.tunnel();
-        tunnel::run(&mut client.reader.incoming, &mut self.connection.incoming, self.idle_timeout).await
+        // Only a connection can be switched: a request on a stream that asks for it is refused.
+        let Some(incoming) = client.reader.connection() else { return Err(Fault::AnswerUnasked) };
+        tunnel::run(incoming, &mut self.connection.incoming, self.idle_timeout).await
     }
 }
 
@@ -132,6 +136,7 @@ impl Forward<'_> {
                         add(&shard.faults, 1);
                     }
                     if fresh || !reused || !failed.untouched {
+                        attempt::failed(self.service, &endpoint, &failed.fault);
                         return Err(failed.fault);
                     }
                     fresh = true;
@@ -179,6 +184,7 @@ impl Forward<'_> {
                     if let Some(shard) = endpoint.shard() {
                         add(&shard.faults, 1);
                     }
+                    attempt::failed(self.service, &endpoint, &failed);
                     if failed == Fault::Timeout {
                         return Err(failed);
                     }
@@ -224,7 +230,11 @@ impl Forward<'_> {
         let sent = exchange.record.elapsed();
         exchange.record.sent = Some(sent);
         let repeatable = exchange.request.method.is_idempotent() && request::is_bodyless(exchange);
-        let progress = Progress { upload: Cell::new(Upload::Running), answered: Cell::new(false) };
+        let progress = Progress {
+            upload: Cell::new(Upload::Running),
+            answered: Cell::new(false),
+            waiting: Cell::new(Waiting::begin(self.service, &endpoint)),
+        };
         let socket = connection.incoming.socket.clone();
         socket.read_timer.arm(self.service.answer_timeout);
         if let Some(timeout) = exchange.plan.timeout {
@@ -310,6 +320,9 @@ impl Forward<'_> {
     ) -> Result<bool, Fault> {
         self.final_head(exchange, responder, connection).await?;
         progress.answered.set(true);
+        if let Some(waiting) = progress.waiting.take() {
+            waiting.answered(exchange.response.status);
+        }
         exchange.record.answered = Some(exchange.record.elapsed());
         let head = &mut exchange.response;
         exchange.record.connection_stays = head.keep_alive && head.framing != Framing::UntilClose;
@@ -397,7 +410,7 @@ async fn send_body(
         let mut sent = Ok(());
         match piece {
             Piece::Data(span) => {
-                let data = reader.incoming.data(span);
+                let data = reader.data(span);
                 if chunked {
                     http1::encode_chunk_line(out, data.len());
                 }
@@ -420,7 +433,7 @@ async fn send_body(
             }
         }
         // A client that has sent nothing yet may be waiting for the service to say that it may.
-        await_answer(piece == Piece::Starved && reader.incoming.received > 0);
+        await_answer(piece == Piece::Starved && reader.received() > 0);
         match (sent, piece) {
             (Err(_), _) => return Ok(false),
             (Ok(()), Piece::Done) => return Ok(true),
@@ -432,7 +445,7 @@ async fn send_body(
 
 /// The trailers without those that look like an identity.
 fn trailers<'r>(reader: &'r mut ClientReader, trust: &Trust) -> &'r Fields {
-    let trailers = reader.incoming.trailers_mut();
+    let trailers = reader.trailers_mut();
     trust.clean_trailers(trailers);
     trailers
 }

@@ -66,8 +66,13 @@ impl LocalService {
             return known;
         }
         self.seen.set(generation);
-        let endpoints: Vec<_> =
-            self.live.endpoints().iter().map(|shared| known.take_over(shared, self.worker)).collect();
+        let endpoints: Vec<_> = self
+            .live
+            .endpoints()
+            .iter()
+            .filter(|shared| !shared.health.is_drained())
+            .map(|shared| known.take_over(shared, self.worker))
+            .collect();
         for old in &known.endpoints {
             if !endpoints.iter().any(|new| Rc::ptr_eq(old, new)) {
                 old.retire();
@@ -78,7 +83,7 @@ impl LocalService {
         let weighed: Vec<_> = endpoints
             .iter()
             .zip(&names)
-            .map(|(endpoint, name)| (endpoint.shared.settings.weight, name.as_str()))
+            .map(|(endpoint, name)| (endpoint.shared.health.share(), name.as_str()))
             .collect();
         let spread = Spread::new(&service.balance, &weighed, self.worker);
         let group = Rc::new(Group { balance: service.balance.clone(), spread, endpoints });

@@ -2,8 +2,10 @@
 //!
 //! `service` is what all workers share, `local` what one worker owns, `forward` the way of one exchange through them.
 
+pub mod breaker;
 pub mod connection;
 pub mod forward;
+pub mod health;
 pub mod local;
 pub mod request;
 pub mod resolve;

@@ -56,9 +56,14 @@ pub fn tell_certificate(exchange: &mut Exchange) {
 /// Says which way the request has come.
 fn add_way(exchange: &mut Exchange, forwarding: Forwarding, peer: &[u8], host: &[u8]) {
     let proto: &[u8] = if exchange.client.https { b"https" } else { b"http" };
-    let old = exchange.request.version == Version::Http10;
+    let via: &[u8] = match exchange.request.version {
+        Version::Http10 => b"1.0 tidegate",
+        Version::Http11 => b"1.1 tidegate",
+        // A version without a minor number has the minor number 0 (RFC 9110 section 2.5).
+        Version::Http2 => b"2.0 tidegate",
+    };
     let fields = &mut exchange.request.fields;
-    fields.push(names::VIA, if old { b"1.0 tidegate" } else { b"1.1 tidegate" });
+    fields.push(names::VIA, via);
     if forwarding.x_forwarded {
         if fields.contains(names::X_FORWARDED_FOR) {
             let mut hops = fields.get_all(names::X_FORWARDED_FOR).collect::<Vec<_>>().join(&b", "[..]);

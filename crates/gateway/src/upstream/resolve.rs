@@ -211,6 +211,7 @@ fn endpoints(targets: &[Target], known: &HashMap<&str, &[IpAddr]>) -> Vec<Endpoi
             address: SocketAddr::new(*address, target.url.port()),
             authority: authority.clone(),
             weight: share,
+            backup: target.backup,
             peer: target.peer.clone(),
         }));
     }
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str, weight: u32) -> Target {
-        Target { url: url.parse().unwrap(), weight, peer: None }
+        Target { url: url.parse().unwrap(), weight, backup: false, peer: None }
     }
 
     #[test]

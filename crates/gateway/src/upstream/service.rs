@@ -3,13 +3,16 @@
 //! Written by the control side (resolver, compile), read by all workers. Only this file holds what workers share
 //! about services: one published set of endpoints, and for each endpoint one shard of counters for each worker.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::breaker::Breaker;
+use super::health::{self, Health, Standing};
 use crate::balance::Balance;
 use crate::http::proxy_protocol::Version;
 use crate::identity::Sending;
@@ -45,6 +48,10 @@ pub struct Service {
     pub credentials: Option<Sending>,
     /// Whether connections begin with a PROXY protocol header, and of which version.
     pub proxy_protocol: Option<Version>,
+    /// Refuses requests while too many fail.
+    pub breaker: Option<Arc<Breaker>>,
+    /// How its endpoints are watched.
+    pub health: health::Settings,
     /// What outlives a reload.
     pub live: Arc<ServiceLive>,
 }
@@ -56,6 +63,8 @@ pub struct Target {
     pub url: TargetUrl,
     /// Share of the requests, of all its endpoints together.
     pub weight: u32,
+    /// Whether it stands in for the others.
+    pub backup: bool,
     /// TLS to it; `None` in clear.
     pub peer: Option<Peer>,
 }
@@ -77,6 +86,16 @@ pub struct ServiceLive {
     pub id: u64,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     generation: AtomicU64,
+    /// Of the control side alone: who changes endpoints or their shares holds it.
+    changes: Mutex<Changes>,
+}
+
+/// What shares are made from besides the endpoints.
+#[derive(Default)]
+struct Changes {
+    panic_threshold: u32,
+    /// Targets, as written or as addresses, that were taken out by command.
+    drained: BTreeSet<String>,
 }
 
 impl ServiceLive {
@@ -87,6 +106,7 @@ impl ServiceLive {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             endpoints: ArcSwap::default(),
             generation: AtomicU64::new(0),
+            changes: Mutex::default(),
         })
     }
 
@@ -100,19 +120,95 @@ impl ServiceLive {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Publishes other endpoints. An endpoint of the same address, weight and path goes on with its counters.
+    /// Publishes other endpoints. An endpoint of the same settings goes on with its counters, one of the same address
+    /// and target with what is known of its health.
     pub fn publish(&self, wanted: &[EndpointSettings], workers: usize) {
+        let changes = self.changes();
         let known = self.endpoints();
         let same = known.len() == wanted.len() && known.iter().zip(wanted).all(|(a, b)| a.settings == *b);
         if same && self.generation() > 0 {
             return;
         }
-        let next = wanted.iter().map(|settings| {
-            let kept = known.iter().find(|endpoint| endpoint.settings == *settings);
-            kept.cloned().unwrap_or_else(|| Endpoint::new(settings.clone(), workers))
-        });
-        self.endpoints.store(Arc::new(next.collect()));
+        let next: Vec<Arc<Endpoint>> = wanted
+            .iter()
+            .map(|settings| {
+                let kept = known.iter().find(|endpoint| endpoint.settings == *settings);
+                kept.cloned().unwrap_or_else(|| {
+                    let is_same = |known: &&Arc<Endpoint>| {
+                        (known.settings.address, &known.settings.authority)
+                            == (settings.address, &settings.authority)
+                    };
+                    let health = known.iter().find(is_same).map(|known| known.health.clone());
+                    Endpoint::new(settings.clone(), health.unwrap_or_default(), workers)
+                })
+            })
+            .collect();
+        let (_, standing) = share_out(&next, &changes);
+        let next = Arc::new(next);
+        self.endpoints.store(next.clone());
         self.generation.fetch_add(1, Ordering::Release);
+        confirm(&next, &standing);
+    }
+
+    /// Gives each endpoint its share by what is known of its health, and tells the workers if one changed.
+    pub fn settle(&self) {
+        let changes = self.changes();
+        let endpoints = self.endpoints();
+        let (changed, standing) = share_out(&endpoints, &changes);
+        if changed {
+            self.generation.fetch_add(1, Ordering::Release);
+        }
+        confirm(&endpoints, &standing);
+    }
+
+    /// From which share of well endpoints on their health counts, in parts of a million.
+    pub fn set_panic_threshold(&self, threshold: u32) {
+        self.changes().panic_threshold = threshold;
+        self.settle();
+    }
+
+    /// Takes a target out, or back in: as written (`users-a:8000`), or the address of one endpoint. `None` when the
+    /// service has no such target; false when nothing changed.
+    pub fn drain(&self, target: &str, out: bool) -> Option<bool> {
+        let is_known = self.endpoints().iter().any(|endpoint| endpoint.is_named(target));
+        let changed = {
+            let mut changes = self.changes();
+            let drained = &mut changes.drained;
+            match (out, is_known) {
+                (true, false) => return None,
+                (true, true) => drained.insert(target.to_owned()),
+                (false, _) => drained.remove(target).then_some(true).or(is_known.then_some(false))?,
+            }
+        };
+        self.settle();
+        Some(changed)
+    }
+
+    fn changes(&self) -> MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Publishes shares; true when one changed.
+fn share_out(endpoints: &[Arc<Endpoint>], changes: &Changes) -> (bool, Vec<Standing>) {
+    let standing: Vec<Standing> = endpoints
+        .iter()
+        .map(|endpoint| {
+            let drained = changes.drained.iter().any(|target| endpoint.is_named(target));
+            endpoint.health.standing(endpoint.settings.weight, endpoint.settings.backup, drained)
+        })
+        .collect();
+    let shares = health::shares(&standing, changes.panic_threshold);
+    let mut changed = false;
+    for ((endpoint, share), standing) in endpoints.iter().zip(shares).zip(&standing) {
+        changed |= endpoint.health.publish(share, standing.drained);
+    }
+    (changed, standing)
+}
+
+fn confirm(endpoints: &[Arc<Endpoint>], standing: &[Standing]) {
+    for (endpoint, standing) in endpoints.iter().zip(standing) {
+        endpoint.health.confirm(standing.well);
     }
 }
 
@@ -125,6 +221,8 @@ pub struct EndpointSettings {
     pub authority: Arc<str>,
     /// Its share of the requests, against the other endpoints'.
     pub weight: u32,
+    /// Whether it stands in for the others.
+    pub backup: bool,
     /// TLS to it; `None` in clear. Part of what tells endpoints apart, so that connections, which belong to an endpoint,
     /// never carry what another identity sends.
     pub peer: Option<Peer>,
@@ -134,6 +232,8 @@ pub struct EndpointSettings {
 pub struct Endpoint {
     /// What tells it apart.
     pub settings: EndpointSettings,
+    /// Whether it is well.
+    pub health: Arc<Health>,
     shards: Box<[EndpointShard]>,
 }
 
@@ -151,14 +251,38 @@ pub struct EndpointShard {
     pub faults: AtomicU64,
     /// Connections opened.
     pub connects: AtomicU64,
+    // What follows is counted only where the service takes ill endpoints out.
+    /// Heads of answers.
+    pub heads: AtomicU64,
+    /// Of these, of 500 and above.
+    pub bad_heads: AtomicU64,
+    /// Tries that gave no head, for which the endpoint is to blame.
+    pub failures: AtomicU64,
+    /// Tries that wait for a head now.
+    pub waiting: AtomicU32,
 }
 
 impl Endpoint {
-    fn new(settings: EndpointSettings, workers: usize) -> Arc<Endpoint> {
+    fn new(settings: EndpointSettings, health: Arc<Health>, workers: usize) -> Arc<Endpoint> {
         Arc::new(Endpoint {
             settings,
+            health,
             shards: (0..workers.max(1)).map(|_| EndpointShard::default()).collect(),
         })
+    }
+
+    /// Whether a target of this name, or this address, means it.
+    pub fn is_named(&self, target: &str) -> bool {
+        *self.settings.authority == *target || target.parse() == Ok(self.settings.address)
+    }
+
+    /// Its address, and why it gets fewer requests than its weight says, where that is so.
+    pub fn told(&self) -> String {
+        let address = self.settings.address;
+        match self.health.ailment() {
+            Some(ailment) => format!("{address} ({ailment})"),
+            None => address.to_string(),
+        }
     }
 
     /// The shard of a worker.
@@ -193,7 +317,7 @@ mod tests {
 
     fn settings(port: u16) -> EndpointSettings {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        EndpointSettings { address, authority: "a".into(), weight: 1, peer: None }
+        EndpointSettings { address, authority: "a".into(), weight: 1, backup: false, peer: None }
     }
 
     #[test]
@@ -206,5 +330,19 @@ mod tests {
         assert_eq!(live.generation(), 2);
         live.publish(&[settings(2), settings(3)], 2);
         assert_eq!(live.generation(), 2, "nothing changed");
+    }
+
+    #[test]
+    fn what_was_drained_stays_so_with_another_weight_and_comes_back_by_command() {
+        let live = ServiceLive::new();
+        live.publish(&[settings(1), settings(2)], 1);
+        assert_eq!(live.drain("127.0.0.1:3", true), None, "nobody has that address");
+        assert_eq!((live.drain("127.0.0.1:1", true), live.generation()), (Some(true), 2));
+        assert_eq!((live.drain("127.0.0.1:1", true), live.generation()), (Some(false), 2));
+        live.publish(&[EndpointSettings { weight: 5, ..settings(1) }, settings(2)], 1);
+        let told = || live.endpoints().iter().map(|one| one.health.is_drained()).collect::<Vec<_>>();
+        assert_eq!(told(), [true, false]);
+        assert_eq!(live.drain("127.0.0.1:1", false), Some(true));
+        assert_eq!((told(), live.endpoints()[0].health.share()), (vec![false, false], 5));
     }
 }

@@ -10,6 +10,14 @@ use std::{fmt, str::FromStr};
 pub struct Percent(u32);
 
 impl Percent {
+    /// Nothing.
+    pub const ZERO: Percent = Percent(0);
+
+    /// So many hundredths; more than 100 are 100.
+    pub const fn whole(percent: u32) -> Percent {
+        Percent(if percent > 100 { 1_000_000 } else { percent * 10_000 })
+    }
+
     /// As a fraction between 0 and 1.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 1_000_000.0

@@ -12,7 +12,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use tidegate::config::{self, Config, Diagnostics, Environment, Known, Loaded, Origin};
 
-pub(crate) const POLICIES: &[&str] = &["cors", "headers", "timeout", "ip", "body_limit", "rewrite"];
+pub(crate) const POLICIES: &[&str] =
+    &["cors", "headers", "timeout", "ip", "body_limit", "rewrite", "rate_limit"];
 pub(crate) const KNOWN: Known<'static> = Known { policies: POLICIES };
 
 pub(crate) struct Nothing;

@@ -1,9 +1,14 @@
 //! The shop of the demo: every service answers as its teams promise, and the greeting fits what runs.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 use testkit::client::{self, Raw, Response, WebSocket};
+use testkit::gateway::Signal;
+use testkit::tls::Authority;
 use tidegate::demo::{self, DemoOptions, Instance, Running};
 
 /// Finds the instances of one shop by name.
@@ -75,14 +80,14 @@ fn events_come_as_a_stream_and_the_socket_echoes() {
 
 #[test]
 fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
-    let options = DemoOptions { port: 0, admin_port: 0, traffic: false };
+    let options = DemoOptions { port: 0, admin_port: 0, tls_port: None, traffic: false };
     let mut output = Vec::new();
     let mut told = BTreeMap::new();
     demo::run(&options, &mut output, |name, text, variables| {
         assert_eq!((name, text), (demo::NAME, demo::CONFIGURATION));
         told = variables.clone();
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        Ok(Running { gateway: address, admin: address, wait: Box::new(|| Ok(())) })
+        Ok(Running { gateway: address, secure: None, admin: address, wait: Box::new(|| Ok(())) })
     })
     .unwrap();
     for variable in demo::CONFIGURATION.split("${").skip(1).filter_map(|rest| rest.split(":-").next()) {
@@ -91,4 +96,26 @@ fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
     let text = String::from_utf8(output).unwrap();
     assert_eq!(text.matches("\n  curl ").count(), 10, "{text}");
     assert!(told.values().filter(|value| value.starts_with("http")).all(|url| text.contains(url)), "{text}");
+}
+
+/// The real command: its own words about TLS are tried as they stand.
+#[test]
+fn the_shop_is_open_under_tls_by_an_authority_of_its_own() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["demo", "--tls", "--no-traffic", "--port=0", "--admin-port=0", "--tls-port=0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let said: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Ctrl-C")).collect();
+    let command = said.iter().find(|line| line.contains("--cacert")).expect("a command with --cacert");
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let (authority, url) = (words[2], words[3]);
+    let port: u16 = url.split(':').nth(2).unwrap().split('/').next().unwrap().parse().unwrap();
+    let client = Arc::new(Authority::client_believing(&std::fs::read_to_string(authority).unwrap()));
+    let mut raw = Raw::connect_tls(([127, 0, 0, 1], port).into(), &client, "localhost");
+    assert_eq!(raw.get("/v2/users/1").read_response().json()["username"], "ada");
+    testkit::gateway::signal(&child, Signal::TERM);
+    assert!(child.wait().unwrap().success());
+    assert!(!std::path::Path::new(authority).exists(), "the authority goes with the demo");
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 6] = [
+const EXAMPLES: [&str; 7] = [
     "examples/hosts/gateway.yaml",
+    "examples/limits/gateway.yaml",
     "examples/minimal/gateway.yaml",
     "examples/shop/gateway.yaml",
     "examples/spa/gateway.yaml",

@@ -38,6 +38,7 @@ mod cli {
 }
 mod http {
     mod framing;
+    mod http2;
     mod limits;
     mod paths;
     mod trust;
@@ -65,10 +66,14 @@ mod policies {
     mod introspection;
     mod ip;
     mod jwt;
+    mod mtls;
+    mod rate_limit;
     mod rewrite;
     mod timeout;
 }
 mod tls {
+    mod acme;
+    mod acme_authority;
     mod attacks;
     mod certificates;
     mod clients;
@@ -79,6 +84,8 @@ mod tls {
 }
 mod upstream {
     mod answers;
+    mod breaker;
+    mod health;
     mod pool;
     mod proxy_protocol;
     mod tunnel;

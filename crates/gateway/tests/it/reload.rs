@@ -178,7 +178,8 @@ fn nobody_feels_a_reload() {
     });
 }
 
-/// Tunnels outlive many configurations, and hold on to none: ten of two thousand routes each would be over 30 MiB.
+/// Tunnels outlive many configurations, and hold on to none: thirty of two thousand routes each would be over 90 MiB. What
+/// the allocator keeps for the next compilation is below 40 and stays.
 #[test]
 fn a_tunnel_keeps_no_old_configuration() {
     let origin = WebSocketEcho::start();
@@ -188,13 +189,14 @@ fn a_tunnel_keeps_no_old_configuration() {
     let gateway = testkit::gateway!("{}", large("0"));
     let mut sockets = Vec::new();
     let mut memory = Vec::new();
-    for nth in 1..=12 {
+    for nth in 1..=36 {
         sockets.push(WebSocket::connect(gateway.addr(), "/ws"));
         gateway.rewrite_config(&large(&nth.to_string()));
         gateway.reload();
         wait_for_version(&gateway, &nth.to_string());
         memory.push(gateway.metric("process_resident_memory_bytes") / f64::from(1 << 20));
     }
-    assert!(memory[11] - memory[1] < 16.0, "MiB after each reload: {memory:?}");
+    let least = memory[30..].iter().copied().fold(f64::MAX, f64::min);
+    assert!(least - memory[0] < 60.0, "MiB after each reload: {memory:?}");
     sockets.iter_mut().for_each(|socket| socket.expect_echo("still here"));
 }

@@ -15,6 +15,7 @@ mod corpus;
 mod differential;
 mod encode;
 mod fields;
+mod foreign;
 mod messages;
 mod request;
 mod response;

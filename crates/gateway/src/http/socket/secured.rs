@@ -111,7 +111,11 @@ impl Socket {
     }
 
     /// Sends what waits in the session.
-    fn poll_send_waiting(&self, cx: &mut Context<'_>, tls: &RefCell<Session>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_send_waiting(
+        &self,
+        cx: &mut Context<'_>,
+        tls: &RefCell<Session>,
+    ) -> Poll<io::Result<()>> {
         loop {
             let mut session = tls.borrow_mut();
             let wanted = session.waiting().len();
@@ -255,6 +259,18 @@ impl Socket {
             }
         })
         .await
+    }
+
+    pub(super) fn poll_write_secured(
+        &self,
+        cx: &mut Context<'_>,
+        tls: &RefCell<Session>,
+        pieces: &[&[u8]],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_send_waiting(cx, tls))?;
+        let sealed = tls.borrow_mut().seal(pieces, 0).map_err(broken)?;
+        self.send_aside(cx, tls);
+        Poll::Ready(Ok(sealed))
     }
 
     /// Says that nothing more comes, and then ends the sending direction where that is wanted: at once, or when the

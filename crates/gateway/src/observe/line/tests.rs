@@ -176,6 +176,7 @@ fn a_path_that_broke_a_rule_is_told_as_it_came_without_its_query() {
 #[test]
 fn the_document_names_every_field_in_the_order_of_the_line() {
     let mut exchange = queried();
+    exchange.request.version = http1::Version::Http2;
     let record = &mut exchange.record;
     (record.reason, record.refused_by, record.upgraded) = ("ip_denied", Some("ip"), true);
     record.shadowed.push(("cors", "origin_denied"));

@@ -88,7 +88,16 @@ fn exchange(method: Method, status: u16) -> Exchange {
 }
 
 fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> {
-    PageInput { shared, routes, targets: &[], listeners: &[], tls: &[], most_series: MOST_SERIES }
+    PageInput {
+        shared,
+        routes,
+        targets: &[],
+        listeners: &[],
+        tls: &[],
+        figures: &[],
+        circuits: &[],
+        most_series: MOST_SERIES,
+    }
 }
 
 #[test]

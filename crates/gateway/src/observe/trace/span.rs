@@ -125,7 +125,11 @@ pub(crate) fn server(exchange: &Exchange, labels: &Labels<'_>, redaction: &Redac
     span.ip("client.address", exchange.client.ip);
     span.ip("network.peer.address", exchange.client.peer.ip());
     span.number("network.peer.port", u64::from(exchange.client.peer.port()));
-    let version: &[u8] = if exchange.request.version == http1::Version::Http10 { b"1.0" } else { b"1.1" };
+    let version: &[u8] = match exchange.request.version {
+        http1::Version::Http10 => b"1.0",
+        http1::Version::Http11 => b"1.1",
+        http1::Version::Http2 => b"2",
+    };
     span.text("network.protocol.version", version);
     span.text("user_agent.original", exchange.request.fields.get(names::USER_AGENT).unwrap_or_default());
     span.number("http.request.body.size", record.bytes_in);

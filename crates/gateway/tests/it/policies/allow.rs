@@ -53,6 +53,11 @@ routes:
             assert!(!answer.text().contains("rule") && line["refused_by"] == "allow", "{}", answer.text());
         }
     }
+    // Whoever operates the gateway is told.
+    let folder = gateway.folder().to_owned();
+    let told =
+        crate::setup::tidegate(&folder, &["explain", "GET", "http://a/orders/1", "--config", "gateway.yaml"]);
+    assert!(told.stdout.contains("answered 403 not_allowed: no rule of `if` fits"), "{}", told.stdout);
     assert_eq!(gateway.get("/watched/x").status, 200);
     let line = gateway.wait_for_log(|line| line["path"] == "/watched/x");
     assert_eq!(line["shadowed"], json!([{ "policy": "allow", "reason": "not_allowed" }]));

@@ -1,0 +1,60 @@
+//! `tidegate drain` and `tidegate undrain`: take a target out of use, and back, while the gateway runs.
+
+use serde_json::{Value, json};
+
+use super::status::{USUAL_ADMIN, refuse};
+use super::{Exit, admin_client};
+
+/// What the commands are told.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The target as written in the configuration, such as users-a:8000, or the address of one endpoint
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// Only in this service; without it, in every service that has the target
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
+    /// The admin address of the gateway
+    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
+    admin: String,
+    /// Print the answer as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Takes a target out: "no" when no service has it.
+pub fn drain(options: Options) -> Exit {
+    run(&options, "drain")
+}
+
+/// Takes a target back in: "no" when no service has it.
+pub fn undrain(options: Options) -> Exit {
+    run(&options, "undrain")
+}
+
+#[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
+fn run(options: &Options, what: &str) -> Exit {
+    let question = json!({ "target": options.target, "service": options.service });
+    let asked = admin_client::call(&options.admin, "POST", &format!("/api/v1/{what}"), Some(&question));
+    let (status, body) = match asked {
+        Ok(answer) => answer,
+        Err(error) => return refuse(&error, Exit::Unreachable),
+    };
+    if options.json {
+        print!("{body}");
+    }
+    let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+    if status != 200 {
+        return refuse(answer.get("detail").and_then(Value::as_str).unwrap_or(&body), Exit::No);
+    }
+    if !options.json {
+        let words = |key: &str| {
+            let all = answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+            let words: Vec<String> = all.iter().filter_map(|word| word.as_str().map(str::to_owned)).collect();
+            words.join(", ")
+        };
+        let under_way = answer.get("in_flight").and_then(Value::as_u64).unwrap_or(0);
+        println!("{what}: {} in {}, {under_way} requests under way", words("endpoints"), words("services"));
+    }
+    Exit::Good
+}

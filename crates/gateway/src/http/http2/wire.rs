@@ -1,0 +1,244 @@
+//! A connection as `h2` wants it, with an eye on every frame that passes.
+//!
+//! Takes a socket and what was read of it already; gives `AsyncRead` and `AsyncWrite`. When a budget is overdrawn it
+//! hands nothing on any more: whoever drives the connection ends it. A head that does not come to its end and a peer
+//! that takes nothing end it too.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::budget::{Budget, Flood};
+use super::frames::{Frames, kind};
+use crate::http::buffer::{Buffer, SIZE};
+use crate::http::socket::{Socket, WRITE_PROGRESS};
+use crate::http::timer::{Timer, Timers};
+
+/// Pieces that one write takes.
+const PIECES: usize = 4;
+/// Bytes handed on in one turn, so that the streams they open are looked at before there are more.
+const TURN: usize = 16 * 1024;
+
+/// What is known of the frames of one connection. Shared by its wire and whoever drives it.
+pub struct Watch {
+    budget: RefCell<Budget>,
+    flood: Cell<Option<Flood>>,
+    timers: Rc<Timers>,
+}
+
+impl Watch {
+    /// Nothing seen yet.
+    pub fn new(timers: &Rc<Timers>) -> Rc<Watch> {
+        Rc::new(Watch { budget: RefCell::default(), flood: Cell::new(None), timers: timers.clone() })
+    }
+
+    /// The flood that is to end the connection, if there is one.
+    pub fn flood(&self) -> Option<Flood> {
+        self.flood.get()
+    }
+
+    /// The peer opened a stream.
+    pub fn opened(&self) {
+        self.budget.borrow_mut().opened();
+    }
+
+    /// The peer gave a request up before its answer.
+    pub fn given_up(&self) {
+        let flood = self.budget.borrow_mut().given_up();
+        self.note(flood);
+    }
+
+    fn note(&self, flood: Option<Flood>) {
+        if self.flood.get().is_none() {
+            self.flood.set(flood);
+        }
+    }
+}
+
+/// A connection for `h2`.
+pub struct Wire {
+    socket: Rc<Socket>,
+    watch: Rc<Watch>,
+    input: Buffer,
+    inbound: Frames,
+    outbound: Frames,
+    /// Whether heads were handed on in this turn.
+    turn_over: bool,
+    head_time: Duration,
+    head_begun: bool,
+    stall: Duration,
+    stalled: Timer,
+    is_stalled: bool,
+    taken: usize,
+}
+
+impl Wire {
+    /// The connection of a client, of which `input` was read already; it sends a preface first.
+    pub fn new(
+        socket: Rc<Socket>,
+        watch: Rc<Watch>,
+        input: Buffer,
+        head_time: Duration,
+        stall: Duration,
+    ) -> Wire {
+        socket.read_timer.arm(head_time);
+        let stalled = watch.timers.timer();
+        Wire {
+            socket,
+            watch,
+            input,
+            inbound: Frames::after(super::PREFACE.len()),
+            outbound: Frames::default(),
+            turn_over: false,
+            head_time,
+            head_begun: false,
+            stall,
+            stalled,
+            is_stalled: false,
+            taken: 0,
+        }
+    }
+
+    /// Looks at received bytes. False when they are not to be handed on.
+    fn saw(&mut self, bytes: &[u8]) -> bool {
+        let Wire { inbound, watch, turn_over, .. } = self;
+        let now = watch.timers.now();
+        let mut budget = watch.budget.borrow_mut();
+        let mut anew = false;
+        inbound.feed(bytes, |frame| {
+            *turn_over |= frame.kind == kind::HEADERS;
+            anew |= frame.kind != kind::CONTINUATION;
+            watch.note(budget.received(frame, now));
+        });
+        drop(budget);
+        if !self.inbound.is_midway() {
+            self.head_begun = false;
+            self.socket.read_timer.disarm();
+        } else if !self.head_begun || anew {
+            self.head_begun = true;
+            self.socket.read_timer.arm(self.head_time);
+        }
+        self.watch.flood().is_none()
+    }
+
+    fn wrote(&mut self, slices: &[&[u8]], mut count: usize) {
+        let Wire { outbound, watch, .. } = self;
+        let now = watch.timers.now();
+        let mut budget = watch.budget.borrow_mut();
+        for slice in slices {
+            let part = count.min(slice.len());
+            count = count.saturating_sub(part);
+            outbound.feed(slice.get(..part).unwrap_or_default(), |frame| {
+                watch.note(budget.sent(frame, now));
+            });
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, slices: &[&[u8]]) -> Poll<io::Result<usize>> {
+        match self.socket.poll_write(cx, slices) {
+            Poll::Ready(Ok(count)) => {
+                self.wrote(slices, count);
+                self.taken = self.taken.saturating_add(count);
+                if self.is_stalled && self.taken >= WRITE_PROGRESS {
+                    self.is_stalled = false;
+                }
+                if !self.is_stalled {
+                    self.stalled.disarm();
+                }
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => self.stand_still(cx),
+        }
+    }
+
+    /// The peer takes nothing now.
+    fn stand_still<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if !self.is_stalled {
+            (self.is_stalled, self.taken) = (true, 0);
+            self.stalled.arm(self.stall);
+        }
+        if self.stalled.expired(cx) {
+            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.watch.flood().is_some() {
+            return Poll::Pending;
+        }
+        if std::mem::take(&mut this.turn_over) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if this.input.is_empty() {
+            let filled = this.socket.poll_fill(cx, &mut this.input, SIZE);
+            if !matches!(filled, Poll::Ready(Ok(count)) if count > 0) {
+                // A connection that rests holds no buffer.
+                this.input.release();
+                return filled.map_ok(|_| ());
+            }
+        }
+        let count = this.input.len().min(buffer.remaining()).min(TURN);
+        let mut input = std::mem::take(&mut this.input);
+        let bytes = input.filled().get(..count).unwrap_or_default();
+        let is_good = this.saw(bytes);
+        if is_good {
+            buffer.put_slice(bytes);
+        }
+        input.consume(count);
+        this.input = input;
+        if is_good { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().poll_send(cx, &[bytes])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut pieces: [&[u8]; PIECES] = [&[]; PIECES];
+        pieces.iter_mut().zip(slices).for_each(|(piece, slice)| *piece = slice);
+        self.get_mut().poll_send(cx, &pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match this.socket.poll_flush(cx) {
+            Poll::Ready(flushed) => flushed?,
+            Poll::Pending => return this.stand_still(cx),
+        }
+        // Everything is written: nobody is waited for.
+        this.is_stalled = false;
+        this.stalled.disarm();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.finish();
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,245 @@
+//! The table of words: what every key of every local limit has consumed, for all workers, within fixed memory.
+//!
+//! Takes the hash of a key; gives the place of its word. Each bucket is three cache lines: hashes, words, and when each
+//! word says nothing any more. A key lives in one of two buckets. Finding a key and changing its word takes no lock: a word
+//! is changed by comparing and exchanging it. Only a key that is not there yet claims its bucket, for a few instructions.
+//! What makes room for it is a word that says nothing any more or, where all do, the one that would be the first: it is
+//! counted.
+
+use std::hint::spin_loop;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Places in one bucket.
+const WAYS: usize = 7;
+/// Numbers of one bucket: the claim on it and the hashes, then the words, then their ends, a cache line each.
+const BUCKET: usize = 24;
+/// Where the hashes begin.
+const HASHES: usize = 1;
+/// Where the words begin.
+const WORDS: usize = 8;
+/// Where the ends begin.
+const ENDS: usize = 16;
+/// How often a worker looks whether a bucket is free again; others hold it for some twenty instructions.
+const PATIENCE: u32 = 2_000;
+
+/// Words by the hashes of their keys.
+pub(super) struct Table {
+    memory: Box<[AtomicU64]>,
+    buckets: u64,
+    used: AtomicU64,
+    dropped: AtomicU64,
+}
+
+/// Where the word of a key is.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'t> {
+    hash: u64,
+    key: &'t AtomicU64,
+    word: &'t AtomicU64,
+    end: &'t AtomicU64,
+}
+
+impl Table {
+    /// A table with room for so many keys. Its memory is taken as it fills, up to 83 bytes for each.
+    pub(super) fn new(keys: usize) -> Table {
+        // Three places for each key: then a key finds its bucket full once in a hundred thousand times.
+        let buckets = keys.saturating_mul(3).div_ceil(WAYS).max(2);
+        let memory = bytemuck::allocation::zeroed_slice_box(buckets.saturating_mul(BUCKET));
+        Table { memory, buckets: buckets as u64, used: AtomicU64::new(0), dropped: AtomicU64::new(0) }
+    }
+
+    /// Places that hold a key. Those whose keys have consumed nothing lately are given to others when needed.
+    pub(super) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Keys that had consumed something and were dropped for others.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of memory when it is full.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.memory)
+    }
+
+    /// The word of a key, if it has one.
+    pub(super) fn find(&self, hash: u64) -> Option<Place<'_>> {
+        let hash = hash.max(1);
+        let [first, second] = self.buckets_of(hash);
+        find_in(self.bucket(first), hash).or_else(|| find_in(self.bucket(second), hash))
+    }
+
+    /// The word of a key, made where there is none. `None` when another worker holds the bucket unusually long.
+    pub(super) fn place(&self, hash: u64, now: u64) -> Option<Place<'_>> {
+        self.find(hash).or_else(|| self.insert(hash.max(1), now))
+    }
+
+    fn insert(&self, hash: u64, now: u64) -> Option<Place<'_>> {
+        let [first, second] = self.buckets_of(hash);
+        let (first, second) = (self.bucket(first), self.bucket(second));
+        // Whoever brings in this key claims its first bucket, so that no key stands twice.
+        let _claim = Claim::on(first)?;
+        if let Some(place) = find_in(first, hash).or_else(|| find_in(second, hash)) {
+            return Some(place);
+        }
+        if let Some(place) = self.settle(first, hash, now) {
+            return Some(place);
+        }
+        if !std::ptr::eq(first, second)
+            && let Some(_claim) = Claim::on(second)
+            && let Some(place) = self.settle(second, hash, now)
+        {
+            return Some(place);
+        }
+        let place = places(first).min_by_key(|place| place.end.load(Ordering::Relaxed))?;
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+        Some(place.taken_over(hash))
+    }
+
+    /// Takes a free place of a claimed bucket, or one whose word says nothing any more.
+    fn settle<'t>(&self, bucket: &'t [AtomicU64], hash: u64, now: u64) -> Option<Place<'t>> {
+        if let Some(free) = places(bucket).find(|place| place.hash == 0) {
+            self.used.fetch_add(1, Ordering::Relaxed);
+            return Some(free.taken_over(hash));
+        }
+        let spent = places(bucket).find(|place| place.end.load(Ordering::Relaxed) <= now);
+        spent.map(|spent| spent.taken_over(hash))
+    }
+
+    /// The two buckets of a key, from two halves of its hash.
+    fn buckets_of(&self, hash: u64) -> [usize; 2] {
+        let of = |hash: u64| ((u128::from(hash) * u128::from(self.buckets)) >> 64) as usize;
+        [of(hash), of(hash.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15))]
+    }
+
+    fn bucket(&self, nth: usize) -> &[AtomicU64] {
+        let start = nth.saturating_mul(BUCKET);
+        self.memory.get(start..start.saturating_add(BUCKET)).unwrap_or_default()
+    }
+}
+
+impl Place<'_> {
+    /// Says at what time the word says nothing any more.
+    pub(super) fn lasts_until(&self, end: u64) {
+        self.end.store(end, Ordering::Relaxed);
+    }
+
+    /// Gives the place to another key. The word first: whoever still has the old key in hand finds it changed.
+    fn taken_over(mut self, hash: u64) -> Self {
+        self.word.store(0, Ordering::Release);
+        // Until the first request has been counted nobody else may take it.
+        self.end.store(u64::MAX, Ordering::Relaxed);
+        self.key.store(hash, Ordering::Release);
+        self.hash = hash;
+        self
+    }
+
+    /// The word now.
+    pub(super) fn read(&self) -> u64 {
+        self.word.load(Ordering::Relaxed)
+    }
+
+    /// Changes the word from `old` to `new`. `Err` with the word that is there instead, if any: the place may have gone to
+    /// another key, then it is `None` and to be looked up again.
+    pub(super) fn change(&self, old: u64, new: u64) -> Result<(), Option<u64>> {
+        match self.word.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(()),
+            Err(word) => Err((self.key.load(Ordering::Acquire) == self.hash).then_some(word)),
+        }
+    }
+}
+
+/// The places of a bucket.
+fn places(bucket: &[AtomicU64]) -> impl Iterator<Item = Place<'_>> {
+    let part = |start: usize| bucket.get(start..start.saturating_add(WAYS)).unwrap_or_default().iter();
+    let parts = part(HASHES).zip(part(WORDS)).zip(part(ENDS));
+    parts.map(|((key, word), end)| Place { hash: key.load(Ordering::Acquire), key, word, end })
+}
+
+fn find_in(bucket: &[AtomicU64], hash: u64) -> Option<Place<'_>> {
+    places(bucket).find(|place| place.hash == hash)
+}
+
+/// The right to bring keys into a bucket, until it is dropped.
+struct Claim<'t>(&'t AtomicU64);
+
+impl Claim<'_> {
+    fn on(bucket: &[AtomicU64]) -> Option<Claim<'_>> {
+        let claim = bucket.first()?;
+        for _ in 0..PATIENCE {
+            if claim.load(Ordering::Relaxed) == 0
+                && claim.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
+            {
+                return Some(Claim(claim));
+            }
+            spin_loop();
+        }
+        None
+    }
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
+    use super::*;
+
+    /// A key with this word, which lasts as long.
+    fn set(table: &Table, hash: u64, word: u64) {
+        let place = table.place(hash, 10).unwrap();
+        while place.change(place.read(), word).is_err() {}
+        place.lasts_until(word);
+    }
+
+    #[test]
+    fn a_word_is_found_again_and_only_under_its_key() {
+        let table = Table::new(100);
+        assert!(table.find(7).is_none());
+        set(&table, 7, 70);
+        set(&table, 8, 80);
+        assert_eq!(table.find(7).map(|place| place.read()), Some(70));
+        assert_eq!(table.find(8).map(|place| place.read()), Some(80));
+        assert!(table.find(9).is_none());
+        assert_eq!(table.used(), 2);
+    }
+
+    #[test]
+    fn keys_without_end_stay_within_the_table_and_are_counted() {
+        let table = Table::new(7);
+        let random = RandomState::new();
+        for nth in 0..10_000u64 {
+            set(&table, random.hash_one(nth), 11 + nth);
+        }
+        let places = table.memory.len() as u64 / BUCKET as u64 * WAYS as u64;
+        assert!(table.used() <= places, "{} of {places}", table.used());
+        assert_eq!(table.used() + table.dropped(), 10_000);
+        // The newest word is the furthest from saying nothing, so it is the last to go.
+        assert_eq!(table.find(random.hash_one(9_999u64)).map(|place| place.read()), Some(10_010));
+    }
+
+    #[test]
+    fn spent_words_make_room_without_being_counted() {
+        let table = Table::new(7);
+        let random = RandomState::new();
+        for nth in 0..10_000u64 {
+            set(&table, random.hash_one(nth), 1);
+        }
+        assert_eq!(table.dropped(), 0);
+    }
+
+    #[test]
+    fn a_place_that_went_to_another_key_says_so() {
+        let table = Table::new(1);
+        let place = table.place(1, 0).unwrap();
+        let _ = place.taken_over(99);
+        assert_eq!(place.change(5, 6), Err(None));
+    }
+}

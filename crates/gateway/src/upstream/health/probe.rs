@@ -1,0 +1,98 @@
+//! One check of one endpoint: a connection as requests have it, and a GET where a path is given. Control side only.
+//!
+//! A connection of its own, closed afterwards: it tells that the endpoint accepts new ones. Every wait has an end and
+//! the answer a greatest size.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http1::{HeadLimits, Method, ResponseHead};
+
+use super::Check;
+use crate::fault::Fault;
+use crate::http::incoming::Piece;
+use crate::http::proxy_protocol::Version;
+use crate::http::timer::Timers;
+use crate::upstream::connection::Connection;
+use crate::upstream::service::Endpoint;
+
+/// Most bytes of an answer's body that are looked at.
+const MOST_BODY: usize = 64 * 1024;
+/// Interim answers (1xx) that are passed over.
+const MOST_INTERIM: usize = 16;
+
+/// What one check needs to know.
+pub(super) struct Probe {
+    /// What is asked.
+    pub check: Check,
+    /// Whom.
+    pub endpoint: Arc<Endpoint>,
+    /// Whether connections begin with a PROXY protocol header.
+    pub announce: Option<Version>,
+    /// Deadlines; the time of the whole check is the only one.
+    pub timers: Rc<Timers>,
+}
+
+impl Probe {
+    /// Asks once; the error says what was wrong, in a few words.
+    pub(super) async fn ask(&self) -> Result<(), String> {
+        let asked = tokio::time::timeout(self.check.timeout, self.connect_and_ask());
+        asked.await.unwrap_or_else(|_| Err(format!("no answer in {} ms", self.check.timeout.as_millis())))
+    }
+
+    async fn connect_and_ask(&self) -> Result<(), String> {
+        let failed = |fault: Fault| fault.facts().code.replace('_', " ");
+        let settings = &self.endpoint.settings;
+        // Nobody is announced: the gateway asks for itself.
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let announce = self.announce.map(|version| (version, (nobody, settings.address)));
+        let opened = Connection::open(settings, self.check.timeout, &self.timers, announce).await;
+        let mut connection = opened.map_err(failed)?;
+        let Some(path) = &self.check.path else { return Ok(()) };
+        let host = self.check.host.as_deref().unwrap_or(&settings.authority);
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: tidegate-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
+        );
+        let sent = connection.incoming.socket.write_all([head.as_bytes()], self.check.timeout).await;
+        sent.map_err(|error| error.kind().to_string())?;
+        let mut head = ResponseHead::default();
+        for _ in 0..=MOST_INTERIM {
+            connection.head(Method::Get, &HeadLimits::default(), &mut head).await.map_err(failed)?;
+            if !head.is_interim() {
+                break;
+            }
+        }
+        let status = head.status;
+        let expected = match &*self.check.status {
+            [] => (200..300).contains(&status),
+            some => some.contains(&status),
+        };
+        if !expected {
+            return Err(format!("status {status}"));
+        }
+        match &self.check.body {
+            Some(text) => body_holds(&mut connection, &head, text.as_bytes()).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the text stands in the body, as far as that is looked at.
+async fn body_holds(connection: &mut Connection, head: &ResponseHead, text: &[u8]) -> Result<(), String> {
+    let incoming = &mut connection.incoming;
+    incoming.begin(head.framing);
+    let mut body = Vec::new();
+    loop {
+        match incoming.piece().map_err(|error| error.reason().to_owned())? {
+            Piece::Data(span) => body.extend_from_slice(incoming.data(span)),
+            Piece::Starved if body.len() < MOST_BODY => {
+                incoming.fill().await.map_err(|_| "the answer was cut".to_owned())?;
+            }
+            Piece::Done | Piece::Starved => {
+                let found = memchr::memmem::find(&body, text).is_some();
+                return if found { Ok(()) } else { Err("the expected text is not in the answer".to_owned()) };
+            }
+        }
+    }
+}

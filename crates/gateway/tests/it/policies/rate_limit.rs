@@ -1,0 +1,208 @@
+//! `rate_limit` on the wire: what passes, what clients are told, and that no way leads around it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use testkit::client::{Raw, Response, request};
+use testkit::event::eventually;
+use testkit::gateway::Gateway;
+use testkit::origin::{Origin, Reply};
+
+use crate::setup::with_routes;
+
+/// The statuses of so many requests, one after the other.
+fn statuses(gateway: &Gateway, path: &str, count: usize) -> Vec<u16> {
+    let mut client = Raw::connect(gateway.addr());
+    (0..count).map(|_| client.get(path).read_response().status).collect()
+}
+
+fn passed(gateway: &Gateway, path: &str, count: usize) -> usize {
+    statuses(gateway, path, count).into_iter().filter(|status| *status == 200).count()
+}
+
+fn told<'r>(answer: &'r Response, names: &[&str]) -> Vec<Option<&'r str>> {
+    names.iter().map(|name| answer.header(name)).collect()
+}
+
+#[test]
+fn what_finds_no_room_gets_429_and_clients_are_told_what_is_left() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, "  /*: { to: app, rate_limit: [3/hour, 100/day] }");
+    let names = ["RateLimit-Policy", "RateLimit", "Retry-After"];
+    let policy = Some(r#""3/hour";q=3;w=3600, "100/day";q=100;w=86400"#);
+    let first = gateway.get("/a");
+    assert_eq!(first.status, 200);
+    let left = Some(r#""3/hour";r=2;t=1200, "100/day";r=99;t=864"#);
+    assert_eq!(told(&first, &names), [policy, left, None]);
+    assert_eq!(passed(&gateway, "/a", 2), 2);
+    let refused = gateway.get("/a");
+    assert_eq!(refused.status, 429);
+    let retry: u64 = refused.header("Retry-After").unwrap().parse().unwrap();
+    assert!((1100..=1200).contains(&retry), "{retry}");
+    let limit = refused.header("RateLimit").unwrap();
+    assert!(limit.starts_with(&format!(r#""3/hour";r=0;t={retry}, "100/day";r=97;t="#)), "{limit}");
+    let problem = refused.json();
+    assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+    assert_eq!(problem["violated-policies"], serde_json::json!(["3/hour"]));
+    assert_eq!(problem["status"], 429);
+    assert_eq!(origin.requests().len(), 3, "a refused request reached the service");
+    let line = gateway.wait_for_log(|line| line["status"] == 429);
+    assert_eq!((&line["refused_by"], &line["reason"]), (&"rate_limit".into(), &"rate_limited".into()));
+    gateway.wait_metric("tidegate_refused_total{policy=\"rate_limit\"}", |count| count == 1.0);
+    assert!(gateway.metric("tidegate_rate_limit_keys") == 2.0);
+}
+
+#[test]
+fn old_fields_by_option_and_none_in_shadow() {
+    let origin = Origin::start();
+    let routes = "
+  /old: { to: app, rate_limit: { rate: 2/hour, headers: legacy } }
+  /off: { to: app, rate_limit: { rate: 2/hour, headers: off } }
+  /shadow: { to: app, rate_limit: { rate: 2/hour, mode: shadow } }";
+    let gateway = with_routes(&origin, routes);
+    let old = ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit"];
+    assert_eq!(told(&gateway.get("/old"), &old), [Some("2"), Some("1"), Some("1800"), None]);
+    for path in ["/off", "/shadow"] {
+        assert_eq!(told(&gateway.get(path), &old), [None; 4], "{path}");
+    }
+    assert_eq!(statuses(&gateway, "/shadow", 4), [200; 4]);
+    let line = gateway.wait_for_log(|line| line["path"] == "/shadow" && line["shadowed"].is_array());
+    assert_eq!(line["shadowed"][0]["reason"], "rate_limited");
+}
+
+#[test]
+fn no_spelling_method_or_header_leads_around_a_limit() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, "  /api/*: { to: app, rate_limit: 10/hour }");
+    let paths = ["/api/a", "/api/%61", "/api//a", "/api/./a", "/api/x/../a", "/api/a/", "/api/a?b=1"];
+    let methods = ["GET", "HEAD", "OPTIONS", "POST", "DELETE"];
+    let mut passed = 0;
+    for nth in 0..200 {
+        let spoofed = format!("10.{}.{}.1", nth % 250, nth / 250);
+        let headers = [
+            ("X-Forwarded-For", spoofed.as_str()),
+            ("X-Real-IP", &spoofed),
+            ("True-Client-IP", &spoofed),
+            ("Forwarded", "for=192.0.2.43"),
+            ("X-HTTP-Method-Override", "PATCH"),
+        ];
+        let answer = request(gateway.addr(), methods[nth % 5], paths[nth % 7], &headers, b"");
+        passed += usize::from(answer.status != 429);
+    }
+    assert_eq!(passed, 10);
+}
+
+#[test]
+fn a_thousand_at_once_get_no_more_than_the_burst() {
+    let origin = Origin::start();
+    let gateway = testkit::gateway!(
+        r#"
+listen: 127.0.0.1:0
+admin: {{ listen: 127.0.0.1:0 }}
+workers: 2
+services: {{ app: "{}" }}
+routes:
+  /*: {{ to: app, rate_limit: [50/hour, 60/day] }}
+"#,
+        origin.url()
+    );
+    let good = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| good.fetch_add(passed(&gateway, "/", 50), Ordering::Relaxed));
+        }
+    });
+    assert_eq!((good.into_inner(), origin.requests().len()), (50, 50));
+}
+
+#[test]
+fn keys_and_scopes_say_what_counts_together() {
+    let origin = Origin::start();
+    let routes = "
+  /one/{shop}: { to: app, rate_limit: { rate: 2/hour, per: [path.shop, header.x-key] } }
+  /two: { to: app, rate_limit: { rate: 3/hour, per: all, scope: service } }
+  /three: { to: app, rate_limit: { rate: 3/hour, per: all, scope: service } }
+  /four: { respond: ok, rate_limit: { rate: 3/hour, per: all, scope: service } }";
+    let gateway = with_routes(&origin, routes);
+    let ask = |path: &str, key: &str| request(gateway.addr(), "GET", path, &[("X-Key", key)], b"").status;
+    for (path, key, status) in [
+        ("/one/a", "k", 200),
+        ("/one/a", "k", 200),
+        ("/one/a", "k", 429),
+        ("/one/b", "k", 200),
+        ("/one/a", "l", 200),
+    ] {
+        assert_eq!(ask(path, key), status, "{path} {key}");
+    }
+    assert_eq!((passed(&gateway, "/two", 2), passed(&gateway, "/three", 2)), (2, 1));
+    assert_eq!(passed(&gateway, "/four", 5), 3, "a route without a service counts for itself");
+}
+
+#[test]
+fn the_answer_may_say_what_it_cost() {
+    let origin = Origin::answering(|request| match request.target.as_str() {
+        "/cheap" => Reply::ok("").header("X-Tokens", "1"),
+        "/free" => Reply::ok("").header("X-Tokens", "0"),
+        "/silent" => Reply::ok("").header("X-Tokens", "-5"),
+        _ => Reply::ok("").header("X-Tokens", "80"),
+    });
+    let routes = "  /*: { to: app, rate_limit: { rate: 100/hour, cost: { header: X-Tokens, default: 2 } } }";
+    let gateway = with_routes(&origin, routes);
+    let left = |path: &str| {
+        let answer = gateway.get(path);
+        let field = answer.header("RateLimit").unwrap().to_owned();
+        let number = field.split(";r=").nth(1).and_then(|rest| rest.split(';').next()).map(str::to_owned);
+        (answer.status, number.unwrap().parse::<u64>().unwrap())
+    };
+    // The answer's own cost is known when its fields are written, so the next request sees it.
+    assert_eq!(left("/cheap"), (200, 98));
+    assert_eq!(left("/free"), (200, 97));
+    assert_eq!(left("/silent"), (200, 97));
+    assert_eq!(left("/dear"), (200, 95));
+    assert_eq!(left("/dear"), (200, 15));
+    assert_eq!(left("/dear").0, 429, "80 and 80 are more than 100");
+}
+
+#[test]
+fn a_changed_limit_holds_after_a_reload_and_keeps_what_was_consumed() {
+    let origin = Origin::start();
+    let written = |limit: &str, version: &str| {
+        format!(
+            "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nservices: {{ app: \"{}\" }}\nroutes:\n  \
+             /*: {{ to: app, rate_limit: {limit} }}\n  /version: {{ respond: {version} }}\n",
+            origin.url()
+        )
+    };
+    let gateway = testkit::gateway!("{}", written("5/hour", "one"));
+    let turn_to = |limit: &str, version: &str| {
+        gateway.rewrite_config(&written(limit, version));
+        gateway.reload();
+        eventually("the new configuration", || (gateway.get("/version").text() == version).then_some(()));
+    };
+    assert_eq!(passed(&gateway, "/", 9), 5);
+    turn_to("20/hour", "two");
+    assert_eq!(passed(&gateway, "/", 30), 15, "five of the twenty had been consumed");
+    turn_to("10/hour", "three");
+    assert_eq!(passed(&gateway, "/", 5), 0, "twenty of ten are consumed");
+    // Counted by something else, it is another limit.
+    turn_to("{ rate: 10/hour, per: all }", "four");
+    assert_eq!(passed(&gateway, "/", 30), 10);
+    // A configuration that is refused changes nothing.
+    gateway.rewrite_config(&written("{ rate: 90/hour, per: all, burst: 0 }", "five"));
+    gateway.reload();
+    gateway.wait_metric("tidegate_config_reload_success", |value| value == 0.0);
+    assert_eq!(passed(&gateway, "/", 3), 0);
+}
+
+#[test]
+fn a_question_consumes_nothing() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, "  /*: { to: app, rate_limit: 1/hour }");
+    let ask = || {
+        let question = br#"{"method":"GET","url":"http://h/"}"#;
+        let answer = request(gateway.admin_addr(), "POST", "/api/v1/explain", &[], question).json();
+        answer["policies"][0]["verdict"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((ask().as_str(), ask().as_str()), ("go", "go"));
+    assert_eq!(gateway.get("/").status, 200);
+}
