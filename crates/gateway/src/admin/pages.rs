@@ -93,7 +93,8 @@ fn metrics_text(control: &Control) -> String {
                 .collect(),
         })
         .collect();
-    let mut figures: Vec<Figure> = Vec::new();
+    let mut figures: Vec<Figure> = control.telemetry.figures();
+    figures.extend(control.gateway.live.observe.samples.iter().map(|samples| samples.figure()));
     for bound in snapshot.routes.iter().flat_map(|route| &route.policies) {
         bound.policy.figures(&mut |figure| {
             if !figures.iter().any(|known| known.name == figure.name) {

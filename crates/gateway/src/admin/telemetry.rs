@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::control::Control;
 use crate::observe::connections::Refusal;
-use crate::observe::telemetry::{Counts, Key, Kind, Store};
-use crate::observe::{Connections, RouteStats};
+use crate::observe::telemetry::{BUDGET, Counts, Key, Kind, Store};
+use crate::observe::{Connections, Figure, RouteStats};
 use crate::upstream::service::Endpoint;
 
 /// Readings of counters that are gone, one each second: exchanges under way still write to them.
@@ -77,6 +77,17 @@ impl Telemetry {
     /// What is remembered, for as long as the guard lives: then the thread waits, and nobody else.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it takes, for the metrics page.
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let store = self.store();
+        let gauge = |name, help, value: usize| Figure { name, help, counts: false, value: value as u64 };
+        vec![
+            gauge("tidegate_telemetry_bytes", "Memory of the curves of the last day.", store.bytes()),
+            gauge("tidegate_telemetry_limit_bytes", "Most memory that the curves may take.", BUDGET),
+            gauge("tidegate_telemetry_series", "Things that have curves of their own.", store.len()),
+        ]
     }
 
     /// Seconds since 1970 on a clock that never goes back.

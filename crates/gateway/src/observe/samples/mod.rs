@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::line::{LineFormat, LineWriter};
 use super::metrics::RouteShard;
 use super::redact::Redaction;
-use super::{Labels, status_of};
+use super::{Figure, Labels, status_of};
 use crate::exchange::Exchange;
 use crate::fault::Blame;
 use filter::Filter;
@@ -105,6 +105,12 @@ impl Samples {
     /// Samples that were to be taken and found no room.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The same, for the metrics page.
+    pub fn figure(&self) -> Figure {
+        let help = "Requests that were to be kept as samples and found no room.";
+        Figure { name: "tidegate_samples_dropped", help, counts: true, value: self.dropped() }
     }
 
     /// Takes out what has arrived. To be called often enough that the queue does not fill.

@@ -140,6 +140,16 @@ impl Store {
         self.series.values().flatten().map(Ring::bytes).fold(0, usize::saturating_add)
     }
 
+    /// Things that something was counted of.
+    pub fn len(&self) -> usize {
+        self.series.len()
+    }
+
+    /// Whether nothing was counted yet.
+    pub fn is_empty(&self) -> bool {
+        self.series.is_empty()
+    }
+
     /// The things of a kind that something was counted of.
     pub fn keys(&self, kind: Kind) -> impl Iterator<Item = &Key> {
         self.series.keys().filter(move |key| key.kind == kind)
