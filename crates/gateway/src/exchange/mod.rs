@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http1::{RequestHead, ResponseHead};
+use http1::{NameBuf, RequestHead, ResponseHead};
 
 pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
@@ -65,6 +65,8 @@ pub struct Exchange {
     pub record: Record,
     /// What the limits said that this exchange met, in their order.
     pub meters: Vec<Meter>,
+    /// Header lines that a policy has promised to the answer, whoever gives it.
+    pub promised: Vec<(NameBuf, Box<[u8]>)>,
     /// Memory for whoever puts a value together.
     pub scratch: Vec<u8>,
     /// The body of an answer that goes out instead of the service's; its head is then [`Exchange::response`].
@@ -161,6 +163,7 @@ impl Default for Exchange {
             trace: Trace::default(),
             record: Record::default(),
             meters: Vec::new(),
+            promised: Vec::new(),
             scratch: Vec::new(),
             instead: None,
             tap: None,
@@ -188,6 +191,7 @@ impl Exchange {
         self.reader.clear();
         self.meters.clear();
         self.let_go();
+        self.promised.clear();
         self.record.clear();
     }
 
