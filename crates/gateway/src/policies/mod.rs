@@ -451,8 +451,15 @@ mod tests {
         let bound = bound(lines).unwrap_or_else(|faults| panic!("{faults:#?}"));
         match request(&bound, exchange).now_or_never().expect("no policy here waits") {
             Ok(()) => None,
-            Err(Stop::With(answer)) => Some(answer),
-            Err(Stop::Answered) => panic!("answered from elsewhere"),
+            Err(stop) => Some(stopped(stop)),
+        }
+    }
+
+    /// The answer with which a policy has stopped a request.
+    pub(super) fn stopped(stop: Stop) -> Box<Answer> {
+        match stop {
+            Stop::With(answer) => answer,
+            Stop::Answered => panic!("answered from elsewhere"),
         }
     }
 
