@@ -281,7 +281,7 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{asked, bound, fault, lines, run};
+    use super::super::tests::{asked, bound, fault, lines, run, stopped};
     use super::super::{request, response};
     use crate::fault::response::respond;
     use futures_util::FutureExt;
