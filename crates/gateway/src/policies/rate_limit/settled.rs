@@ -183,7 +183,7 @@ impl Limit {
 impl LimitMap {
     fn settle(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Settled> {
         let per = sources(self.per.clone(), faults);
-        let naming = Naming { given: self.name.clone(), per: &per, burst: self.burst.clone() };
+        let naming = Naming { given: self.name.clone(), per: &per, burst: self.burst };
         let tiers = self.tiers(&naming, key, faults);
         let place = self.rate.as_ref().map(Spanned::span);
         let place = place.or_else(|| self.rates.iter().next().map(|(name, _)| name.span()))?;
