@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http1::{RequestHead, ResponseHead};
+use http1::{NameBuf, RequestHead, ResponseHead};
 
 pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
@@ -62,6 +62,8 @@ pub struct Exchange {
     pub record: Record,
     /// What the limits said that this exchange met, in their order.
     pub meters: Vec<Meter>,
+    /// Header lines that a policy has promised to the answer, whoever gives it.
+    pub promised: Vec<(NameBuf, Box<[u8]>)>,
     /// Memory for whoever puts a value together.
     pub scratch: Vec<u8>,
     /// True in `explain`: policies decide and change nothing that outlives the exchange.
@@ -148,6 +150,7 @@ impl Default for Exchange {
             trace: Trace::default(),
             record: Record::default(),
             meters: Vec::new(),
+            promised: Vec::new(),
             scratch: Vec::new(),
             rehearsal: false,
         }
@@ -169,6 +172,7 @@ impl Exchange {
         self.plan = Plan::default();
         self.reader.clear();
         self.meters.clear();
+        self.promised.clear();
         self.record.clear();
     }
 

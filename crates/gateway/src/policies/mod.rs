@@ -10,6 +10,7 @@ pub mod basic;
 pub mod body_limit;
 pub mod cors;
 pub mod csrf;
+pub mod ext_auth;
 pub mod headers;
 pub mod introspection;
 pub mod ip;
@@ -32,6 +33,7 @@ use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode,
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::identity::{Callers, Shelf};
 use crate::observe::Figure;
+use crate::upstream::service::Service;
 
 /// All policies, in the order of running.
 pub static LIST: &[Kind] = &[
@@ -53,6 +55,8 @@ pub static LIST: &[Kind] = &[
     kind::<allow::Allow>(),
     // After whoever says who calls, since limits may be by consumer; before whoever reads bodies or waits for anybody.
     kind::<rate_limit::RateLimit>(),
+    // After whoever can refuse by itself, so that nobody else is asked about what is refused anyway.
+    kind::<ext_auth::ExtAuth>(),
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
@@ -145,6 +149,8 @@ pub struct Context {
     pub callers: Arc<Callers>,
     /// What policies of one configuration share.
     pub shelf: Shelf,
+    /// The services that have a name.
+    pub services: HashMap<String, Arc<Service>>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
     pub is_whole: bool,
 }
@@ -170,6 +176,9 @@ pub trait Policy: Send + Sync {
 
     /// Tells its numbers. Those of one name are told once for all routes, so they are about all of them.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Tells the names of headers by which it tells services what it found: they are taken from every request.
+    fn tells(&self, _tell: &mut dyn FnMut(&str)) {}
 
     /// Looks at the request, before anything is sent to a service.
     fn request<'a>(&'a self, _exchange: &'a mut Exchange) -> Verdict<'a> {

@@ -62,6 +62,7 @@ mod policies {
     mod body_limit;
     mod cors;
     mod csrf;
+    mod ext_auth;
     mod headers;
     mod introspection;
     mod ip;
