@@ -103,6 +103,8 @@ pub struct Client {
 pub struct Meter {
     /// The key that was counted.
     pub key: u64,
+    /// Which of the measures of the policy it was.
+    pub measure: u32,
     /// Requests that may come at once after this one.
     pub remaining: u64,
     /// Seconds until that changes: until one has room again, or until nothing is consumed any more.
