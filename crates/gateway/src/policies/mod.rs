@@ -8,6 +8,7 @@ pub mod any_of;
 pub mod api_key;
 pub mod basic;
 pub mod body_limit;
+pub mod cache;
 pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
@@ -61,6 +62,9 @@ pub static LIST: &[Kind] = &[
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
+    // After whoever may refuse the request: what is kept is for those only who might ask the service. Before whoever shapes
+    // the answer in the same way for all, so that this is done once.
+    kind::<cache::Cache>(),
     // After whoever judges the request as it came, before the headers.
     kind::<rewrite::Rewrite>(),
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
@@ -200,6 +204,13 @@ type Compile = fn(&Spanned<String>, &Node, &Context, &mut Diagnostics) -> Option
 /// What policies remember beyond a reload, by what it is for: each carries its own over, and nothing else stays.
 #[derive(Default)]
 pub struct Remembered(HashMap<String, Arc<dyn Any + Send + Sync>>);
+
+impl Remembered {
+    /// The live part of this identity.
+    pub fn get<T: Any + Send + Sync>(&self, identity: &str) -> Option<Arc<T>> {
+        self.0.get(identity)?.clone().downcast().ok()
+    }
+}
 
 /// What policies remember while a snapshot is compiled. Nothing of the snapshot before is changed.
 pub struct Lives<'p> {

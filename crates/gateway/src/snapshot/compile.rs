@@ -76,6 +76,7 @@ pub fn compile(
     if faults.has_errors() {
         return None;
     }
+    let lives = lives.into_kept();
     Some(Snapshot {
         revision,
         table: table.build(),
@@ -85,7 +86,8 @@ pub fn compile(
         identities: services.identities.list,
         callers: context.callers,
         kept: context.shelf.into_kept(),
-        lives: lives.into_kept(),
+        cache: lives.get(policies::cache::STORE),
+        lives,
         proofs: secure::proofs(config, previous),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),

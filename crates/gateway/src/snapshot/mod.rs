@@ -48,6 +48,8 @@ pub struct Snapshot {
     pub proofs: Option<Arc<Proofs>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
+    /// The answers that are kept; `None` where no route has a cache.
+    pub cache: Option<Arc<policies::cache::Store>>,
     /// What policies remember beyond this snapshot.
     pub lives: policies::Remembered,
     /// Counts requests that no route takes.

@@ -60,6 +60,7 @@ mod policies {
     mod api_key;
     mod basic;
     mod body_limit;
+    mod cache;
     mod cors;
     mod csrf;
     mod ext_auth;
