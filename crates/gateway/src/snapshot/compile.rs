@@ -63,10 +63,7 @@ pub fn compile(
             let action = action(&route.action, &mut services, faults);
             let mut policies = bind(config, route, &context, faults);
             let service = services.asked_by(&action);
-            for Bound { policy, shadow, .. } in &mut policies {
-                let lives = &mut lives;
-                policy.settle(&mut Place { route: key, service: &service, shadow: *shadow, lives, faults });
-            }
+            settle(&mut policies, (key, &service), &mut lives, faults);
             let name: Arc<str> = key.as_str().into();
             let stats = stats.of(&name, &service);
             routes.push(Route { key: name, action, policies, stats });
@@ -92,6 +89,18 @@ pub fn compile(
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
+}
+
+/// Lets policies take their place on a route to a service.
+fn settle(
+    policies: &mut [Bound],
+    (route, service): (&str, &str),
+    lives: &mut Lives<'_>,
+    faults: &mut Diagnostics,
+) {
+    for Bound { policy, shadow, .. } in policies {
+        policy.settle(&mut Place { route, service, shadow: *shadow, lives, faults });
+    }
 }
 
 /// The names of headers by which policies tell services what they found.

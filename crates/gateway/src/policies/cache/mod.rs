@@ -9,6 +9,7 @@ mod answer;
 mod change;
 mod control;
 mod entry;
+mod fetch;
 mod flight;
 mod keep;
 mod key;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http1::{Framing, Method, NameBuf, Upgrade, names};
+use http1::{Framing, Method, Upgrade, names};
 
 pub use change::changed;
 pub use purge::{Purge, Purged, Url};
@@ -36,10 +37,11 @@ use crate::values::Template;
 use answer::{Status, give, ttl};
 use control::Directives;
 use entry::{Entry, now};
-use flight::{Leader, Role};
+use fetch::{Fetch, came};
+use flight::Role;
 use keep::{Keep, Kept, PASS};
 use key::Keys;
-use rules::{Came, Rules, judge};
+use rules::{Rules, judge};
 use store::Found;
 
 /// The name under which the one store of the process is found again after a reload.
@@ -58,24 +60,6 @@ struct Compiled {
     wait: Duration,
     /// Known once the policy has its place on a route.
     store: Option<Arc<Store>>,
-}
-
-/// A request that goes to the service, until its answer is there.
-struct Fetch {
-    /// Why it goes there, in the words of RFC 9211 section 2.2.
-    forward: &'static str,
-    /// The key under which its answer may be kept; empty for none.
-    key: Vec<u8>,
-    personal: bool,
-    leader: Option<Leader>,
-    /// What is kept and may no longer be given without asking.
-    stale: Option<Arc<Entry>>,
-    /// Whether the service is asked if that still holds.
-    conditional: bool,
-    /// The client's own conditions, while others stand in their place.
-    conditions: Vec<(NameBuf, Vec<u8>)>,
-    /// When it was sent, and how many purges there had been.
-    asked: (u64, u64),
 }
 
 /// What may be done with what is kept.
@@ -461,60 +445,4 @@ fn early(entry: &Entry) -> Duration {
 fn may_stand_in(stale: &Entry, at: u64) -> bool {
     let over = stale.freshness(at).err().unwrap_or_default();
     !stale.life.must_revalidate && !stale.life.if_error.is_zero() && over <= stale.life.if_error
-}
-
-/// What was known when the answer came.
-fn came(exchange: &Exchange, fetch: &Fetch) -> Came {
-    let record = &exchange.record;
-    let delay = record.answered.zip(record.sent).map(|(answered, sent)| answered.saturating_sub(sent));
-    let at = record.started_at + record.answered.unwrap_or_default();
-    Came { at, delay: delay.unwrap_or_default(), personal: fetch.personal }
-}
-
-impl Fetch {
-    fn without_key(forward: &'static str) -> Fetch {
-        Fetch {
-            forward,
-            key: Vec::new(),
-            personal: false,
-            leader: None,
-            stale: None,
-            conditional: false,
-            conditions: Vec::new(),
-            asked: (0, 0),
-        }
-    }
-
-    /// Makes the request one for a whole answer, or for the word that what is kept still holds (RFC 9111 section 4.3.1).
-    fn prepare(&mut self, store: &Store, exchange: &mut Exchange) {
-        self.asked = (now(), store.purged());
-        let fields = &mut exchange.request.fields;
-        for name in [names::IF_NONE_MATCH, names::IF_MODIFIED_SINCE] {
-            let Ok(owned) = NameBuf::new(&String::from_utf8_lossy(name.text())) else { continue };
-            self.conditions.extend(fields.get_all(name).map(|value| (owned.clone(), value.to_vec())));
-            fields.remove(name);
-        }
-        let Some(stale) = &self.stale else { return };
-        if let Some(tag) = rules::single(&stale.fields, names::ETAG) {
-            fields.push(names::IF_NONE_MATCH, tag);
-            self.conditional = true;
-        }
-        if let Some(changed) = rules::single(&stale.fields, names::LAST_MODIFIED) {
-            fields.push(names::IF_MODIFIED_SINCE, changed);
-            self.conditional = true;
-        }
-    }
-
-    /// Gives the client's conditions back.
-    fn restore(&self, exchange: &mut Exchange) {
-        if self.conditions.is_empty() && !self.conditional {
-            return;
-        }
-        let fields = &mut exchange.request.fields;
-        fields.remove(names::IF_NONE_MATCH);
-        fields.remove(names::IF_MODIFIED_SINCE);
-        for (name, value) in &self.conditions {
-            fields.push(name.as_name(), value);
-        }
-    }
 }

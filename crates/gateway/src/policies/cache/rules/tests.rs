@@ -1,3 +1,5 @@
+//! The rules as tables, each row with its section of RFC 9111.
+
 use super::*;
 use crate::policies::tests::asked;
 use http1::Name;

@@ -1,3 +1,5 @@
+//! What stays, what goes, and that neither time nor memory runs away.
+
 use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
