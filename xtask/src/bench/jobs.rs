@@ -95,7 +95,7 @@ pub(super) const JOBS: [Job; 13] = [
     },
     Job {
         name: "idle-10000",
-        title: "10,000 idle connections, one request done on each",
+        title: "Idle connections, 10,000 or what the limit of open files allows, one request done on each",
         contenders: &[NGINX, HAPROXY, ENVOY, TIDEGATE],
         way: Way::Idle,
     },
@@ -131,7 +131,7 @@ pub(super) const JOBS: [Job; 13] = [
     },
     Job {
         name: "tls-idle-10000",
-        title: "10,000 idle connections under TLS 1.3, one request done on each",
+        title: "The same under TLS 1.3",
         contenders: &SECURE,
         way: Way::Idle,
     },

@@ -129,7 +129,8 @@ impl Forward<'_> {
         loop {
             let aimed = self.open(&group, exchange, &mut tried, fresh).await?;
             let (reused, endpoint) = (aimed.connection.reused, aimed.endpoint.clone());
-            match self.attempt(aimed, exchange, client).await {
+            // Made where it stays: awaited alone it is copied twice, two kilobytes each.
+            match pin!(self.attempt(aimed, exchange, client)).await {
                 Ok(switched) => return Ok(switched),
                 Err(failed) => {
                     if let Some(shard) = endpoint.shard() {
