@@ -22,6 +22,8 @@ mod admin {
     mod agreement;
     mod commands;
     mod explain;
+    mod samples;
+    mod telemetry;
 }
 mod cli {
     mod check;
