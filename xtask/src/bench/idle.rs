@@ -58,7 +58,9 @@ fn connections() -> Result<usize, Failure> {
     let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(CONNECTIONS) };
     let served = usize::try_from(limit.saturating_sub(SPARE) / 2).unwrap_or(CONNECTIONS);
     if served < FEWEST {
-        return Err(format!("the limit of open files is {limit}: too low for {FEWEST} connections of a proxy"));
+        return Err(format!(
+            "the limit of open files is {limit}: too low for {FEWEST} connections of a proxy"
+        ));
     }
     Ok(served.min(CONNECTIONS))
 }

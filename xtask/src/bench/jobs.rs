@@ -129,12 +129,7 @@ pub(super) const JOBS: [Job; 13] = [
         contenders: &SECURE,
         way: Way::Load { requests: Requests::ResumedHandshakes, latency: false },
     },
-    Job {
-        name: "tls-idle-10000",
-        title: "The same under TLS 1.3",
-        contenders: &SECURE,
-        way: Way::Idle,
-    },
+    Job { name: "tls-idle-10000", title: "The same under TLS 1.3", contenders: &SECURE, way: Way::Idle },
 ];
 
 impl Job {

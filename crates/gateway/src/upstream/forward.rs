@@ -8,6 +8,7 @@
 mod http1;
 mod progress;
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
