@@ -14,6 +14,7 @@ use http1::{Fields, HeadLimits, RequestHead, RequestParser};
 
 use super::buffer::{Buffer, SIZE, Span};
 use super::http2::Asked;
+use super::http2::inflow::Inflow;
 use super::http2::outflow::Outflow;
 use super::incoming::{Broken, Incoming, Piece};
 use super::responder::Responder;
@@ -117,6 +118,14 @@ impl ClientReader {
         match &mut self.source {
             Source::Connection(incoming, _) => Some(incoming),
             Source::Stream(..) => None,
+        }
+    }
+
+    /// Both halves of a stream; `None` on a connection.
+    pub fn stream(&mut self) -> Option<(&mut Inflow, &Outflow)> {
+        match &mut self.source {
+            Source::Connection(..) => None,
+            Source::Stream(asked, outflow) => Some((&mut asked.inflow, outflow)),
         }
     }
 

@@ -24,6 +24,7 @@ use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::buffer::{give_out, take_out};
 use crate::http::client::{ClientConnection, ClientLimits, ClientReader};
+use crate::http::http2::websocket;
 use crate::http::incoming::{Broken, Piece};
 use crate::http::responder::Responder;
 use crate::http::socket::Socket;
@@ -96,9 +97,7 @@ impl Switched {
     /// Carries bytes both ways until both sides have ended.
     pub async fn carry(mut self, observer: &Observer, client: &mut ClientConnection) -> Result<(), Fault> {
         let _tunnel = observer.tunnel();
-        // Only a connection can be switched: a request on a stream that asks for it is refused.
-        let Some(incoming) = client.reader.connection() else { return Err(Fault::AnswerUnasked) };
-        tunnel::run(incoming, &mut self.connection.incoming, self.idle_timeout).await
+        tunnel::run(&mut client.reader, &mut self.connection.incoming, self.idle_timeout).await
     }
 }
 
@@ -328,7 +327,10 @@ impl Forward<'_> {
         exchange.record.connection_stays = head.keep_alive && head.framing != Framing::UntilClose;
         connection.incoming.begin(head.framing);
         let switched = head.status == 101;
-        if switched && (exchange.request.upgrade != Upgrade::WebSocket || head.upgrade != Upgrade::WebSocket)
+        if switched
+            && (exchange.request.upgrade != Upgrade::WebSocket
+                || head.upgrade != Upgrade::WebSocket
+                || !websocket::agreed(&exchange.request, &head.fields))
         {
             return Err(Fault::AnswerUnasked);
         }
