@@ -39,7 +39,8 @@ mod tests {
     /// The example of RFC 6455 section 1.3.
     #[test]
     fn only_the_right_proof_is_an_agreement() {
-        let mut request = RequestHead { version: Version::Http2, ..RequestHead::default() };
+        let mut request = RequestHead::default();
+        request.version = Version::Http2;
         let mut answer = Fields::new();
         answer.set(names::SEC_WEBSOCKET_ACCEPT, b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert!(!agreed(&request, &answer), "no key");
