@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo|test|bench|soak|fuzz`.
+//! The commands of the project: `cargo xtask demo|test|bench|soak|cache-tests|fuzz`.
 //! Takes a command line, from any folder of the workspace; gives an exit code: 0 good, 1 failed, 2 usage.
 //! It must never leave a process behind, nor leave out a part of a proof without saying so.
 #![expect(
@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod cache_tests;
 mod demo;
 mod fuzz;
 mod needs;
@@ -44,6 +45,8 @@ enum Command {
     Bench(bench::Options),
     /// Load with a reload each second while WebSockets stay open
     Soak(soak::Options),
+    /// Run the public tests of HTTP caches on the gateway (needs Node.js)
+    CacheTests(cache_tests::Options),
     /// Run the fuzz targets (needs a nightly toolchain and cargo-fuzz)
     Fuzz(fuzz::Options),
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::CacheTests(options) => cache_tests::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
     match outcome {

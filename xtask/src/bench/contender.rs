@@ -27,6 +27,7 @@ pub(super) enum Kind {
     Nginx,
     Haproxy,
     Envoy,
+    Varnish,
     Tidegate,
 }
 
@@ -53,11 +54,21 @@ pub(super) struct Contender {
     pub(super) tls: bool,
     /// Whether it counts requests by address, against a limit that nobody meets.
     pub(super) limited: bool,
+    /// Whether it keeps answers.
+    pub(super) cached: bool,
 }
 
 impl Contender {
     pub(super) const fn plain(name: &'static str, kind: Kind) -> Contender {
-        Contender { name, kind, routes: Routes::All, logged: false, tls: false, limited: false }
+        Contender {
+            name,
+            kind,
+            routes: Routes::All,
+            logged: false,
+            tls: false,
+            limited: false,
+            cached: false,
+        }
     }
 
     /// The same under TLS.
@@ -70,12 +81,18 @@ impl Contender {
         Contender { limited: true, ..self }
     }
 
+    /// The same with a cache.
+    pub(super) const fn cached(self) -> Contender {
+        Contender { cached: true, ..self }
+    }
+
     /// Whether its program is on this machine; the gateway is built from here.
     pub(super) fn is_installed(&self) -> bool {
         match self.kind {
             Kind::Nginx => programs::find("nginx").is_some(),
             Kind::Haproxy => programs::find("haproxy").is_some(),
             Kind::Envoy => envoy().is_some(),
+            Kind::Varnish => programs::find("varnishd").is_some(),
             Kind::Tidegate => true,
         }
     }
@@ -83,7 +100,7 @@ impl Contender {
     /// The same name without spaces, for files.
     fn file_name(&self) -> String {
         let plain = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-        let marks = [(self.tls, "-tls"), (self.limited, "-limited")];
+        let marks = [(self.tls, "-tls"), (self.limited, "-limited"), (self.cached, "-cached")];
         let marks = marks.iter().filter(|(is, _)| *is).flat_map(|(_, mark)| mark.chars());
         plain.chain(marks).collect()
     }
@@ -126,6 +143,7 @@ impl Ground {
     /// Starts the origin on the core of this program.
     pub(super) fn prepare(folder: &Path, gateway: PathBuf) -> Result<(Ground, Running), Failure> {
         fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        write(&folder.join("body-1k"), &"0123456789abcdef".repeat(1024 / 16))?;
         write(&folder.join("body-100k"), &"0123456789abcdef".repeat(100 * 1024 / 16))?;
         let origin = free_address()?;
         let text = template("origin.conf")?
@@ -146,7 +164,7 @@ impl Ground {
         let name = contender.file_name();
         let address = free_address()?;
         let file = self.configuration(contender, &address.port().to_string(), "")?;
-        let line = self.command_line(contender.kind, &name, &file)?;
+        let line = self.command_line(contender.kind, &name, (&file, address.port()))?;
         let log = self.folder.join(format!("{name}.out"));
         let mut running = Running::start(contender.name, Some(PROXY_CORE), &line, &log)?;
         let address = match contender.kind {
@@ -173,12 +191,17 @@ impl Ground {
             Kind::Nginx => ("nginx.conf", "conf"),
             Kind::Haproxy => ("haproxy.conf", "conf"),
             Kind::Envoy => ("envoy.yaml", "yaml"),
+            Kind::Varnish => ("varnish.vcl", "vcl"),
             Kind::Tidegate => ("tidegate.yaml", "yaml"),
         };
         let log =
             if of.logged { self.folder.join("access.log").display().to_string() } else { "off".to_owned() };
         let (listen, settings) = if of.tls { secure_words(of.kind) } else { plain_words(of.kind) };
-        let (limit_table, limit) = if of.limited { limit_words(of.kind) } else { ("", "") };
+        let (limit_table, limit) = match (of.limited, of.cached) {
+            (true, _) => limit_words(of.kind),
+            (false, true) => cache_words(of.kind),
+            (false, false) => ("", ""),
+        };
         let text = template(template_name)?
             .replace("{{LIMIT_TABLE}}", limit_table)
             .replace("{{LIMIT}}", limit)
@@ -202,7 +225,12 @@ impl Ground {
         self.folder.join(format!("{name}.ready.json"))
     }
 
-    fn command_line(&self, kind: Kind, name: &str, file: &Path) -> Result<Vec<OsString>, Failure> {
+    fn command_line(
+        &self,
+        kind: Kind,
+        name: &str,
+        (file, port): (&Path, u16),
+    ) -> Result<Vec<OsString>, Failure> {
         let file = file.as_os_str().to_owned();
         let program = |name: &str| programs::find(name).ok_or_else(|| format!("{name} is not installed"));
         Ok(match kind {
@@ -212,6 +240,13 @@ impl Ground {
                 let envoy = envoy().ok_or("envoy is not installed")?;
                 let options = ["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"];
                 [envoy.into()].into_iter().chain(options.map(OsString::from)).chain([file]).collect()
+            }
+            Kind::Varnish => {
+                let folder = self.folder.join(format!("{name}-work"));
+                let (address, memory) = (format!("127.0.0.1:{port}"), "malloc,256m");
+                let options = ["-F", "-a", &address, "-s", memory, "-f"];
+                let line = [program("varnishd")?.into()].into_iter().chain(options.map(OsString::from));
+                line.chain([file, "-n".into(), folder.into()]).collect()
             }
             Kind::Tidegate => {
                 let ready = self.ready_file(name);
@@ -240,7 +275,7 @@ fn routes(kind: Kind, routes: Routes) -> String {
         (Kind::Tidegate, Routes::Many(count)) => {
             (0..count).map(|n| format!("  /svc{n}/v1/items/*: {{ to: origin }}\n")).collect()
         }
-        (Kind::Haproxy | Kind::Envoy, _) => String::new(),
+        (Kind::Haproxy | Kind::Envoy | Kind::Varnish, _) => String::new(),
     }
 }
 
@@ -248,7 +283,7 @@ fn routes(kind: Kind, routes: Routes) -> String {
 fn plain_words(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Tidegate => ("", "listen: 127.0.0.1:0\n"),
-        Kind::Nginx | Kind::Haproxy | Kind::Envoy => ("", ""),
+        Kind::Nginx | Kind::Haproxy | Kind::Envoy | Kind::Varnish => ("", ""),
     }
 }
 
@@ -269,6 +304,7 @@ fn secure_words(kind: Kind) -> (&'static str, &'static str) {
              - certificate_chain: { filename: {{DIR}}/tls.crt }\n              \
              private_key: { filename: {{DIR}}/tls.key }\n",
         ),
+        Kind::Varnish => ("", ""),
         Kind::Tidegate => (
             "",
             "listeners:\n  main:\n    address: 127.0.0.1:0\n    \
@@ -298,7 +334,26 @@ fn limit_words(kind: Kind) -> (&'static str, &'static str) {
              fill_interval: 1s }\n              filter_enabled: { default_value: { numerator: 100 } }\n              \
              filter_enforced: { default_value: { numerator: 100 } }\n",
         ),
+        Kind::Varnish => ("", ""),
         Kind::Tidegate => ("", "defaults:\n  rate_limit: 10000000/s\n"),
+    }
+}
+
+/// A cache of 256 MiB for what says how long it may be kept: what stands outside of the server, then what stands in it.
+/// Envoy has none that is meant for use; Varnish is one.
+fn cache_words(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Nginx => (
+            "proxy_cache_path {{DIR}}/{{NAME}}-kept levels=1:2 keys_zone=kept:10m max_size=256m inactive=1h \
+             use_temp_path=off;\n    ",
+            "proxy_cache kept;\n        ",
+        ),
+        Kind::Haproxy => (
+            "cache kept\n    total-max-size 256\n    max-object-size 1048576\n    max-age 600\n",
+            "http-request cache-use kept\n    http-response cache-store kept\n",
+        ),
+        Kind::Envoy | Kind::Varnish => ("", ""),
+        Kind::Tidegate => ("", "defaults:\n  cache: {}\n"),
     }
 }
 
