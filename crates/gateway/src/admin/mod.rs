@@ -6,6 +6,7 @@
 
 mod acme;
 mod api;
+mod cache;
 mod certificates;
 pub mod connections;
 pub mod control;
@@ -61,6 +62,8 @@ pub async fn serve(
         .route("/api/v1/heatmap", get(api::heatmap))
         .route("/api/v1/samples", get(samples::samples))
         .route("/api/v1/events", get(samples::events))
+        .route("/api/v1/cache", get(cache::show))
+        .route("/api/v1/cache/purge", post(cache::purge))
         .layer(middleware::from_fn(guard))
         .with_state(control);
     let service = routes.into_make_service_with_connect_info::<Peer>();

@@ -21,7 +21,8 @@ pub(super) async fn index() -> Response {
     let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n\
                 /api/v1/status\n/api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
                 /api/v1/heatmap?kind=route&name=..&window=1h\n/api/v1/samples?filter=..\n/api/v1/events\n\
-                POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/explain\n";
+                POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/explain\n\
+                /api/v1/cache\nPOST /api/v1/cache/purge\n";
     text.into_response()
 }
 

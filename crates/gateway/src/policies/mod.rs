@@ -9,6 +9,7 @@ pub mod api_key;
 pub mod basic;
 pub mod body_limit;
 pub mod cache;
+pub mod compress;
 pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
@@ -65,6 +66,8 @@ pub static LIST: &[Kind] = &[
     // After whoever may refuse the request: what is kept is for those only who might ask the service. Before whoever shapes
     // the answer in the same way for all, so that this is done once.
     kind::<cache::Cache>(),
+    // Nearer to the service than the cache, which keeps what is compressed and so lets it be done once.
+    kind::<compress::Compress>(),
     // After whoever judges the request as it came, before the headers.
     kind::<rewrite::Rewrite>(),
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
@@ -156,8 +159,17 @@ pub struct Context {
     pub shelf: Shelf,
     /// The services that have a name.
     pub services: HashMap<String, Arc<Service>>,
+    /// Bytes that kept answers may take; `None` for as many as usual.
+    pub cache_memory: Option<u64>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
     pub is_whole: bool,
+}
+
+impl Context {
+    /// That of a whole configuration.
+    pub fn of(callers: Arc<Callers>, shelf: Shelf, cache_memory: u64) -> Context {
+        Context { callers, shelf, cache_memory: Some(cache_memory), is_whole: true, ..Context::default() }
+    }
 }
 
 /// What a policy learns of the place where it is to run.

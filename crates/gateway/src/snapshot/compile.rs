@@ -40,7 +40,7 @@ pub fn compile(
 ) -> Option<Snapshot> {
     let callers = Arc::new(Callers::new(config, faults));
     let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
-    let mut context = Context { callers, shelf: Shelf::after(known), is_whole: true, ..Context::default() };
+    let mut context = Context::of(callers, Shelf::after(known), config.cache_memory.bytes());
     let sendings = sendings(config, &context.shelf, faults);
     let mut services = Services::new(config, previous, (sendings, workers), faults);
     context.services = services.named();
@@ -84,6 +84,7 @@ pub fn compile(
         callers: context.callers,
         kept: context.shelf.into_kept(),
         cache: lives.get(policies::cache::STORE),
+        cache_memory: config.cache_memory.bytes(),
         lives,
         proofs: secure::proofs(config, previous),
         forwarding: forwarding(config.forwarded),

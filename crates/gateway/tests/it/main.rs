@@ -20,6 +20,7 @@ mod accept {
 mod admin {
     mod address;
     mod agreement;
+    mod cache;
     mod commands;
     mod explain;
     mod samples;
@@ -61,6 +62,7 @@ mod policies {
     mod basic;
     mod body_limit;
     mod cache;
+    mod compress;
     mod cors;
     mod csrf;
     mod ext_auth;

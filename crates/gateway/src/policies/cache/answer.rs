@@ -7,10 +7,10 @@ use std::ops::Range;
 use bytes::Bytes;
 use http1::{Field, FieldId, Fields, Framing, Method, Name, names};
 
-use super::control::elements;
 use super::entry::Entry;
 use super::rules::{date, parse_date};
 use crate::exchange::Exchange;
+use crate::http::list::elements;
 
 /// Makes a kept answer that of the exchange.
 pub(super) fn give(exchange: &mut Exchange, entry: &Entry, now: u64) {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use http1::{Fields, Method, Name, names};
 
-use super::control::elements;
 use super::entry::Groups;
 use super::store::Store;
 use crate::exchange::Exchange;
+use crate::http::list::elements;
 use crate::http::path::{PathOptions, canonicalise};
 use crate::values::Template;
 

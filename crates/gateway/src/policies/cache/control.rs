@@ -5,6 +5,8 @@
 
 use http1::{Fields, Name, names};
 
+use crate::http::list::elements;
+
 /// The largest number of seconds that is told apart (RFC 9111 section 1.2.2).
 const MOST: u64 = 1 << 31;
 
@@ -124,36 +126,6 @@ pub(super) fn words(line: &[u8]) -> impl Iterator<Item = (&[u8], Option<&[u8]>)>
 
 fn unquoted(value: &[u8]) -> &[u8] {
     value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value)
-}
-
-/// The elements of a list field, trimmed, empty ones left out.
-pub(super) fn elements(mut line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    std::iter::from_fn(move || {
-        loop {
-            if line.is_empty() {
-                return None;
-            }
-            let (mut quoted, mut escaped, mut end) = (false, false, line.len());
-            for (at, byte) in line.iter().enumerate() {
-                match byte {
-                    _ if escaped => escaped = false,
-                    b'\\' if quoted => escaped = true,
-                    b'"' => quoted = !quoted,
-                    b',' if !quoted => {
-                        end = at;
-                        break;
-                    }
-                    _ => {}
-                }
-            }
-            let (element, rest) = line.split_at_checked(end).unwrap_or((line, b""));
-            line = rest.get(1..).unwrap_or_default();
-            let element = element.trim_ascii();
-            if !element.is_empty() {
-                return Some(element);
-            }
-        }
-    })
 }
 
 /// A structured dictionary (RFC 8941 section 3.2) of directives; `None` when it is none, and then is as if it were not

@@ -8,13 +8,13 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 use http1::{FieldId, Fields, Framing, Name, NameBuf, names};
 
-use super::control::elements;
 use super::entry::{Entry, Groups, now};
 use super::flight::Leader;
 use super::key::selecting;
 use super::rules::Life;
 use super::store::{Held, Store};
 use crate::exchange::{Exchange, Tap};
+use crate::http::list::elements;
 
 /// Nanoseconds in which nobody waits for answers of a key after one that could not be kept.
 pub(super) const PASS: u64 = 10_000_000_000;
@@ -176,14 +176,12 @@ pub(super) fn kept_fields(answer: &Fields, exchange: &Exchange) -> Fields {
 /// A kept answer that the service says holds still, with what it says anew (RFC 9111 section 3.2).
 pub(super) fn renewed(known: &Entry, told: &Fields, life: Life, asked: u64) -> Entry {
     let is_told = |field: &http1::Field<'_>| {
-        use FieldId::{
-            Age, ContentEncoding, ContentLength, ContentRange, ContentType, Etag, Vary, XRequestId,
-        };
-        // The tag is that which was kept; what chose the answer and how it is coded does not change with a 304.
-        !matches!(
-            field.id,
-            Age | ContentEncoding | ContentLength | ContentRange | ContentType | Etag | Vary | XRequestId
-        )
+        use FieldId::{Age, ContentEncoding, ContentLength, ContentRange, Etag, Vary, XRequestId};
+        // The tag is that which was kept; what chose the answer, and the bytes of its body, do not change with a 304.
+        let of_the_bytes = matches!(field.id, ContentEncoding | ContentLength | ContentRange)
+            || field.name.eq_ignore_ascii_case(b"Content-MD5")
+            || field.name.eq_ignore_ascii_case(b"Content-Digest");
+        !of_the_bytes && !matches!(field.id, Age | Etag | Vary | XRequestId)
     };
     let new: Vec<_> = told.iter().filter(is_told).collect();
     let mut fields = Fields::new();

@@ -200,7 +200,7 @@ pub(super) fn selecting(fields: &Fields, name: &NameBuf) -> Option<Vec<u8>> {
     }
     let folds = matches!(name.id(), FieldId::Accept | FieldId::AcceptLanguage);
     let mut value: Vec<u8> = Vec::new();
-    for element in fields.get_all(name).flat_map(super::control::elements) {
+    for element in fields.get_all(name).flat_map(crate::http::list::elements) {
         if !value.is_empty() {
             value.push(b',');
         }
@@ -217,7 +217,7 @@ pub(super) fn selecting(fields: &Fields, name: &NameBuf) -> Option<Vec<u8>> {
 fn codings(fields: &Fields) -> Vec<u8> {
     const KNOWN: [&[u8]; 5] = [b"br", b"deflate", b"gzip", b"zstd", b"*"];
     let mut taken = [false; KNOWN.len()];
-    for element in fields.get_all(names::ACCEPT_ENCODING).flat_map(super::control::elements) {
+    for element in fields.get_all(names::ACCEPT_ENCODING).flat_map(crate::http::list::elements) {
         let mut words = element.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
         let coding = words.next().unwrap_or_default();
         let coding = if coding.eq_ignore_ascii_case(b"x-gzip") { b"gzip" } else { coding };

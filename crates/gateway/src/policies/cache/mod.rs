@@ -58,6 +58,8 @@ struct Compiled {
     groups: Vec<Template>,
     largest: u64,
     wait: Duration,
+    /// Bytes of the store, if it is the first to make it.
+    memory: u64,
     /// Known once the policy has its place on a route.
     store: Option<Arc<Store>>,
 }
@@ -75,8 +77,9 @@ enum Use {
 impl Policy for Compiled {
     fn settle(&mut self, place: &mut Place<'_, '_>) {
         self.keys.route = place.route.into();
-        self.store =
-            Some(place.lives.keep(STORE, |before| before.cloned().unwrap_or_else(|| Store::new(MEMORY))));
+        self.store = Some(
+            place.lives.keep(STORE, |before| before.cloned().unwrap_or_else(|| Store::new(self.memory))),
+        );
     }
 
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {

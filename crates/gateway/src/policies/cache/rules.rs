@@ -85,7 +85,7 @@ pub(super) fn judge(rules: &Rules, exchange: &Exchange, came: &Came) -> Result<L
     if fields.contains(names::SET_COOKIE) {
         return Err("set-cookie");
     }
-    if fields.get_all(names::VARY).flat_map(super::control::elements).any(|name| name == b"*") {
+    if fields.get_all(names::VARY).flat_map(crate::http::list::elements).any(|name| name == b"*") {
         return Err("vary");
     }
     let said = Directives::of_answer(fields);
@@ -140,7 +140,7 @@ fn spoken(rules: &Rules, exchange: &Exchange, said: &Directives, came: &Came) ->
         })
     };
     let named = said.s_maxage.or(said.max_age).map(Duration::from_secs).or_else(expires);
-    let told_age = single(fields, names::AGE).and_then(number).map(Duration::from_secs).unwrap_or_default();
+    let told_age = told_age(fields);
     // RFC 9111 section 4.2.3.
     let apparent = date.and_then(|date| came.at.duration_since(date).ok()).unwrap_or_default();
     let corrected = apparent.max(told_age.saturating_add(came.delay));
@@ -189,9 +189,15 @@ pub(super) fn validator(fields: &Fields) -> Option<&[u8]> {
         .or_else(|| single(fields, names::LAST_MODIFIED).filter(|date| parse_date(date).is_some()))
 }
 
-fn number(text: &[u8]) -> Option<u64> {
-    let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-    digits.then(|| std::str::from_utf8(text).ok()?.parse().ok().or(Some(1 << 31)))?
+/// The age that caches before this one tell. What is not one number is as old as can be: it says that there is an age, and
+/// not which. To take the first of several, or none, as RFC 9111 section 5.1 has it, would make an old answer young.
+fn told_age(fields: &Fields) -> Duration {
+    const OLD: u64 = 1 << 31;
+    let mut lines = fields.get_all(names::AGE);
+    let Some(first) = lines.next() else { return Duration::ZERO };
+    let digits = !first.is_empty() && first.iter().all(u8::is_ascii_digit) && lines.next().is_none();
+    let seconds = std::str::from_utf8(first).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.map_or(OLD, |seconds: u64| seconds.min(OLD)))
 }
 
 /// The time of a date field.

@@ -7,11 +7,11 @@ use http1::NameBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::Compiled;
 use super::key::{Keys, Parameter, Query};
 use super::rules::Rules;
+use super::{Compiled, MEMORY};
 use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
-use crate::policies::{Policy, Settings};
+use crate::policies::{Context, Policy, Settings};
 use crate::values::{self, HeaderName, Size, Source, Template};
 
 /// Longest lifetime and window that can be written.
@@ -138,6 +138,15 @@ impl Settings for Cache {
     const REFUSES: bool = false;
 
     fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+        self.compile_in(key, &Context::default(), faults)
+    }
+
+    fn compile_in(
+        self,
+        key: &Spanned<String>,
+        context: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let map = match self {
             Cache::Text(ttl) => CacheMap { ttl: Some(ttl), ..CacheMap::default() },
             Cache::Map(map) => *map,
@@ -167,6 +176,7 @@ impl Settings for Cache {
             groups: map.groups.into_vec(),
             largest,
             wait: map.wait.map_or(Duration::from_secs(5), values::Duration::get),
+            memory: context.cache_memory.unwrap_or(MEMORY),
             store: None,
         }))
     }

@@ -141,6 +141,19 @@ impl Store {
         (self.kept.len() as u64, self.kept.weight(), self.kept.capacity())
     }
 
+    /// What has happened, by short names.
+    pub fn counted(&self) -> [(&'static str, u64); 5] {
+        let Counts { stored, collapsed, renewed, purged } = &self.counts;
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        [
+            ("stored", now(stored)),
+            ("collapsed", now(collapsed)),
+            ("renewed", now(renewed)),
+            ("purged", now(purged)),
+            ("evicted", now(&self.evicted)),
+        ]
+    }
+
     /// Tells its numbers.
     pub(super) fn figures(&self, tell: &mut dyn FnMut(Figure)) {
         let (objects, bytes, most) = self.size();

@@ -153,12 +153,21 @@ fn section_4_2_3_the_age_at_the_beginning() {
         ("Age and the delay", &[("Age", "10")], 12),
         ("Date, if it says more", &[("Age", "10"), ("Date", &old)], 30),
         ("a clock that is ahead", &[("Date", &ahead)], 2),
-        ("an Age that is none", &[("Age", "ten")], 2),
     ] {
         let answer: Vec<_> = [("Cache-Control", "max-age=60")].iter().chain(answer).copied().collect();
         assert_eq!(judged(&rules(), 200, &[], &answer), Ok((60, age)), "{section}");
     }
     assert_eq!(judged(&rules(), 200, &[], &[("Date", &old)]), Ok((7, 0)), "the route's lifetime begins here");
+    for age in [
+        &[("Age", "ten")][..],
+        &[("Age", "-1")],
+        &[("Age", "1, 2")],
+        &[("Age", "1"), ("Age", "1")],
+        &[("Age", "")],
+    ] {
+        let answer: Vec<_> = [("Cache-Control", "max-age=60")].iter().chain(age).copied().collect();
+        assert_eq!(judged(&rules(), 200, &[], &answer), Err("expired"), "5.1: {age:?} is as old as can be");
+    }
 }
 
 #[test]
