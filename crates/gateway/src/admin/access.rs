@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use axum::http::{HeaderMap, header};
 
-use super::folder;
+use super::state_folder;
 use crate::config::{Config, Role};
 use crate::identity::callers;
 use crate::observe::Figure;
@@ -106,7 +106,7 @@ impl Access {
         let hash = first_hash(&token);
         let kept = file.filter(|file| {
             let text = format!("{}\n", KeyHash::new(callers::readable(token.as_bytes()), hash));
-            let written = folder::write_private(file, text.as_bytes());
+            let written = state_folder::write_private(file, text.as_bytes());
             if let Err(error) = &written {
                 tracing::warn!("cannot keep the hash of the admin token in {}: {error}", file.display());
             }

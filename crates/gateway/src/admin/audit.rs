@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Map, Value, json};
 
 use super::access::Caller;
-use super::folder;
+use super::state_folder;
 use crate::values::Moment;
 
 /// The file in the folder of records.
@@ -88,7 +88,7 @@ impl Audit {
         line.insert("hash".into(), hash.clone().into());
         let line = Value::Object(line);
         if let Some(path) = &self.path {
-            folder::make(path.parent().unwrap_or(Path::new("")))?;
+            state_folder::make(path.parent().unwrap_or(Path::new("")))?;
             let mut options = std::fs::OpenOptions::new();
             let mut file = options.append(true).create(true).mode(0o600).open(path)?;
             file.write_all(format!("{line}\n").as_bytes())?;

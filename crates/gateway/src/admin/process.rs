@@ -13,10 +13,10 @@ use super::access::{Access, Fresh};
 use super::audit::Audit;
 use super::changes::Changes;
 use super::control::{Control, Records, Source};
-use super::folder;
 use super::handover::{self, HandedOver, Program};
 use super::pages::reload_and_tell;
 use super::signals::{Asked, Signals};
+use super::state_folder;
 use super::{telemetry, watch, watchdog};
 use crate::accept::{Inherited, Offered};
 use crate::config::{self, AdminListen, Config, Diagnostics, Workers};
@@ -355,7 +355,7 @@ fn open_observe(config: &Config, workers: usize) -> Result<Arc<Shared>, StartErr
 /// What the admin address keeps; and the first token, if it was made just now.
 fn open_records(source: &Source, config: &Config) -> Result<(Records, Option<Fresh>), StartError> {
     let looked_at = config.admin.listen != AdminListen::Off;
-    let state = if looked_at { folder::of(source, config) } else { None };
+    let state = if looked_at { state_folder::of(source, config) } else { None };
     let state = state.as_deref();
     let (access, fresh) = Access::open(config, state.filter(|_| looked_at)).map_err(StartError::System)?;
     let audit = Audit::open(state)

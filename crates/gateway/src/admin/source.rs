@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::folder;
+use super::state_folder;
 use crate::config::{self, Diagnostics, Environment, Known, Loaded};
 use crate::policies;
 use crate::snapshot::Snapshot;
@@ -143,7 +143,7 @@ impl Source {
     /// What the system says.
     pub fn write(&self, text: &str) -> io::Result<()> {
         match self {
-            Source::Path(path) => folder::replace(path, text.as_bytes(), 0o644),
+            Source::Path(path) => state_folder::replace(path, text.as_bytes(), 0o644),
             Source::Text { text: words, .. } => {
                 words.set(text);
                 Ok(())

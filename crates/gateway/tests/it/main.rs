@@ -42,7 +42,7 @@ mod cli {
 }
 mod http {
     mod framing;
-    mod http2;
+    pub(crate) mod http2;
     mod limits;
     mod paths;
     mod trust;
@@ -66,6 +66,7 @@ mod policies {
     mod body_limit;
     mod cors;
     mod csrf;
+    mod ext_auth;
     mod headers;
     mod introspection;
     mod ip;

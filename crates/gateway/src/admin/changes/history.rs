@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::admin::folder;
+use crate::admin::state_folder;
 
 /// Revisions that are kept.
 pub(super) const KEPT: usize = 50;
@@ -103,8 +103,8 @@ impl History {
         for revision in self.revisions.iter().filter(|revision| revision.number >= self.kept_from) {
             let Some(path) = self.path(revision.number) else { return Ok(()) };
             let text = serde_json::to_vec(revision).unwrap_or_default();
-            folder::make(path.parent().and_then(Path::parent).unwrap_or(Path::new("")))?;
-            folder::write_private(&path, &text)?;
+            state_folder::make(path.parent().and_then(Path::parent).unwrap_or(Path::new("")))?;
+            state_folder::write_private(&path, &text)?;
         }
         self.kept_from = self.last().map_or(1, |last| last.number.saturating_add(1));
         Ok(())
