@@ -36,7 +36,7 @@ mod cli {
 }
 mod http {
     mod framing;
-    mod http2;
+    pub(crate) mod http2;
     mod limits;
     mod paths;
     mod trust;
@@ -84,6 +84,7 @@ mod upstream {
     mod answers;
     mod breaker;
     mod health;
+    pub(crate) mod http2;
     mod pool;
     mod proxy_protocol;
     mod tunnel;
