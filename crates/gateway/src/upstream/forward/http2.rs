@@ -164,10 +164,13 @@ impl Forward<'_> {
         progress.answered(exchange.response.status);
         exchange.record.answered = Some(exchange.record.elapsed());
         inflow.begin(exchange.response.framing);
-        self.dress(exchange);
+        if !self.dress(exchange) {
+            // The stream is given up with what is left of this answer.
+            return Ok(());
+        }
         // A body that was not read to its end would be taken for the next request.
         responder.keep_alive &= progress.upload.get() == Upload::Complete && !(self.closing)();
-        responder.head(&mut exchange.response);
+        responder.pass_on(exchange);
         loop {
             match inflow.piece() {
                 Piece::Data(span) => responder.data(inflow.data(span)).await.map_err(client_fault)?,
