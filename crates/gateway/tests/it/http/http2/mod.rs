@@ -1,8 +1,13 @@
 //! HTTP/2 at the door: a client of its own (the crate `h2`), one that sends frames by hand, and curl.
 
+mod bombs;
 mod exchanges;
+mod floods;
 mod frames;
 mod lives;
+mod slow;
+mod websocket;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;
