@@ -9,6 +9,7 @@
 
 mod bench;
 mod cache_tests;
+mod console;
 mod demo;
 mod fuzz;
 mod needs;

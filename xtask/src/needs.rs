@@ -24,7 +24,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 15] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -54,6 +54,12 @@ const NEEDS: [Need; 14] = [
         program: "npm",
         package: Some("npm"),
         without: "it brings the public tests of HTTP caches",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "chromium",
+        package: Some("chromium"),
+        without: "the console cannot be tried in a browser",
     },
     Need {
         purpose: Purpose::Bench,

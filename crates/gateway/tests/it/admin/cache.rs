@@ -39,9 +39,7 @@ fn kept(gateway: &Gateway) -> Vec<&'static str> {
 }
 
 fn purge(gateway: &Gateway, question: &Value) -> Value {
-    let fields = [("Content-Type", "application/json")];
-    let body = question.to_string();
-    request(gateway.admin_addr(), "POST", "/api/v1/cache/purge", &fields, body.as_bytes()).json()
+    gateway.admin_request("POST", "/api/v1/cache/purge", &[], &question.to_string()).json()
 }
 
 #[test]
