@@ -40,7 +40,9 @@ pub fn compile(
 ) -> Option<Snapshot> {
     let callers = Arc::new(Callers::new(config, faults));
     let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
-    let mut context = Context { callers, shelf: Shelf::after(known), is_whole: true, ..Context::default() };
+    let redis = config.redis.clone();
+    let mut context =
+        Context { callers, shelf: Shelf::after(known), redis, is_whole: true, ..Context::default() };
     let sendings = sendings(config, &context.shelf, faults);
     let mut services = Services::new(config, previous, (sendings, workers), faults);
     context.services = services.named();
