@@ -16,6 +16,7 @@ use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::buffer::{give_out, take_out};
 use crate::http::client::{ClientConnection, ClientLimits, ClientReader};
+use crate::http::http2::websocket;
 use crate::http::incoming::Piece;
 use crate::http::responder::Responder;
 use crate::http::socket::Socket;
@@ -129,15 +130,22 @@ impl Forward<'_> {
         exchange.record.connection_stays = head.keep_alive && head.framing != Framing::UntilClose;
         connection.incoming.begin(head.framing);
         let switched = head.status == 101;
-        if switched && (exchange.request.upgrade != Upgrade::WebSocket || head.upgrade != Upgrade::WebSocket)
+        if switched
+            && (exchange.request.upgrade != Upgrade::WebSocket
+                || head.upgrade != Upgrade::WebSocket
+                || !websocket::agreed(&exchange.request, &head.fields))
         {
             return Err(Fault::AnswerUnasked);
         }
-        self.dress(exchange);
+        if !self.dress(exchange) {
+            // What has come of this answer is passed over, so that the connection may stay.
+            while let Ok(Piece::Data(_)) = connection.incoming.piece() {}
+            return Ok(false);
+        }
         exchange.record.upgraded = switched;
         // A body that was not read to its end would be taken for the next request.
         responder.keep_alive &= progress.upload.get() == Upload::Complete && !switched && !(self.closing)();
-        responder.head(&mut exchange.response);
+        responder.pass_on(exchange);
         if !switched {
             self.body(connection, responder).await?;
         }
