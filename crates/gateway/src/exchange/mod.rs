@@ -105,6 +105,8 @@ pub struct Meter {
     pub key: u64,
     /// Which of the measures of the policy it was.
     pub measure: u32,
+    /// The key as other gateways know it; 0 where they need not.
+    pub shared: u128,
     /// Requests that may come at once after this one.
     pub remaining: u64,
     /// Seconds until that changes: until one has room again, or until nothing is consumed any more.
