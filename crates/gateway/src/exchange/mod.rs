@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod caller;
 pub mod captures;
+pub mod expression;
 pub mod identity;
 mod per;
 pub mod record;
@@ -24,6 +25,7 @@ use http1::{NameBuf, RequestHead, ResponseHead};
 pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
 pub use captures::Captures;
+pub use expression::Expression;
 pub use identity::{RequestId, Trace};
 pub use record::Record;
 pub use secure::{ClientCert, Secure};
