@@ -88,6 +88,12 @@ impl ClientConnection {
         let responder = Responder::of_stream(outflow);
         ClientConnection { reader: ClientReader::of(source), responder, limits, total }
     }
+
+    /// The client of a request that the gateway makes for itself: it sends nothing, waits for nothing and takes all.
+    pub fn of_nobody(limits: Arc<ClientLimits>, total: Timer) -> ClientConnection {
+        let reader = ClientReader::of(Source::Nobody(Fields::default()));
+        ClientConnection { reader, responder: Responder::of_nobody(), limits, total }
+    }
 }
 
 /// The receiving half.
@@ -105,6 +111,8 @@ enum Source {
     Connection(Incoming, RequestParser),
     /// A stream of HTTP/2, and its other half, which learns when the client gives up.
     Stream(Box<Asked>, Rc<Outflow>),
+    /// Nowhere: the gateway asks for itself. The trailers that never come.
+    Nobody(Fields),
 }
 
 impl ClientReader {
@@ -116,7 +124,7 @@ impl ClientReader {
     pub fn connection(&mut self) -> Option<&mut Incoming> {
         match &mut self.source {
             Source::Connection(incoming, _) => Some(incoming),
-            Source::Stream(..) => None,
+            Source::Stream(..) | Source::Nobody(_) => None,
         }
     }
 
@@ -125,6 +133,7 @@ impl ClientReader {
         match &self.source {
             Source::Connection(incoming, _) => incoming.received,
             Source::Stream(asked, _) => asked.inflow.received,
+            Source::Nobody(_) => 0,
         }
     }
 
@@ -133,6 +142,7 @@ impl ClientReader {
         match &self.source {
             Source::Connection(incoming, _) => incoming.is_done(),
             Source::Stream(asked, _) => asked.inflow.is_done(),
+            Source::Nobody(_) => true,
         }
     }
 
@@ -141,7 +151,7 @@ impl ClientReader {
         self.is_done()
             && match &self.source {
                 Source::Connection(incoming, _) => incoming.input.is_empty(),
-                Source::Stream(..) => true,
+                Source::Stream(..) | Source::Nobody(_) => true,
             }
     }
 
@@ -150,6 +160,7 @@ impl ClientReader {
         match &self.source {
             Source::Connection(incoming, _) => incoming.remaining(),
             Source::Stream(asked, _) => asked.inflow.remaining(),
+            Source::Nobody(_) => Some(0),
         }
     }
 
@@ -158,6 +169,7 @@ impl ClientReader {
         match &self.source {
             Source::Connection(incoming, _) => incoming.data(span),
             Source::Stream(asked, _) => asked.inflow.data(span),
+            Source::Nobody(_) => b"",
         }
     }
 
@@ -166,6 +178,7 @@ impl ClientReader {
         match &mut self.source {
             Source::Connection(incoming, _) => incoming.trailers_mut(),
             Source::Stream(asked, _) => asked.inflow.trailers_mut(),
+            Source::Nobody(trailers) => trailers,
         }
     }
 
@@ -198,6 +211,7 @@ impl ClientReader {
             Source::Stream(asked, _) => {
                 return asked.take(&limits.head, head).map(|()| true).map_err(Fault::Head);
             }
+            Source::Nobody(_) => return Ok(false),
         };
         parser.reset();
         incoming.received = 0;
@@ -235,6 +249,7 @@ impl ClientReader {
         match &mut self.source {
             Source::Connection(incoming, _) => incoming.begin(head.framing),
             Source::Stream(asked, _) => asked.inflow.begin(head.framing),
+            Source::Nobody(_) => {}
         }
         self.body_limit = limit;
         self.window = None;
@@ -245,6 +260,7 @@ impl ClientReader {
         let piece = match &mut self.source {
             Source::Connection(incoming, _) => incoming.piece().map_err(Fault::Body)?,
             Source::Stream(asked, _) => asked.inflow.piece(),
+            Source::Nobody(_) => Piece::Done,
         };
         match piece {
             Piece::Data(_) if self.received() > self.body_limit => Err(Fault::BodyTooLarge(self.body_limit)),
@@ -281,6 +297,7 @@ impl ClientReader {
                     }
                 }
             }
+            Source::Nobody(_) => true,
         }
     }
 
@@ -293,6 +310,7 @@ impl ClientReader {
                 outflow.given_up().await;
                 return Fault::ClientGone;
             }
+            Source::Nobody(_) => return std::future::pending().await,
         };
         let socket = incoming.socket.clone();
         while incoming.input.len() < SIZE {
@@ -330,6 +348,7 @@ impl ClientReader {
                     filled => (filled, &asked.inflow.timer),
                 }
             }
+            Source::Nobody(_) => return Ok(()),
         };
         let count = match filled {
             Ok(0) => return Err(Fault::ClientGone),

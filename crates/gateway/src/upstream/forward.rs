@@ -204,14 +204,18 @@ impl Forward<'_> {
         self.attempt_http1(aimed, exchange, client).await
     }
 
-    /// Makes the head of the service's answer the one for the client.
-    fn dress(&self, exchange: &mut Exchange) {
+    /// Makes the head of the service's answer the one for the client. False when another answer is to go out instead: then
+    /// nothing is put out of this one.
+    #[must_use]
+    fn dress(&self, exchange: &mut Exchange) -> bool {
+        exchange.record.service_status = exchange.response.status;
         let head = &mut exchange.response;
         head.remove_hop_by_hop();
         let via: &[u8] = if head.version == Version::Http2 { b"2.0 tidegate" } else { b"1.1 tidegate" };
         head.fields.push(names::VIA, via);
         head.fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
         (self.shape)(exchange);
+        exchange.instead.is_none()
     }
 }
 

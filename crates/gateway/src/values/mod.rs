@@ -6,6 +6,7 @@
 
 mod address;
 mod cidr;
+mod cron;
 mod duration;
 mod header;
 mod hex_text;
@@ -22,6 +23,7 @@ mod source;
 mod target;
 mod template;
 mod web_url;
+mod when;
 
 mod ip_text;
 pub mod random;
@@ -45,6 +47,7 @@ pub use source::{CertFact, Source};
 pub use target::{TargetHost, TargetUrl};
 pub use template::{Part, Template};
 pub use web_url::WebUrl;
+pub use when::When;
 
 use std::fmt;
 
