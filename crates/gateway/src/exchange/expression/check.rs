@@ -362,7 +362,7 @@ fn outcome(name: &str, is_method: bool, kinds: &[Kind]) -> Option<Kind> {
             (one.may_be(other) || *one == Null || *other == Null).then_some(Truth)
         }
         ("_<_" | "_<=_" | "_>_" | "_>=_", [one, other]) => {
-            let ordered = [Number, Text, Truth, Kind::Bytes].iter().any(|kind| all(kind));
+            let ordered = [Number, Text, Truth, Kind::Bytes].iter().any(&all);
             (ordered && one.may_be(other)).then_some(Truth)
         }
         ("_+_", [one, other]) => {
