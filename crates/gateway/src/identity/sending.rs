@@ -7,13 +7,14 @@
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use http1::{NameBuf, names};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::aws::AwsSigner;
 use super::fetch::{Ask, Asker};
 use super::jose::{base64url, unique};
 use super::shelf::Shelf;
@@ -42,6 +43,8 @@ pub enum Sending {
     Parameter(Box<str>, String),
     /// A token that is got for it.
     Token(Arc<TokenSource>),
+    /// A signature, made when all else is known.
+    Signature(Box<AwsSigner>),
 }
 
 impl Sending {
@@ -87,6 +90,24 @@ impl Sending {
                     fault.help("name it so that it is known to be a secret: api_key, key, token");
                 }
                 Some(Sending::Parameter(query.name.as_str().into(), encoded(query.value.expose())))
+            }
+            Credentials::Aws(aws) => {
+                let words =
+                    [("access_key", &aws.access_key), ("region", &aws.region), ("service", &aws.service)];
+                for (name, word) in words {
+                    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+                    if word.is_empty() || !word.bytes().all(plain) {
+                        let text = format!("`{}` is no `{name}`", word.escape_debug());
+                        let fault = faults.error(codes::BAD_VALUE, word.span(), text);
+                        fault.help("write letters, digits, `-`, `.` and `_`, as in `eu-central-1`");
+                    }
+                }
+                if let Some(token) = aws.session_token.as_ref().filter(|token| !is_value(token.expose())) {
+                    let text = "the token cannot stand in a header";
+                    let fault = faults.error(codes::BAD_VALUE, token.span(), text);
+                    fault.help("write printable ASCII on one line");
+                }
+                Some(Sending::Signature(Box::new(AwsSigner::new(aws))))
             }
             Credentials::Oauth2(oauth) => {
                 let url = &oauth.token_url;
@@ -134,6 +155,17 @@ impl Sending {
                 }
                 None => false,
             },
+            Sending::Signature(signer) => {
+                signer.prepare(exchange);
+                true
+            }
+        }
+    }
+
+    /// Signs the request where it is to be signed: it is as it will be sent, but for what belongs to the connection.
+    pub fn sign(&self, exchange: &mut Exchange) {
+        if let Sending::Signature(signer) = self {
+            signer.sign(exchange, SystemTime::now());
         }
     }
 }

@@ -94,7 +94,7 @@ fn an_expression_decides_and_the_client_is_not_told_by_what() {
         ),
     ] {
         let before = gateway.logs().len();
-        let answer = testkit::client::request(gateway.addr(), "GET", path, headers, b"");
+        let answer = request(gateway.addr(), "GET", path, headers, b"");
         assert_eq!(answer.status, if why.is_empty() { 200 } else { 403 }, "{headers:?}");
         assert!(
             !answer.text().contains("rule") && !answer.text().contains("expression"),
