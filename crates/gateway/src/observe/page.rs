@@ -4,6 +4,8 @@
 //! [`PageInput::most_series`] series whatever the configuration holds; routes for which there is no room count
 //! together as `_OTHER`. Runs on the control side, never on a worker.
 
+mod http2;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -118,6 +120,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     circuits(&mut page, input.circuits);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
+    http2::tell(&mut page, input.listeners);
     handshakes(&mut page, input.tls);
     configuration(&mut page, input.shared);
     telling(&mut page, input.shared);

@@ -8,6 +8,7 @@
 mod http1;
 mod progress;
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -73,9 +74,7 @@ impl Switched {
     /// Carries bytes both ways until both sides have ended.
     pub async fn carry(mut self, observer: &Observer, client: &mut ClientConnection) -> Result<(), Fault> {
         let _tunnel = observer.tunnel();
-        // Only a connection can be switched: a request on a stream that asks for it is refused.
-        let Some(incoming) = client.reader.connection() else { return Err(Fault::AnswerUnasked) };
-        tunnel::run(incoming, &mut self.connection.incoming, self.idle_timeout).await
+        tunnel::run(&mut client.reader, &mut self.connection.incoming, self.idle_timeout).await
     }
 }
 
@@ -106,7 +105,8 @@ impl Forward<'_> {
         loop {
             let aimed = self.open(&group, exchange, &mut tried, fresh).await?;
             let (reused, endpoint) = (aimed.connection.reused, aimed.endpoint.clone());
-            match self.attempt(aimed, exchange, client).await {
+            // Made where it stays: awaited alone it is copied twice, two kilobytes each.
+            match pin!(self.attempt(aimed, exchange, client)).await {
                 Ok(switched) => return Ok(switched),
                 Err(failed) => {
                     if let Some(shard) = endpoint.shard() {
