@@ -73,9 +73,10 @@ thread_local! {
     static MEMORY: RefCell<Memory> = RefCell::default();
 }
 
-/// The key of the hash. One pass of multiplications, 16 bytes each: a token of 300 bytes takes it 20 ns, where the hash of
-/// the standard library takes 200. It need not withstand who can choose what is kept: that is only what an issuer has signed,
-/// or somebody has given a consumer; and two credentials of one hash are told apart by themselves.
+/// The key of the hash. The first 16 bytes of a credential and the last 48 are taken, four or five multiplications: a token
+/// of 300 bytes takes 15 ns, where the hash of the standard library takes 200. It need not withstand who chooses what is kept:
+/// that is only what an issuer has signed or an operator has given out; and two credentials of one hash are told apart by
+/// themselves.
 struct Secret([u64; 2]);
 
 impl Default for Secret {
@@ -92,19 +93,28 @@ impl Secret {
             let product = u128::from(a).wrapping_mul(u128::from(b));
             (product ^ (product >> 64)) as u64
         };
-        let word = |half: &[u8]| {
-            let mut bytes = [0; 8];
-            bytes.iter_mut().zip(half).for_each(|(byte, from)| *byte = *from);
-            u64::from_le_bytes(bytes)
-        };
-        let (chunks, rest) = credential.as_chunks::<16>();
         let mut hash = fold(realm ^ one, credential.len() as u64 ^ two);
-        for chunk in chunks {
+        let mut mix = |chunk: &[u8; 16]| {
             let both = u128::from_le_bytes(*chunk);
             hash = fold(both as u64 ^ one ^ hash, (both >> 64) as u64 ^ two);
+        };
+        let tail = credential.get(credential.len().saturating_sub(48)..).unwrap_or_default();
+        let (chunks, rest) = tail.as_chunks::<16>();
+        match (credential.first_chunk::<16>(), credential.last_chunk::<16>()) {
+            (Some(first), Some(last)) => {
+                mix(first);
+                chunks.iter().for_each(&mut mix);
+                if !rest.is_empty() {
+                    mix(last);
+                }
+            }
+            _ => {
+                let mut padded = [0; 16];
+                padded.iter_mut().zip(credential).for_each(|(byte, from)| *byte = *from);
+                mix(&padded);
+            }
         }
-        let (low, high) = rest.split_at_checked(8).unwrap_or((rest, b""));
-        fold(word(low) ^ one ^ hash, word(high) ^ two ^ hash.rotate_left(32))
+        fold(hash ^ two, one)
     }
 }
 
@@ -218,19 +228,26 @@ mod tests {
     }
 
     #[test]
-    fn credentials_of_all_lengths_have_hashes_of_their_own() {
+    fn credentials_have_hashes_of_their_own() {
         let (secret, text) = (Secret::default(), [7; 100]);
         let mut seen = std::collections::HashSet::new();
         for length in 0..=text.len() {
             assert!(seen.insert(secret.hash(1, &text[..length])), "{length}");
             assert!(seen.insert(secret.hash(2, &text[..length])), "{length} by other rules");
-            for place in 0..length {
+            for place in (0..length).filter(|place| *place < 16 || place + 48 >= length) {
                 let mut other = text;
                 other[place] ^= 1;
                 assert!(seen.insert(secret.hash(1, &other[..length])), "{length}, {place}");
             }
         }
         assert_ne!(Secret::default().hash(1, b"a"), secret.hash(1, b"a"));
+        // What differs in the middle alone has one hash, and is told apart all the same.
+        let (now, at) = (Instant::now(), SystemTime::now());
+        let (mut memory, mut other) = (Memory::default(), text);
+        other[30] ^= 1;
+        kept(&mut memory, (1, 1), &text, now, None);
+        assert!(memory.recall((1, 1), &text, now, at).is_some());
+        assert!(memory.recall((1, 1), &other, now, at).is_none());
     }
 
     #[test]

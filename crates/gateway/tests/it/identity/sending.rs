@@ -150,7 +150,7 @@ fn a_request_is_signed_as_it_is_sent() {
     }
     assert_eq!(origin.requests()[0].target, "/b?z=1&a=x%20y");
     let told = crate::setup::tidegate(
-        &gateway.folder().to_owned(),
+        gateway.folder(),
         &["explain", "GET", "http://a/x", "--config", "gateway.yaml"],
     );
     let all = format!("{} {:?} {:?}", told.stdout, gateway.logs(), gateway.stderr());
