@@ -12,7 +12,8 @@ use arc_swap::ArcSwapOption;
 use aws_lc_rs::{digest, hmac};
 use http1::{Framing, Name, names};
 
-use crate::config::AwsCredentials;
+use super::sending::is_value;
+use crate::config::{AwsCredentials, Diagnostics, codes};
 use crate::exchange::Exchange;
 use crate::exchange::source::decoded;
 use crate::http::trust::Pattern;
@@ -37,8 +38,22 @@ struct Day {
 }
 
 impl AwsSigner {
-    /// Signs with these keys, which have been checked.
-    pub(super) fn new(written: &AwsCredentials) -> AwsSigner {
+    /// Signs with these keys; reports what is wrong with them.
+    pub(super) fn new(written: &AwsCredentials, faults: &mut Diagnostics) -> AwsSigner {
+        let words =
+            [("access_key", &written.access_key), ("region", &written.region), ("service", &written.service)];
+        for (name, word) in words {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+            if word.is_empty() || !word.bytes().all(plain) {
+                let text = format!("`{}` is no `{name}`", word.escape_debug());
+                let fault = faults.error(codes::BAD_VALUE, word.span(), text);
+                fault.help("write letters, digits, `-`, `.` and `_`, as in `eu-central-1`");
+            }
+        }
+        if let Some(token) = written.session_token.as_ref().filter(|token| !is_value(token.expose())) {
+            let fault = faults.error(codes::BAD_VALUE, token.span(), "the token cannot stand in a header");
+            fault.help("write printable ASCII on one line");
+        }
         AwsSigner {
             access_key: written.access_key.as_str().into(),
             secret: written.secret_key.expose().into(),

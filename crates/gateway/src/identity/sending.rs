@@ -91,24 +91,7 @@ impl Sending {
                 }
                 Some(Sending::Parameter(query.name.as_str().into(), encoded(query.value.expose())))
             }
-            Credentials::Aws(aws) => {
-                let words =
-                    [("access_key", &aws.access_key), ("region", &aws.region), ("service", &aws.service)];
-                for (name, word) in words {
-                    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-                    if word.is_empty() || !word.bytes().all(plain) {
-                        let text = format!("`{}` is no `{name}`", word.escape_debug());
-                        let fault = faults.error(codes::BAD_VALUE, word.span(), text);
-                        fault.help("write letters, digits, `-`, `.` and `_`, as in `eu-central-1`");
-                    }
-                }
-                if let Some(token) = aws.session_token.as_ref().filter(|token| !is_value(token.expose())) {
-                    let text = "the token cannot stand in a header";
-                    let fault = faults.error(codes::BAD_VALUE, token.span(), text);
-                    fault.help("write printable ASCII on one line");
-                }
-                Some(Sending::Signature(Box::new(AwsSigner::new(aws))))
-            }
+            Credentials::Aws(aws) => Some(Sending::Signature(Box::new(AwsSigner::new(aws, faults)))),
             Credentials::Oauth2(oauth) => {
                 let url = &oauth.token_url;
                 if !url.is_https() && !url.is_local() && !oauth.insecure_http {
@@ -174,7 +157,7 @@ fn line(name: &str, value: Vec<u8>) -> Option<Sending> {
     Some(Sending::Line(NameBuf::new(name).ok()?, Pattern::new(name), value))
 }
 
-fn is_value(text: &str) -> bool {
+pub(super) fn is_value(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim_ascii() == text
 }
 
