@@ -123,9 +123,9 @@ fn no_sink_tells_a_secret() {
     let config = loaded.map_err(|_| "faults").unwrap().config;
     write!(said, "{:?}", config.services).unwrap();
     write!(said, "{:?}", config.key_secret).unwrap();
-    for place in said.match_indices(CANARY).map(|(place, _)| place) {
-        let around: String =
-            said.chars().skip(said[..place].chars().count().saturating_sub(200)).take(260).collect();
+    if let Some(place) = said.find(CANARY) {
+        let before = said[..place].chars().count().saturating_sub(200);
+        let around: String = said.chars().skip(before).take(260).collect();
         panic!("a secret is told: ...{around}...");
     }
     for hidden in ["Q0FOQVJZ", "Q0FOQVJZLXBhc3N3b3Jk"] {
