@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod caller;
 pub mod captures;
+pub mod expression;
 pub mod identity;
 pub mod passing;
 mod per;
@@ -26,6 +27,7 @@ use http1::{NameBuf, RequestHead, ResponseHead};
 pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
 pub use captures::Captures;
+pub use expression::Expression;
 pub use identity::{RequestId, Trace};
 pub use passing::{Coat, Notes, Tap};
 pub use record::Record;
