@@ -206,6 +206,7 @@ impl<'s> Rehearsal<'s> {
                 authority,
                 weight: target.weight,
                 peer: target.peer.clone(),
+                protocol: target.protocol,
                 backup: false,
             })
         });

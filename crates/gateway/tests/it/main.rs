@@ -87,6 +87,7 @@ mod upstream {
     mod answers;
     mod breaker;
     mod health;
+    pub(crate) mod http2;
     mod pool;
     mod proxy_protocol;
     mod tunnel;
