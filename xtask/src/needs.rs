@@ -24,7 +24,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 15] = [
+const NEEDS: [Need; 16] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -54,6 +54,12 @@ const NEEDS: [Need; 15] = [
         program: "npm",
         package: Some("npm"),
         without: "it brings the public tests of HTTP caches",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "redis-server",
+        package: Some("redis-server"),
+        without: "limits that gateways share cannot be tried",
     },
     Need {
         purpose: Purpose::Test,

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
+use super::callers::{self, Shown};
 use crate::process::Running;
 use crate::wire::Connection;
 use crate::{Failure, programs, tls, workspace};
@@ -56,6 +57,8 @@ pub(super) struct Contender {
     pub(super) limited: bool,
     /// Whether it keeps answers.
     pub(super) cached: bool,
+    /// What callers must show to it.
+    pub(super) shown: Option<Shown>,
 }
 
 impl Contender {
@@ -68,6 +71,7 @@ impl Contender {
             tls: false,
             limited: false,
             cached: false,
+            shown: None,
         }
     }
 
@@ -86,6 +90,11 @@ impl Contender {
         Contender { cached: true, ..self }
     }
 
+    /// The same for callers that show this.
+    pub(super) const fn asking(self, shown: Shown) -> Contender {
+        Contender { shown: Some(shown), ..self }
+    }
+
     /// Whether its program is on this machine; the gateway is built from here.
     pub(super) fn is_installed(&self) -> bool {
         match self.kind {
@@ -100,7 +109,14 @@ impl Contender {
     /// The same name without spaces, for files.
     fn file_name(&self) -> String {
         let plain = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-        let marks = [(self.tls, "-tls"), (self.limited, "-limited"), (self.cached, "-cached")];
+        let (token, key) = (self.shown == Some(Shown::Token), self.shown == Some(Shown::Key));
+        let marks = [
+            (self.tls, "-tls"),
+            (self.limited, "-limited"),
+            (self.cached, "-cached"),
+            (token, "-token"),
+            (key, "-key"),
+        ];
         let marks = marks.iter().filter(|(is, _)| *is).flat_map(|(_, mark)| mark.chars());
         plain.chain(marks).collect()
     }
@@ -163,6 +179,9 @@ impl Ground {
     pub(super) fn start(&self, contender: &Contender) -> Result<Proxy, Failure> {
         let name = contender.file_name();
         let address = free_address()?;
+        if let Some(shown) = contender.shown {
+            callers::prepare(shown, &self.folder, &self.gateway)?;
+        }
         let file = self.configuration(contender, &address.port().to_string(), "")?;
         let line = self.command_line(contender.kind, &name, (&file, address.port()))?;
         let log = self.folder.join(format!("{name}.out"));
@@ -197,14 +216,15 @@ impl Ground {
         let log =
             if of.logged { self.folder.join("access.log").display().to_string() } else { "off".to_owned() };
         let (listen, settings) = if of.tls { secure_words(of.kind) } else { plain_words(of.kind) };
-        let (limit_table, limit) = match (of.limited, of.cached) {
-            (true, _) => limit_words(of.kind),
-            (false, true) => cache_words(of.kind),
-            (false, false) => ("", ""),
+        let (limit_table, limit) = match of.shown {
+            Some(shown) => callers::words(of.kind, shown, &self.folder)?,
+            None if of.limited => limit_words(of.kind),
+            None if of.cached => cache_words(of.kind),
+            None => (String::new(), String::new()),
         };
         let text = template(template_name)?
-            .replace("{{LIMIT_TABLE}}", limit_table)
-            .replace("{{LIMIT}}", limit)
+            .replace("{{LIMIT_TABLE}}", &limit_table)
+            .replace("{{LIMIT}}", &limit)
             .replace("{{TLS}}", listen)
             .replace("{{TLS_SETTINGS}}", settings)
             .replace("{{DIR}}", &self.folder.display().to_string())
@@ -315,8 +335,8 @@ fn secure_words(kind: Kind) -> (&'static str, &'static str) {
 
 /// A limit by address that all requests are counted against and none meets: what stands outside of the server, then what
 /// stands in it. Envoy has one bucket for all, since its local limit knows no addresses.
-fn limit_words(kind: Kind) -> (&'static str, &'static str) {
-    match kind {
+fn limit_words(kind: Kind) -> (String, String) {
+    let (outside, inside) = match kind {
         Kind::Nginx => (
             "limit_req_zone $binary_remote_addr zone=clients:10m rate=1000000r/s;\n    ",
             "limit_req zone=clients burst=1000000 nodelay;\n        ",
@@ -336,13 +356,14 @@ fn limit_words(kind: Kind) -> (&'static str, &'static str) {
         ),
         Kind::Varnish => ("", ""),
         Kind::Tidegate => ("", "defaults:\n  rate_limit: 10000000/s\n"),
-    }
+    };
+    (outside.to_owned(), inside.to_owned())
 }
 
 /// A cache of 256 MiB for what says how long it may be kept: what stands outside of the server, then what stands in it.
 /// Envoy has none that is meant for use; Varnish is one.
-fn cache_words(kind: Kind) -> (&'static str, &'static str) {
-    match kind {
+fn cache_words(kind: Kind) -> (String, String) {
+    let (outside, inside) = match kind {
         Kind::Nginx => (
             "proxy_cache_path {{DIR}}/{{NAME}}-kept levels=1:2 keys_zone=kept:10m max_size=256m inactive=1h \
              use_temp_path=off;\n    ",
@@ -354,7 +375,8 @@ fn cache_words(kind: Kind) -> (&'static str, &'static str) {
         ),
         Kind::Envoy | Kind::Varnish => ("", ""),
         Kind::Tidegate => ("", "defaults:\n  cache: {}\n"),
-    }
+    };
+    (outside.to_owned(), inside.to_owned())
 }
 
 /// The program itself: what stands on the path may be a script of a Python environment.
@@ -388,7 +410,8 @@ fn wait_for_answer(
     wait(running, || {
         // Any path of the shape that all sets of routes know.
         let answer = open(address, secure).and_then(|mut c| c.get(&path_of_route(0))).ok()?;
-        (answer.status == 200).then_some(())
+        // One that asks for a credential serves, too.
+        matches!(answer.status, 200 | 401).then_some(())
     })
 }
 

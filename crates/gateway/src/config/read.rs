@@ -38,6 +38,7 @@ pub(super) const KEYS: &[&str] = &[
     "dns",
     "cache_memory",
     "log",
+    "redis",
     "services",
     "policies",
     "defaults",
@@ -93,6 +94,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
         cache_memory: optional(root, "cache_memory", diagnostics).unwrap_or(CACHE_MEMORY),
         limits: part(root, "limits", None, diagnostics),
         timeouts: part(root, "timeouts", None, diagnostics),
+        redis: super::redis::read(root, diagnostics),
         services: services(root, diagnostics),
         policies: bundles(root, known, diagnostics),
         defaults: defaults(root, known, diagnostics),
@@ -101,7 +103,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
 }
 
 /// The entry of a key that is written, with something behind it.
-fn entry<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
+pub(super) fn entry<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
     root.entries().iter().find(|entry| *entry.key == key && !entry.value.is_null())
 }
 

@@ -30,7 +30,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode, decode_key};
+use crate::config::{Diagnostics, Kind as NodeKind, Node, Redis, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::fault::Fault;
 use crate::identity::{Callers, Shelf};
@@ -161,15 +161,10 @@ pub struct Context {
     pub services: HashMap<String, Arc<Service>>,
     /// Bytes that kept answers may take; `None` for as many as usual.
     pub cache_memory: Option<u64>,
+    /// The Redis that policies may share with those of other gateways.
+    pub redis: Option<Redis>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
     pub is_whole: bool,
-}
-
-impl Context {
-    /// That of a whole configuration.
-    pub fn of(callers: Arc<Callers>, shelf: Shelf, cache_memory: u64) -> Context {
-        Context { callers, shelf, cache_memory: Some(cache_memory), is_whole: true, ..Context::default() }
-    }
 }
 
 /// What a policy learns of the place where it is to run.

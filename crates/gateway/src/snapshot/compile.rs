@@ -39,9 +39,7 @@ pub fn compile(
     workers: usize,
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
-    let callers = Arc::new(Callers::new(config, faults));
-    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
-    let mut context = Context::of(callers, Shelf::after(known), config.cache_memory.bytes());
+    let mut context = context(config, previous, faults);
     let sendings = sendings(config, &context.shelf, faults);
     let mut services = Services::new(config, previous, (sendings, workers), faults);
     context.services = services.named();
@@ -102,6 +100,19 @@ fn settle(
 ) {
     for Bound { policy, shadow, .. } in policies {
         policy.settle(&mut Place { route, service, shadow: *shadow, lives, faults });
+    }
+}
+
+/// What stands beside the routes, but for the services.
+fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Context {
+    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
+    Context {
+        callers: Arc::new(Callers::new(config, faults)),
+        shelf: Shelf::after(known),
+        redis: config.redis.clone(),
+        cache_memory: Some(config.cache_memory.bytes()),
+        is_whole: true,
+        ..Context::default()
     }
 }
 
