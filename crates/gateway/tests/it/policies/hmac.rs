@@ -10,6 +10,8 @@ use testkit::client::{Raw, Response, request};
 use testkit::gateway::Gateway;
 use testkit::origin::Origin;
 
+use crate::http::http2;
+
 const SECRET: &str = "a secret that is long enough for hmac-sha256";
 
 fn gateway(origin: &Origin, more: &str) -> Gateway {
@@ -48,6 +50,7 @@ fn content_digest(body: &[u8]) -> String {
 
 /// A request as a client would sign it.
 struct Draft<'d> {
+    authority: &'d str,
     method: &'d str,
     path: &'d str,
     query: &'d str,
@@ -60,6 +63,7 @@ struct Draft<'d> {
 impl Default for Draft<'_> {
     fn default() -> Self {
         Draft {
+            authority: "",
             method: "GET",
             path: "/signed/x",
             query: "",
@@ -80,7 +84,7 @@ impl Draft<'_> {
         let mut base = format!(
             "\"@method\": {}\n\"@authority\": {}\n\"@path\": {}\n\"@query\": ?{}\n",
             self.method,
-            gateway.addr(),
+            if self.authority.is_empty() { gateway.addr().to_string() } else { self.authority.to_owned() },
             self.path,
             self.query
         );
@@ -322,4 +326,37 @@ fn public_keys_that_others_made_verify() {
         let wrong = draft.sign(&gateway, |base| sign(name, &[base, b" "].concat()));
         assert_eq!(draft.send(&gateway, &wrong).status, 401, "{name}");
     }
+}
+
+#[test]
+fn a_body_on_a_stream_is_compared_as_well() {
+    let origin = Origin::start();
+    let gateway = testkit::gateway!(
+        r#"
+listeners: {{ web: {{ address: "127.0.0.1:0", http2: true }} }}
+admin: {{ listen: 127.0.0.1:0 }}
+services: {{ app: "{app}" }}
+consumers: {{ warehouse: {{ hmac: {{ key_id: w1, secret: "{SECRET}" }} }} }}
+routes: {{ /signed/*: {{ to: app, hmac: {{}} }} }}
+"#,
+        app = origin.url()
+    );
+    let (body, mut other) = (vec![b'a'; 200_000], vec![b'a'; 200_000]);
+    other[199_999] = b'b';
+    let send = |sent: &[u8], nonce: &str| {
+        let draft =
+            Draft { authority: "a.example", method: "POST", body: &body, more: nonce, ..Draft::default() };
+        let lines = draft.signed(&gateway);
+        let asked = lines
+            .iter()
+            .fold(http2::request("POST", "/signed/x"), |asked, (name, value)| asked.header(*name, value));
+        http2::converse(async {
+            let (client, _connection) = http2::open(gateway.addr()).await;
+            http2::ask(&client, asked, sent).await.unwrap().status
+        })
+    };
+    assert_eq!(send(&other, ";nonce=\"1\""), 400);
+    assert_eq!(origin.requests(), []);
+    assert_eq!(send(&body, ";nonce=\"2\""), 200);
+    assert_eq!(origin.only_request().body, body);
 }
