@@ -23,7 +23,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 14] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -53,6 +53,12 @@ const NEEDS: [Need; 13] = [
         program: "npm",
         package: Some("npm"),
         without: "the packages of that provider cannot be fetched",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "chromium",
+        package: Some("chromium"),
+        without: "the console cannot be tried in a browser",
     },
     Need {
         purpose: Purpose::Bench,
