@@ -24,7 +24,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 16] = [
+const NEEDS: [Need; 18] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -60,6 +60,18 @@ const NEEDS: [Need; 16] = [
         program: "redis-server",
         package: Some("redis-server"),
         without: "limits that gateways share cannot be tried",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "node",
+        package: Some("nodejs"),
+        without: "the provider of logins that the tests log in at does not run (Node 20 or later)",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "npm",
+        package: Some("npm"),
+        without: "the packages of that provider cannot be fetched",
     },
     Need {
         purpose: Purpose::Test,
