@@ -6,6 +6,7 @@
 mod http2;
 mod loss;
 mod origin;
+mod shared;
 mod upgrades;
 
 use std::fs;
@@ -43,7 +44,10 @@ pub(crate) struct Options {
     /// Instead: kill or stop one of three targets after a third of the time, and see who notices
     #[arg(long, value_name = "HOW")]
     lose: Option<loss::Loss>,
-    /// Requests each second, of all clients together, while a target is lost or processes take over
+    /// Instead: limits on one gateway, and on three that share a Redis, which is frozen for a while
+    #[arg(long)]
+    redis: bool,
+    /// Requests each second, of all clients together, while a target or Redis is lost or processes take over
     #[arg(long, default_value_t = 2_000)]
     rate: u32,
     /// Be one of the targets
@@ -108,6 +112,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     match options.lose {
         _ if options.origin => return loss::serve_as_target(),
         Some(loss) => return loss::run(loss, options),
+        None if options.redis => return shared::run(options),
         None => {}
     }
     let binary = workspace::gateway(options.gateway.as_deref())?;

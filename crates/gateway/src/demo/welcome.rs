@@ -55,6 +55,10 @@ impl Greeting<'_> {
             writeln!(output, "  {:<16} https://localhost:{}", "gateway, TLS", secure.port())?;
         }
         writeln!(output, "  {:<16} {admin}", "admin")?;
+        if let Some(token) = &running.token {
+            writeln!(output, "  {:<16} {admin}/#token={token}", "console")?;
+            writeln!(output, "  {:<16} export TIDEGATE_ADMIN_TOKEN={token}", "for commands")?;
+        }
         for instance in *instances {
             writeln!(output, "  {:<16} {}   {}", instance.name(), instance.url(), instance.about())?;
         }
@@ -69,6 +73,7 @@ impl Greeting<'_> {
             let command = command.replace("$(T ", &format!("$({program} "));
             writeln!(output, "  curl {command}\n      {shows}")?;
         }
+        writeln!(output, "  {gateway}/account/orders/1\n      in a browser: log in as whoever you like")?;
         self.print_secure(output)?;
         let about = match *traffic {
             true => "A built-in client sends about ten requests a second (--no-traffic stops it).",

@@ -10,7 +10,9 @@
     reason = "a failure here is a failure of the test"
 )]
 
+mod browser;
 mod issuer;
+mod provider;
 mod setup;
 
 mod accept {
@@ -18,9 +20,12 @@ mod accept {
     mod proxy_protocol;
 }
 mod admin {
+    mod access;
     mod address;
     mod agreement;
+    mod changes;
     mod commands;
+    mod console;
     mod explain;
     mod samples;
     mod telemetry;
@@ -30,6 +35,7 @@ mod cli {
     mod completions;
     mod config_show;
     mod explain;
+    mod fmt;
     mod init;
     mod key;
     mod schema;
@@ -46,12 +52,14 @@ mod http {
 }
 mod identity {
     mod fetch;
+    mod gate;
     mod sending;
     mod word;
 }
 mod observe {
     mod access_log;
     mod metrics;
+    mod redact;
     mod trace;
 }
 mod policies {
@@ -64,10 +72,13 @@ mod policies {
     mod csrf;
     mod ext_auth;
     mod headers;
+    mod hmac;
+    mod identity_keys;
     mod introspection;
     mod ip;
     mod jwt;
     mod mtls;
+    mod oidc;
     mod rate_limit;
     mod rewrite;
     mod timeout;
