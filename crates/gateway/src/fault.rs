@@ -75,6 +75,8 @@ pub enum Fault {
     AnswerStalled,
     /// The answer switches protocols though nobody asked for that, or sends interim answers without end.
     AnswerUnasked,
+    /// The service answered with a status for which something else was to stand in, and nothing did.
+    ServiceFailed(u16),
     /// The whole exchange took longer than the route allows.
     Timeout,
     /// The request came in clear to a port for TLS.
@@ -221,6 +223,9 @@ impl Fault {
                 "http_protocol_error",
                 "the service answered what nobody asked",
             ),
+            Fault::ServiceFailed(status) => {
+                line(*status, "service_failed", Service, "destination_unavailable", "the service failed")
+            }
             Fault::Timeout => {
                 line(504, "timeout", Service, "http_response_timeout", "the request took too long")
             }

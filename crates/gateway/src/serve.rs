@@ -30,6 +30,7 @@ use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::breaker;
 use crate::upstream::forward::{Forward, Switched};
 use crate::upstream::request;
+use crate::upstream::retry::Again;
 use crate::values::Template;
 use crate::values::random::Random;
 
@@ -116,7 +117,7 @@ async fn road(
         return answer_here(listener, route, exchange, client, &answer).await.map(|()| None);
     }
     match &route.action {
-        Action::Forward(place) => {
+        Action::Forward(place, care) => {
             let (service, local) = view.service(*place).ok_or(Fault::NoEndpoint)?;
             client.reader.body_limit = body_limit(exchange, listener)?;
             if listener.tells_certificates() {
@@ -133,6 +134,7 @@ async fn road(
                     door::dress(listener, exchange);
                 },
                 trust: &listener.trust,
+                again: Again::new(care.as_ref().and_then(|care| care.retry.as_ref()), service, worker.index),
                 closing: &|| worker.live.draining().is_some(),
             };
             let admitted = breaker::admit(service)?;

@@ -29,6 +29,7 @@ use crate::route::trace::Outcome as Traced;
 use crate::serve;
 use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::breaker::State;
+use crate::upstream::care::Care;
 use crate::upstream::request;
 use crate::upstream::service::{EndpointSettings, Service};
 use crate::values::random::Random;
@@ -85,10 +86,10 @@ impl<'s> Rehearsal<'s> {
             return Ok(());
         }
         match &route.action {
-            Action::Forward(place) => {
+            Action::Forward(place, care) => {
                 let service = self.snapshot.service(*place).ok_or(Fault::NoEndpoint)?;
                 serve::body_limit(&self.exchange, self.listener)?;
-                self.forward(service, &received)?;
+                self.forward(service, care.as_deref(), &received)?;
             }
             Action::Respond(answer) => {
                 let body = serve::answer(route, &mut self.exchange, answer);
@@ -153,7 +154,7 @@ impl<'s> Rehearsal<'s> {
     }
 
     /// The request as the service would get it.
-    fn forward(&mut self, service: &Service, received: &Look) -> Result<(), Fault> {
+    fn forward(&mut self, service: &Service, care: Option<&Care>, received: &Look) -> Result<(), Fault> {
         if service.breaker.as_ref().is_some_and(|breaker| breaker.state() == State::Open) {
             return Err(Fault::CircuitOpen);
         }
@@ -182,7 +183,7 @@ impl<'s> Rehearsal<'s> {
             request::aim(&mut self.exchange, service, settings);
         }
         let known: Vec<String> = endpoints.iter().map(|known| known.told()).collect();
-        self.told.upstream = Some(Sent::of(&self.exchange, service, known, received));
+        self.told.upstream = Some(Sent::of(&self.exchange, (service, care), known, received));
         if settings.is_none() || (is_known && endpoints.is_empty()) {
             return Err(Fault::NoEndpoint);
         }

@@ -13,6 +13,7 @@ use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
 use crate::observe::Figure;
+use crate::observe::page::retries::RetryReading;
 use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::snapshot::Snapshot;
 use crate::upstream::service::{Endpoint, Service};
@@ -105,6 +106,7 @@ fn metrics_text(control: &Control) -> String {
         routes: &routes,
         targets: &targets,
         circuits: &snapshot.services.iter().filter_map(|service| circuit(service)).collect::<Vec<_>>(),
+        retries: &snapshot.services.iter().filter_map(|service| retries(service)).collect::<Vec<_>>(),
         listeners: &listeners,
         tls: &tls,
         most_series: page::MOST_SERIES,
@@ -127,6 +129,13 @@ fn target<'a>(service: &'a str, endpoint: &'a Endpoint) -> TargetReading<'a> {
     reading.ejections = health.ejections.load(Ordering::Relaxed);
     reading.checks = [&health.checks_good, &health.checks_failed].map(|count| count.load(Ordering::Relaxed));
     reading
+}
+
+/// Reads what was sent again to a service; none where nothing was asked to be.
+fn retries(service: &Service) -> Option<RetryReading<'_>> {
+    let [sent, refused] = service.budget.counts();
+    let told = service.retry.is_some() || sent > 0 || refused > 0;
+    told.then(|| RetryReading { service: &service.name, sent, refused })
 }
 
 /// Reads the circuit breaker of a service.

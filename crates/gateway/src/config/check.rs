@@ -215,6 +215,9 @@ impl Checking<'_> {
         if let Some(breaker) = &service.circuit_breaker {
             super::breaker::check(name, breaker, &at, diagnostics);
         }
+        if let Some(retry) = &service.retry {
+            retry.check(name, at(&["retry"]), diagnostics);
+        }
         super::health::check(name, service, &at, complete, diagnostics);
     }
 

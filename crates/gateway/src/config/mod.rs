@@ -23,6 +23,7 @@ mod place;
 mod process;
 mod read;
 mod render;
+mod retry;
 mod route;
 mod schema;
 mod service;
@@ -45,6 +46,7 @@ pub use pairs::{Named, OneOrMany, Pairs};
 pub use pattern::{HostPattern, Method, PathPattern, RouteKey, Segment};
 pub use place::{Files, Place, Span, Spanned};
 pub use process::{AccessLog, Admin, AdminListen, Dns, Drain, Forwarded, Log, LogFormat, LogLevel, Workers};
+pub use retry::Retry;
 pub use route::{
     Action, Bundle, Defaults, Match, PathMatch, PathRegex, Redirect, Regex, Respond, Route, Status, Test, To,
     Use,

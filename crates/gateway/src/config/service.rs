@@ -5,6 +5,7 @@ use super::credentials::Credentials;
 use super::health::{Eject, HealthCheck};
 use super::pairs::OneOrMany;
 use super::place::Spanned;
+use super::retry::Retry;
 use super::tls::ServiceTls;
 use crate::values::{Duration, Invalid, Percent, Size, Source, TargetHost, TargetUrl, text_value};
 use schemars::JsonSchema;
@@ -60,6 +61,10 @@ pub struct Service {
     /// Sends the service nothing for a while when too many of its requests fail; `{}` for the defaults. Default: none.
     #[serde(default)]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// Sends the requests of all routes again when a target fails; `{}` for the defaults. The `retry` of a route holds
+    /// instead. Default: none is sent again.
+    #[serde(default)]
+    pub retry: Option<Retry>,
     /// How long a target that comes back takes until it gets its full share: it begins with a tenth. Default 10s.
     #[serde(default = "ten_seconds")]
     pub slow_start: Duration,
@@ -111,6 +116,7 @@ impl Service {
             health_check: None,
             eject: None,
             circuit_breaker: None,
+            retry: None,
             slow_start: ten_seconds(),
             panic_threshold: no_share(),
         }

@@ -11,6 +11,9 @@ use http1::Method;
 
 use crate::fault::Fault;
 
+/// Tries that are written down.
+const MOST_ATTEMPTS: usize = 16;
+
 /// What happened to one exchange.
 pub struct Record {
     /// When the first byte of the request had been read, on the monotonic clock.
@@ -29,6 +32,8 @@ pub struct Record {
     pub target: Vec<u8>,
     /// How often an endpoint was asked.
     pub tries: u32,
+    /// The tries that failed, in order, as far as they are kept.
+    pub attempts: Vec<Attempt>,
     /// Whether the last try went over a connection that had been used before.
     pub reused: bool,
     /// When the request was handed to the service, from `started`.
@@ -61,6 +66,19 @@ pub struct Record {
     pub upgraded: bool,
 }
 
+/// A try that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The service that was asked, by its place in the snapshot.
+    pub service: u32,
+    /// The endpoint that was asked.
+    pub endpoint: SocketAddr,
+    /// The stable word for what happened.
+    pub outcome: &'static str,
+    /// The status of its answer; 0 for none.
+    pub status: u16,
+}
+
 impl Default for Record {
     fn default() -> Self {
         Record::at(Instant::now(), SystemTime::now(), Vec::new())
@@ -79,6 +97,7 @@ impl Record {
             endpoint: None,
             target,
             tries: 0,
+            attempts: Vec::new(),
             reused: false,
             sent: None,
             answered: None,
@@ -102,6 +121,13 @@ impl Record {
         let mut target = std::mem::take(&mut self.target);
         target.clear();
         *self = Record::at(self.started, self.started_at, target);
+    }
+
+    /// Writes down a try that failed.
+    pub fn failed(&mut self, attempt: Attempt) {
+        if self.attempts.len() < MOST_ATTEMPTS {
+            self.attempts.push(attempt);
+        }
     }
 
     /// Time since the exchange started.

@@ -3,6 +3,7 @@
 //! One connection of HTTP/1.1 or one stream of HTTP/2: the road does not see which.
 //! Gives one request after the other, in order. Never reads ahead of the exchange by more than one buffer.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -16,6 +17,7 @@ use super::buffer::{Buffer, SIZE, Span};
 use super::http2::Asked;
 use super::http2::outflow::Outflow;
 use super::incoming::{Broken, Incoming, Piece};
+use super::kept::Kept;
 use super::responder::Responder;
 use super::socket::Socket;
 use super::timer::Timer;
@@ -96,6 +98,8 @@ pub struct ClientReader {
     /// Most bytes of body the exchange takes.
     pub body_limit: u64,
     window: Option<(Instant, u64)>,
+    /// What is kept of the body to be sent again.
+    kept: Option<Box<Kept>>,
 }
 
 /// Where requests come from.
@@ -109,7 +113,7 @@ enum Source {
 
 impl ClientReader {
     fn of(source: Source) -> ClientReader {
-        ClientReader { source, body_limit: u64::MAX, window: None }
+        ClientReader { source, body_limit: u64::MAX, window: None, kept: None }
     }
 
     /// The connection's bytes; `None` on a stream.
@@ -155,6 +159,9 @@ impl ClientReader {
 
     /// The bytes of a piece, until more is received.
     pub fn data(&self, span: Span) -> &[u8] {
+        if let Some(data) = self.kept.as_ref().and_then(|kept| kept.data(span)) {
+            return data;
+        }
         match &self.source {
             Source::Connection(incoming, _) => incoming.data(span),
             Source::Stream(asked, _) => asked.inflow.data(span),
@@ -237,17 +244,42 @@ impl ClientReader {
             Source::Stream(asked, _) => asked.inflow.begin(head.framing),
         }
         self.body_limit = limit;
-        self.window = None;
+        (self.window, self.kept) = (None, None);
+    }
+
+    /// Keeps what is read of the body from now on, up to so many bytes, to be sent again. What is given back is true as
+    /// long as that is all of it.
+    pub fn keep(&mut self, most: usize) -> Rc<Cell<bool>> {
+        let kept = self.kept.insert(Box::new(Kept::new(most)));
+        kept.whole().clone()
+    }
+
+    /// Lets the body begin anew with what is kept of it. False when that is not all.
+    pub fn rewind(&mut self) -> bool {
+        match &mut self.kept {
+            Some(kept) => kept.rewind(),
+            None => self.received() == 0,
+        }
     }
 
     /// What the buffer holds of the body.
     pub fn piece(&mut self) -> Result<Piece, Fault> {
+        if let Some(span) = self.kept.as_mut().and_then(|kept| kept.next()) {
+            return Ok(Piece::Data(span));
+        }
         let piece = match &mut self.source {
             Source::Connection(incoming, _) => incoming.piece().map_err(Fault::Body)?,
             Source::Stream(asked, _) => asked.inflow.piece(),
         };
         match piece {
             Piece::Data(_) if self.received() > self.body_limit => Err(Fault::BodyTooLarge(self.body_limit)),
+            Piece::Data(span) => {
+                if let Some(mut kept) = self.kept.take() {
+                    kept.keep(self.data(span));
+                    self.kept = Some(kept);
+                }
+                Ok(piece)
+            }
             piece => Ok(piece),
         }
     }

@@ -4,6 +4,8 @@
 //! [`PageInput::most_series`] series whatever the configuration holds; routes for which there is no room count
 //! together as `_OTHER`. Runs on the control side, never on a worker.
 
+pub mod retries;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,13 +21,14 @@ pub use super::openmetrics::CONTENT_TYPE;
 use super::openmetrics::{Exposition, HISTOGRAM_SERIES, Kind, seconds};
 use super::process::Process;
 use super::tally::OTHER;
+use retries::RetryReading;
 
 /// Series of a page unless something else is said.
 pub const MOST_SERIES: usize = 10_000;
 /// Certificates that are told of each by itself.
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
-const RESERVED: usize = 500;
+const RESERVED: usize = 700;
 /// Circuit breakers of a page; together they fit into what is kept.
 const MOST_CIRCUITS: usize = 100;
 
@@ -39,6 +42,8 @@ pub struct PageInput<'a> {
     pub targets: &'a [TargetReading<'a>],
     /// All circuit breakers.
     pub circuits: &'a [CircuitReading<'a>],
+    /// What was sent again to services.
+    pub retries: &'a [RetryReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
     /// TLS of all listeners that have it, by name.
@@ -116,6 +121,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     routes.write(&mut page);
     targets.write(&mut page);
     circuits(&mut page, input.circuits);
+    retries::write(&mut page, input.retries);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
     handshakes(&mut page, input.tls);

@@ -16,6 +16,7 @@ pub mod ip;
 pub mod jwt;
 pub mod mtls;
 pub mod rate_limit;
+pub mod retry;
 pub mod rewrite;
 pub mod timeout;
 
@@ -32,6 +33,7 @@ use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode,
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::identity::{Callers, Shelf};
 use crate::observe::Figure;
+use crate::upstream::care::Care;
 
 /// All policies, in the order of running.
 pub static LIST: &[Kind] = &[
@@ -56,6 +58,7 @@ pub static LIST: &[Kind] = &[
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
+    kind::<retry::Retry>(),
     // After whoever judges the request as it came, before the headers.
     kind::<rewrite::Rewrite>(),
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
@@ -170,6 +173,9 @@ pub trait Policy: Send + Sync {
 
     /// Tells its numbers. Those of one name are told once for all routes, so they are about all of them.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Says what the route is to do for its requests besides sending them once.
+    fn care(&self, _care: &mut Care) {}
 
     /// Looks at the request, before anything is sent to a service.
     fn request<'a>(&'a self, _exchange: &'a mut Exchange) -> Verdict<'a> {

@@ -8,18 +8,21 @@
 mod http1;
 mod progress;
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use ::http1::{Version, names};
 
 use super::connection::{Connection, Ends};
-use super::health::attempt;
+use super::health::attempt as health;
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
+use super::retry::Again;
 use super::service::{EndpointSettings, Service};
 use super::tunnel;
 use crate::exchange::Exchange;
+use crate::exchange::record::Attempt;
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
 use crate::http::timer::Timers;
@@ -31,6 +34,8 @@ use crate::values::random::Random;
 
 /// Interim answers (1xx) that are passed on for one request.
 const MOST_INTERIM: u32 = 16;
+/// The first status that may be a failure.
+const FAILED: u16 = 400;
 /// Endpoints that are asked for a connection.
 const MOST_CONNECTS: usize = 3;
 
@@ -50,6 +55,8 @@ pub struct Forward<'a> {
     pub shape: &'a dyn Fn(&mut Exchange),
     /// Cleans trailers as it cleaned the head.
     pub trust: &'a Trust,
+    /// Whether the request is sent once more.
+    pub again: Again<'a>,
     /// Whether the gateway is ending, so that the client's connection should too.
     pub closing: &'a dyn Fn() -> bool,
 }
@@ -59,6 +66,8 @@ struct Aimed {
     // Boxed, because it is handed from hand to hand.
     connection: Box<Connection>,
     endpoint: Rc<LocalEndpoint>,
+    /// The endpoint's place in its group.
+    place: usize,
     _in_flight: InFlight,
 }
 
@@ -101,25 +110,78 @@ impl Forward<'_> {
         request::prepare(exchange, self.service, self.forwarding);
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
+        self.again.begin(exchange, &mut client.reader);
         let mut tried = Vec::new();
         let mut fresh = false;
         loop {
-            let aimed = self.open(&group, exchange, &mut tried, fresh).await?;
-            let (reused, endpoint) = (aimed.connection.reused, aimed.endpoint.clone());
-            match self.attempt(aimed, exchange, client).await {
-                Ok(switched) => return Ok(switched),
-                Err(failed) => {
-                    if let Some(shard) = endpoint.shard() {
-                        add(&shard.faults, 1);
+            let (fault, sent) = match self.open(&group, exchange, &mut tried, fresh).await {
+                Ok(aimed) => {
+                    let (reused, place, endpoint) =
+                        (aimed.connection.reused, aimed.place, aimed.endpoint.clone());
+                    match self.attempt(aimed, exchange, client).await {
+                        Ok(switched) => return Ok(switched),
+                        Err(failed) if !fresh && reused && failed.untouched => {
+                            self.blame(exchange, &endpoint, &failed.fault, false);
+                            fresh = true;
+                            continue;
+                        }
+                        Err(failed) => {
+                            self.blame(exchange, &endpoint, &failed.fault, true);
+                            tried.push(place);
+                            (failed.fault, true)
+                        }
                     }
-                    if fresh || !reused || !failed.untouched {
-                        attempt::failed(self.service, &endpoint, &failed.fault);
-                        return Err(failed.fault);
-                    }
-                    fresh = true;
                 }
+                Err(fault) => (fault, false),
+            };
+            if client.responder.head_sent || !self.again.goes_on(exchange, &fault, sent) {
+                return Err(fault);
             }
+            // On the heap: hardly any request comes here.
+            Box::pin(self.pause(exchange, client, fault)).await?;
+            fresh = false;
         }
+    }
+
+    /// Counts a try that failed, and writes it down. `tells` says whether it speaks against the endpoint's health.
+    fn blame(&self, exchange: &mut Exchange, endpoint: &LocalEndpoint, fault: &Fault, tells: bool) {
+        let record = &mut exchange.record;
+        record.failed(Attempt {
+            service: self.service.index,
+            endpoint: endpoint.shared.settings.address,
+            outcome: fault.facts().code,
+            status: if let Fault::ServiceFailed(status) = fault { *status } else { 0 },
+        });
+        // An answer is counted where its head comes in.
+        if matches!(fault, Fault::ServiceFailed(_)) {
+            return;
+        }
+        if let Some(shard) = endpoint.shard() {
+            add(&shard.faults, 1);
+        }
+        if tells {
+            health::failed(self.service, endpoint, fault);
+        }
+    }
+
+    /// Rests before the next attempt, while the client is there.
+    async fn pause(
+        &self,
+        exchange: &mut Exchange,
+        client: &mut ClientConnection,
+        fault: Fault,
+    ) -> Result<(), Fault> {
+        let rest = self.again.next(exchange, self.random);
+        exchange.record.answered = None;
+        if !client.reader.rewind() {
+            return Err(fault);
+        }
+        if !client.reader.is_done() {
+            tokio::time::sleep(rest).await;
+            return Ok(());
+        }
+        let gone = pin!(client.reader.watch());
+        tokio::time::timeout(rest, gone).await.map_or(Ok(()), Err)
     }
 
     /// A connection to an endpoint: a rested one, or a new one to the first that accepts.
@@ -131,8 +193,14 @@ impl Forward<'_> {
         fresh: bool,
     ) -> Result<Aimed, Fault> {
         let mut fault = Fault::NoEndpoint;
-        while tried.len() < MOST_CONNECTS {
-            let Some((place, endpoint)) = group.choose(exchange, self.random, tried) else { break };
+        for _ in 0..MOST_CONNECTS {
+            let chosen = group.choose(exchange, self.random, tried);
+            // Where every endpoint has failed an attempt, each may be asked again.
+            let chosen = chosen.or_else(|| {
+                let anew = self.again.is_again() && fault == Fault::NoEndpoint && !tried.is_empty();
+                anew.then(|| tried.clear()).and_then(|()| group.choose(exchange, self.random, tried))
+            });
+            let Some((place, endpoint)) = chosen else { break };
             let settings = &endpoint.shared.settings;
             request::aim(exchange, self.service, settings);
             exchange.record.endpoint = Some(settings.address);
@@ -155,13 +223,10 @@ impl Forward<'_> {
                 Ok(connection) => {
                     exchange.record.reused = connection.reused;
                     let in_flight = endpoint.enter();
-                    return Ok(Aimed { connection, endpoint, _in_flight: in_flight });
+                    return Ok(Aimed { connection, endpoint, place, _in_flight: in_flight });
                 }
                 Err(failed) => {
-                    if let Some(shard) = endpoint.shard() {
-                        add(&shard.faults, 1);
-                    }
-                    attempt::failed(self.service, &endpoint, &failed);
+                    self.blame(exchange, &endpoint, &failed, true);
                     if failed == Fault::Timeout {
                         return Err(failed);
                     }
@@ -205,13 +270,21 @@ impl Forward<'_> {
     }
 
     /// Makes the head of the service's answer the one for the client.
-    fn dress(&self, exchange: &mut Exchange) {
+    ///
+    /// # Errors
+    /// The answer is passed over, because the request is sent once more.
+    fn dress(&self, exchange: &mut Exchange) -> Result<(), Fault> {
+        let status = exchange.response.status;
+        if status >= FAILED && self.again.passes_over(exchange) {
+            return Err(Fault::ServiceFailed(status));
+        }
         let head = &mut exchange.response;
         head.remove_hop_by_hop();
         let via: &[u8] = if head.version == Version::Http2 { b"2.0 tidegate" } else { b"1.1 tidegate" };
         head.fields.push(names::VIA, via);
         head.fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
         (self.shape)(exchange);
+        Ok(())
     }
 }
 

@@ -3,11 +3,15 @@
 //! `service` is what all workers share, `local` what one worker owns, `forward` the way of one exchange through them.
 
 pub mod breaker;
+pub mod budget;
+pub mod care;
 pub mod connection;
+pub mod failures;
 pub mod forward;
 pub mod health;
 pub mod local;
 pub mod request;
 pub mod resolve;
+pub mod retry;
 pub mod service;
 pub mod tunnel;

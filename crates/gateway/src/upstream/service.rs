@@ -12,7 +12,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use super::breaker::Breaker;
+use super::budget::Budget;
 use super::health::{self, Health, Standing};
+use super::retry::Retry;
 use crate::balance::Balance;
 use crate::http::proxy_protocol::Version;
 use crate::identity::Sending;
@@ -50,6 +52,10 @@ pub struct Service {
     pub proxy_protocol: Option<Version>,
     /// Refuses requests while too many fail.
     pub breaker: Option<Arc<Breaker>>,
+    /// When its requests are sent again, where the route does not say.
+    pub retry: Option<Retry>,
+    /// What may be sent again of all its requests.
+    pub budget: Arc<Budget>,
     /// How its endpoints are watched.
     pub health: health::Settings,
     /// What outlives a reload.

@@ -7,6 +7,7 @@
 mod address;
 mod cidr;
 mod duration;
+mod failure;
 mod header;
 mod hex_text;
 mod key_hash;
@@ -29,6 +30,7 @@ pub mod random;
 pub use address::Address;
 pub use cidr::Cidr;
 pub use duration::Duration;
+pub use failure::Failure;
 pub use header::{HeaderName, HeaderPattern, HeaderValue};
 pub use hex_text::{hex16, hex32};
 pub use ip_text::push_ip;

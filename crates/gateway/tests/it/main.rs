@@ -66,6 +66,7 @@ mod policies {
     mod jwt;
     mod mtls;
     mod rate_limit;
+    mod retry;
     mod rewrite;
     mod timeout;
 }

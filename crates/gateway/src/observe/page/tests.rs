@@ -96,6 +96,7 @@ fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> 
         tls: &[],
         figures: &[],
         circuits: &[],
+        retries: &[],
         most_series: MOST_SERIES,
     }
 }

@@ -32,7 +32,7 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         client: &mut ClientConnection,
     ) -> Result<Option<Switched>, Failed> {
-        let Aimed { mut connection, endpoint, _in_flight } = aimed;
+        let Aimed { mut connection, endpoint, _in_flight, .. } = aimed;
         let mut out = take_out();
         http1::encode_request(&mut out, &exchange.request, true);
         let sent = exchange.record.elapsed();
@@ -40,7 +40,7 @@ impl Forward<'_> {
         let repeatable = exchange.request.method.is_idempotent() && request::is_bodyless(exchange);
         let progress = Progress::begin(Waiting::begin(self.service, &endpoint));
         let socket = connection.incoming.socket.clone();
-        socket.read_timer.arm(self.service.answer_timeout);
+        socket.read_timer.arm(self.again.answer_timeout(self.service));
         if let Some(timeout) = exchange.plan.timeout {
             client.total.arm(timeout.saturating_sub(sent));
         }
@@ -61,6 +61,12 @@ impl Forward<'_> {
                 learn(exchange, &endpoint);
                 self.rest(exchange, connection, &endpoint, progress.upload.get());
                 Ok(None)
+            }
+            Err(fault @ Fault::ServiceFailed(_)) => {
+                // What has come of the answer is passed over, so that the connection may stay.
+                while let Ok(Piece::Data(_)) = connection.incoming.piece() {}
+                self.rest(exchange, connection, &endpoint, progress.upload.get());
+                Err(Failed { fault, untouched: false })
             }
             Err(fault) => {
                 let untouched = repeatable && fault == Fault::NoAnswer && !connection.heard;
@@ -101,7 +107,7 @@ impl Forward<'_> {
         // The time for the answer counts from the last byte of the request. After its head the timer is the answer's.
         let await_answer = |is_client_awaited: bool| match (progress.answered.get(), is_client_awaited) {
             (false, true) => socket.read_timer.disarm(),
-            (false, false) => socket.read_timer.arm(self.service.answer_timeout),
+            (false, false) => socket.read_timer.arm(self.again.answer_timeout(self.service)),
             (true, _) => {}
         };
         let sent = send_body(reader, limits, socket, &mut out, framing, &await_answer, self.trust).await;
@@ -133,7 +139,7 @@ impl Forward<'_> {
         {
             return Err(Fault::AnswerUnasked);
         }
-        self.dress(exchange);
+        self.dress(exchange)?;
         exchange.record.upgraded = switched;
         // A body that was not read to its end would be taken for the next request.
         responder.keep_alive &= progress.upload.get() == Upload::Complete && !switched && !(self.closing)();
