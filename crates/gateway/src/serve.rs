@@ -6,6 +6,8 @@
 //! for whole.
 
 pub mod door;
+mod errand;
+mod patience;
 
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -15,19 +17,20 @@ use std::time::{Duration, Instant};
 use http1::{Fields, Framing, Method};
 
 use crate::exchange::{Answer, Exchange, RequestId, Trace};
-use crate::fault::{Fault, response};
+use crate::fault::{Blame, Fault, response};
 use crate::http::client::{ClientConnection, ClientReader};
 use crate::http::preflight;
 use crate::http::target;
 use crate::observe::{Labels, RouteShard};
-use crate::policies;
 use crate::policies::rewrite::location;
+use crate::policies::{self, Stop};
 use crate::route::compiled::{Action, Route};
 use crate::route::params::Params;
 use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::breaker;
+use crate::upstream::care::Care;
 use crate::upstream::forward::{Forward, Switched};
 use crate::upstream::request;
 use crate::upstream::retry::Again;
@@ -55,7 +58,7 @@ pub enum Next {
 /// Serves one exchange by the snapshot of `view`. `may_stay` says whether the connection may go on after it, for all
 /// that the connection knows.
 pub async fn serve(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     view: Rc<View>,
     listener: &Listener,
     exchange: &mut Exchange,
@@ -81,6 +84,9 @@ pub async fn serve(
         Ok(None) => {}
         Ok(Some(switched)) => return carry(worker, view, listener, exchange, client, switched).await,
         Err(fault) => fail(&view, listener, exchange, client, fault).await,
+    }
+    if let Some(again) = exchange.errand.take() {
+        errand::send(worker, &view, listener, again);
     }
     let drained = !client.responder.keep_alive || client.reader.drain(DRAIN_TIME).await;
     let labels = labels(&view.snapshot, listener, exchange);
@@ -113,34 +119,27 @@ async fn road(
         return send(listener, exchange, client, &body).await.map(|()| None);
     }
     let route = find_route(&view.snapshot, exchange, has_params, &mut worker.params.borrow_mut())?;
-    if let Err(answer) = policies::request(&route.policies, exchange).await {
-        return answer_here(listener, route, exchange, client, &answer).await.map(|()| None);
+    match patience::policies(route, exchange, client).await? {
+        Ok(()) => {}
+        Err(Stop::With(answer)) => {
+            return answer_here(listener, route, exchange, client, &answer).await.map(|()| None);
+        }
+        Err(Stop::Answered) => {
+            policies::answered(&route.policies, exchange);
+            return send_instead(listener, exchange, client).await.map(|()| None);
+        }
     }
     match &route.action {
         Action::Forward(place, care) => {
-            let (service, local) = view.service(*place).ok_or(Fault::NoEndpoint)?;
-            client.reader.body_limit = body_limit(exchange, listener)?;
-            if listener.tells_certificates() {
-                request::tell_certificate(exchange);
+            match ask(worker, view, listener, (route, *place, care.as_deref()), exchange, client).await {
+                Ok(None) if exchange.instead.is_some() => {
+                    send_instead(listener, exchange, client).await.map(|()| None)
+                }
+                Err(fault) if rescued(route, exchange, client, &fault) => {
+                    send_instead(listener, exchange, client).await.map(|()| None)
+                }
+                outcome => outcome,
             }
-            let forward = Forward {
-                service,
-                local,
-                random: &worker.random,
-                timers: &worker.timers,
-                forwarding: view.snapshot.forwarding,
-                shape: &|exchange| {
-                    policies::response(&route.policies, exchange);
-                    door::dress(listener, exchange);
-                },
-                trust: &listener.trust,
-                again: Again::new(care.as_ref().and_then(|care| care.retry.as_ref()), service, worker.index),
-                closing: &|| worker.live.draining().is_some(),
-            };
-            let admitted = breaker::admit(service)?;
-            let outcome = forward.run(exchange, client).await;
-            breaker::ended(admitted, worker.index, exchange, &outcome);
-            outcome
         }
         Action::Respond(answer) => {
             answer_here(listener, route, exchange, client, answer).await.map(|()| None)
@@ -150,6 +149,52 @@ async fn road(
             answer_here(listener, route, exchange, client, &answer).await.map(|()| None)
         }
     }
+}
+
+/// Asks the service of a route. Where a policy has put another answer into the exchange, nothing has gone out.
+async fn ask(
+    worker: &Worker,
+    view: &View,
+    listener: &Listener,
+    (route, place, care): (&Route, u32, Option<&Care>),
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<Option<Switched>, Fault> {
+    let (service, local) = view.service(place).ok_or(Fault::NoEndpoint)?;
+    client.reader.body_limit = body_limit(exchange, listener)?;
+    if listener.tells_certificates() {
+        request::tell_certificate(exchange);
+    }
+    let forward = Forward {
+        service,
+        local,
+        random: &worker.random,
+        timers: &worker.timers,
+        forwarding: view.snapshot.forwarding,
+        shape: &|exchange| {
+            policies::response(&route.policies, exchange);
+            door::dress(listener, exchange);
+        },
+        trust: &listener.trust,
+        again: Again::new(care.and_then(|care| care.retry.as_ref()), service, worker.index),
+        closing: &|| worker.live.draining().is_some(),
+    };
+    let admitted = breaker::admit(service)?;
+    let outcome = forward.run(exchange, client).await;
+    breaker::ended(admitted, worker.index, exchange, &outcome);
+    outcome
+}
+
+/// Whether a policy has an answer where the service gave none.
+fn rescued(route: &Route, exchange: &mut Exchange, client: &ClientConnection, fault: &Fault) -> bool {
+    let facts = fault.facts();
+    let rescued = facts.blame == Blame::Service
+        && !client.responder.head_sent
+        && policies::rescue(&route.policies, exchange, fault);
+    if rescued {
+        exchange.record.why = facts.code.into();
+    }
+    rescued
 }
 
 /// Carries a tunnel to its end. That may be after many reloads, so it keeps of the configuration only what its line
@@ -306,6 +351,16 @@ async fn answer_here(
     send(listener, exchange, client, &body).await
 }
 
+/// Sends the answer that a policy has put into the exchange.
+async fn send_instead(
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<(), Fault> {
+    let body = exchange.instead.take().unwrap_or_default();
+    send(listener, exchange, client, &body).await
+}
+
 async fn send(
     listener: &Listener,
     exchange: &mut Exchange,
@@ -391,6 +446,7 @@ fn tell(
         record.fault.as_ref().map_or(0, |fault| fault.facts().status)
     };
     worker.observer.finish(exchange, labels, counted);
+    exchange.let_go();
 }
 
 /// What is left to do for an exchange that panicked.

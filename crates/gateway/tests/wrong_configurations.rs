@@ -28,6 +28,7 @@ const KNOWN: Known<'static> = Known {
         "introspection",
         "rate_limit",
         "mtls",
+        "ext_auth",
     ],
 };
 

@@ -167,6 +167,17 @@ impl Fields {
         }
     }
 
+    /// Becomes a copy of others, in the memory that is there.
+    pub fn copy_from(&mut self, others: &Fields) {
+        self.bytes.clone_from(&others.bytes);
+        self.lines.clone_from(&others.lines);
+    }
+
+    /// The bytes that the fields take.
+    pub fn size(&self) -> usize {
+        self.bytes.len() + self.lines.len() * size_of::<Line>()
+    }
+
     /// Removes all lines of that name and adds one at the end.
     pub fn set(&mut self, name: Name<'_>, value: &[u8]) {
         self.remove(name);

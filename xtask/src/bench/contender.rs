@@ -51,16 +51,23 @@ pub(super) struct Contender {
     pub(super) logged: bool,
     /// Whether clients come under TLS.
     pub(super) tls: bool,
+    /// Whether it counts requests by address, against a limit that nobody meets.
+    pub(super) limited: bool,
 }
 
 impl Contender {
     pub(super) const fn plain(name: &'static str, kind: Kind) -> Contender {
-        Contender { name, kind, routes: Routes::All, logged: false, tls: false }
+        Contender { name, kind, routes: Routes::All, logged: false, tls: false, limited: false }
     }
 
     /// The same under TLS.
     pub(super) const fn secure(self) -> Contender {
         Contender { tls: true, ..self }
+    }
+
+    /// The same with a limit for each address.
+    pub(super) const fn limited(self) -> Contender {
+        Contender { limited: true, ..self }
     }
 
     /// Whether its program is on this machine; the gateway is built from here.
@@ -76,7 +83,9 @@ impl Contender {
     /// The same name without spaces, for files.
     fn file_name(&self) -> String {
         let plain = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-        plain.chain(if self.tls { "-tls" } else { "" }.chars()).collect()
+        let marks = [(self.tls, "-tls"), (self.limited, "-limited")];
+        let marks = marks.iter().filter(|(is, _)| *is).flat_map(|(_, mark)| mark.chars());
+        plain.chain(marks).collect()
     }
 }
 
@@ -169,7 +178,10 @@ impl Ground {
         let log =
             if of.logged { self.folder.join("access.log").display().to_string() } else { "off".to_owned() };
         let (listen, settings) = if of.tls { secure_words(of.kind) } else { plain_words(of.kind) };
+        let (limit_table, limit) = if of.limited { limit_words(of.kind) } else { ("", "") };
         let text = template(template_name)?
+            .replace("{{LIMIT_TABLE}}", limit_table)
+            .replace("{{LIMIT}}", limit)
             .replace("{{TLS}}", listen)
             .replace("{{TLS_SETTINGS}}", settings)
             .replace("{{DIR}}", &self.folder.display().to_string())
@@ -262,6 +274,31 @@ fn secure_words(kind: Kind) -> (&'static str, &'static str) {
             "listeners:\n  main:\n    address: 127.0.0.1:0\n    \
              tls: { certificates: [{ cert: {{DIR}}/tls.crt, key: {{DIR}}/tls.key }] }\n",
         ),
+    }
+}
+
+/// A limit by address that all requests are counted against and none meets: what stands outside of the server, then what
+/// stands in it. Envoy has one bucket for all, since its local limit knows no addresses.
+fn limit_words(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Nginx => (
+            "limit_req_zone $binary_remote_addr zone=clients:10m rate=1000000r/s;\n    ",
+            "limit_req zone=clients burst=1000000 nodelay;\n        ",
+        ),
+        Kind::Haproxy => (
+            "",
+            "stick-table type ip size 100k expire 60s store http_req_rate(1s)\n    http-request track-sc0 src\n    \
+             http-request deny deny_status 429 if { sc_http_req_rate(0) gt 100000000 }\n",
+        ),
+        Kind::Envoy => (
+            "",
+            "          - name: envoy.filters.http.local_ratelimit\n            typed_config:\n              \
+             \"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit\n              \
+             stat_prefix: limit\n              token_bucket: { max_tokens: 100000000, tokens_per_fill: 100000000, \
+             fill_interval: 1s }\n              filter_enabled: { default_value: { numerator: 100 } }\n              \
+             filter_enforced: { default_value: { numerator: 100 } }\n",
+        ),
+        Kind::Tidegate => ("", "defaults:\n  rate_limit: 10000000/s\n"),
     }
 }
 

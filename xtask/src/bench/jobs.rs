@@ -56,7 +56,16 @@ const NGINX_RELOADED: Contender = Contender { routes: Routes::Many(10_000), ..NG
 /// Clients of all of them come under TLS.
 const SECURE: [Contender; 4] = [NGINX.secure(), HAPROXY.secure(), ENVOY.secure(), TIDEGATE.secure()];
 
-pub(super) const JOBS: [Job; 13] = [
+/// The same proxy without a limit stands beside, so that the difference is what a limit costs.
+const LIMITED: [Contender; 5] = [
+    NGINX.limited(),
+    HAPROXY.limited(),
+    ENVOY.limited(),
+    Contender { name: "Tidegate without a limit", ..TIDEGATE },
+    TIDEGATE.limited(),
+];
+
+pub(super) const JOBS: [Job; 14] = [
     Job {
         name: "plain",
         title: "Plain proxy, small JSON, 64 connections kept alive; no contender writes a log",
@@ -68,6 +77,12 @@ pub(super) const JOBS: [Job; 13] = [
         title: "The same, Tidegate with its access log written to a file and its metrics counted, the others with no log",
         contenders: &[NGINX, HAPROXY, ENVOY, LOGGED],
         way: Way::Load { requests: Requests::Small, latency: true },
+    },
+    Job {
+        name: "rate_limit",
+        title: "Plain proxy with a limit by address that nobody meets: nginx limit_req, HAProxy stick table, Envoy local limit",
+        contenders: &LIMITED,
+        way: Way::Load { requests: Requests::Small, latency: false },
     },
     Job {
         name: "routes-1000",

@@ -28,8 +28,8 @@ const ROUNDS_TO_PUBLISH: usize = 5;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// plain, logged, routes-1000, routes-100000, body-100k, close, idle-10000, reload-10000, tls, tls-h2, tls-full,
-    /// tls-resumed, tls-idle-10000; without any, all
+    /// plain, logged, rate_limit, routes-1000, routes-100000, body-100k, close, idle-10000, reload-10000, tls, tls-h2,
+    /// tls-full, tls-resumed, tls-idle-10000; without any, all
     jobs: Vec<String>,
     /// Rounds of each contender
     #[arg(long, default_value_t = ROUNDS_TO_PUBLISH)]

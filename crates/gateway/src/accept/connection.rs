@@ -115,7 +115,7 @@ fn farewell(client: &mut ClientConnection) {
 
 /// Exchanges in close succession, until the client rests. A panic in one costs this connection, nothing else.
 async fn burst(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     settings: &mut Arc<Listener>,
     client: &mut ClientConnection,
     exchange: &mut Exchange,

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::notify::Notify;
+use super::telemetry::Telemetry;
 use crate::accept::{Gateway, Inherited};
 use crate::config::{self, Config, Diagnostics, Environment, Known, Loaded};
 use crate::identity::Keeper;
@@ -131,6 +132,8 @@ pub struct Control {
     pub started: Instant,
     /// What systemd is told.
     pub notify: Notify,
+    /// What was counted in the last day.
+    pub telemetry: Telemetry,
     resolver: tokio::sync::Mutex<Resolver>,
     monitor: Mutex<Monitor>,
     keeper: Mutex<Keeper>,
@@ -169,6 +172,7 @@ impl Control {
             source,
             started: Instant::now(),
             notify: Notify::from_environment(),
+            telemetry: Telemetry::new(),
             resolver: tokio::sync::Mutex::new(resolver),
             monitor: Mutex::new(monitor),
             keeper: Mutex::new(keeper),
@@ -217,6 +221,7 @@ impl Control {
         let revision = snapshot.revision;
         let kept = snapshot.kept.clone();
         resolver.adopt(&snapshot.services, dns_times(&config)).await;
+        self.telemetry.note(self);
         if let Err(error) = self.gateway.apply(Arc::new(snapshot)) {
             let before = self.state().config.clone();
             let times = before.as_deref().map_or_else(|| dns_times(&config), dns_times);

@@ -21,7 +21,7 @@ pub use told::{Change, Explanation, Outcome, Passed, Response, Seen, Sent, Step,
 use crate::exchange::{Client, Exchange};
 use crate::fault::Fault;
 use crate::http::preflight;
-use crate::policies::{self, Bound};
+use crate::policies::{self, Bound, Stop};
 use crate::route::compiled::{Action, Route};
 use crate::route::params::Params;
 use crate::route::table::Lookup;
@@ -137,7 +137,17 @@ impl<'s> Rehearsal<'s> {
                 step.reason = reason.map(str::to_owned);
                 false
             }
-            Err(answer) => {
+            Err(Stop::Answered) => {
+                policies::answered(&route.policies, &mut self.exchange);
+                let from = format!("answered {} by what is kept", self.exchange.response.status);
+                step.verdict = from.clone();
+                step.status = Some(self.exchange.response.status);
+                self.told.by = Some(bound.name.to_owned());
+                let body = self.exchange.instead.take().unwrap_or_default();
+                self.answered(&body, |_| format!("{from} of the policy `{}`", bound.name));
+                true
+            }
+            Err(Stop::With(answer)) => {
                 step.verdict = match &*self.exchange.record.why {
                     "" => format!("answered {} {}", answer.status, answer.reason),
                     why => format!("answered {} {}: {why}", answer.status, answer.reason),

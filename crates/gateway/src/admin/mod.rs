@@ -5,6 +5,7 @@
 //! page of another origin.
 
 mod acme;
+mod api;
 mod certificates;
 pub mod connections;
 pub mod control;
@@ -15,7 +16,9 @@ mod inherit;
 pub mod notify;
 mod pages;
 pub mod process;
+mod samples;
 mod signals;
+pub mod telemetry;
 pub mod watch;
 mod watchdog;
 
@@ -52,6 +55,11 @@ pub async fn serve(
         .route("/api/v1/drain", post(drain::drain))
         .route("/api/v1/undrain", post(drain::undrain))
         .route("/api/v1/explain", post(pages::explain))
+        .route("/api/v1/topology", get(api::topology))
+        .route("/api/v1/series", get(api::series))
+        .route("/api/v1/heatmap", get(api::heatmap))
+        .route("/api/v1/samples", get(samples::samples))
+        .route("/api/v1/events", get(samples::events))
         .layer(middleware::from_fn(guard))
         .with_state(control);
     let service = routes.into_make_service_with_connect_info::<Peer>();
@@ -66,6 +74,9 @@ async fn guard(ConnectInfo(Peer(peer)): ConnectInfo<Peer>, request: Request, nex
     let headers = request.headers();
     if !is_own_name(headers) {
         return refuse("this Host is not the admin address: use an IP address or localhost");
+    }
+    if is_foreign(headers) && request.uri().path().starts_with("/api/") {
+        return refuse("this is not told to pages of other sites");
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !reads && headers.contains_key(header::ORIGIN) {
@@ -85,6 +96,12 @@ fn is_own_name(headers: &HeaderMap) -> bool {
     }
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     name == "localhost" || (name.starts_with('[') && name.ends_with(']'))
+}
+
+/// Whether a browser says that a page of another site asks. Browsers say so by themselves; others say nothing.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
 }
 
 fn refuse(detail: &'static str) -> Response {

@@ -19,7 +19,9 @@ use crate::snapshot::Snapshot;
 use crate::upstream::service::{Endpoint, Service};
 
 pub(super) async fn index() -> Response {
-    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n/api/v1/status\n\
+    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n\
+                /api/v1/status\n/api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
+                /api/v1/heatmap?kind=route&name=..&window=1h\n/api/v1/samples?filter=..\n/api/v1/events\n\
                 POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/explain\n";
     text.into_response()
 }
@@ -92,7 +94,8 @@ fn metrics_text(control: &Control) -> String {
                 .collect(),
         })
         .collect();
-    let mut figures: Vec<Figure> = Vec::new();
+    let mut figures: Vec<Figure> = control.telemetry.figures();
+    figures.extend(control.gateway.live.observe.samples.iter().map(|samples| samples.figure()));
     for bound in snapshot.routes.iter().flat_map(|route| &route.policies) {
         bound.policy.figures(&mut |figure| {
             if !figures.iter().any(|known| known.name == figure.name) {
@@ -253,6 +256,6 @@ pub(super) async fn explain(State(control): Shared, body: String) -> Response {
     }
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response {
+pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
 }

@@ -13,13 +13,13 @@ use super::control::{Control, Source};
 use super::handover::{self, HandedOver, Program};
 use super::pages::reload_and_tell;
 use super::signals::{Asked, Signals};
-use super::{watch, watchdog};
+use super::{telemetry, watch, watchdog};
 use crate::accept::{Inherited, Offered};
 use crate::config::{self, AdminListen, Config, Diagnostics, Workers};
 use crate::observe::access_log::{AccessLog, LogSettings, LogTarget};
 use crate::observe::line::LineFormat;
 use crate::observe::redact::Redaction;
-use crate::observe::{Shared, Tracer};
+use crate::observe::{Samples, Shared, Tracer};
 
 /// What sockets of the admin address are called when they are handed over.
 const ADMIN: &str = "admin address";
@@ -123,6 +123,8 @@ impl Process {
             admin_end: Some(admin_end),
         };
         if let Some(listener) = admin {
+            telemetry::start(&control)
+                .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;
             process.serve_admin(listener, ended)?;
         }
         if let Some(seen) = seen {
@@ -332,7 +334,10 @@ fn open_observe(config: &Config, workers: usize) -> Result<Arc<Shared>, StartErr
         |name| std::env::var(name).ok(),
         Redaction::new(redact.iter().map(String::as_str)),
     );
-    Ok(Shared::new(workers, log, tracer))
+    let looked_at = config.admin.listen != AdminListen::Off;
+    let redaction = || Redaction::new(redact.iter().map(String::as_str));
+    let samples = looked_at.then(|| Samples::new(workers, redaction()));
+    Ok(Shared::new(workers, log, tracer, samples))
 }
 
 fn bind_admin(

@@ -16,7 +16,9 @@ pub mod reload;
 pub mod run;
 pub mod schema;
 pub mod status;
+pub mod tail;
 pub mod token;
+pub mod top;
 pub mod version;
 
 use std::path::PathBuf;
@@ -56,6 +58,10 @@ enum Command {
     Completions(completions::Options),
     /// Ask a running gateway how it is
     Status(status::Options),
+    /// Show the busiest routes, services and targets of a running gateway
+    Top(top::Options),
+    /// Show requests of a running gateway as they come: failures, slow ones, some of the rest
+    Tail(tail::Options),
     /// Let a running gateway read its configuration again
     Reload(reload::Options),
     /// Take a target of a running gateway out of use: what is under way ends, nothing new goes there
@@ -107,6 +113,8 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::run(),
         Command::Completions(options) => completions::run(options),
         Command::Status(options) => status::run(options),
+        Command::Top(options) => top::run(options),
+        Command::Tail(options) => tail::run(options),
         Command::Reload(options) => reload::run(options),
         Command::Drain(options) => drain::drain(options),
         Command::Undrain(options) => drain::undrain(options),

@@ -8,6 +8,7 @@ pub mod answer;
 pub mod caller;
 pub mod captures;
 pub mod identity;
+pub mod passing;
 mod per;
 pub mod record;
 pub mod secure;
@@ -19,12 +20,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http1::{RequestHead, ResponseHead};
+use bytes::Bytes;
+use http1::{NameBuf, RequestHead, ResponseHead};
 
 pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
 pub use captures::Captures;
 pub use identity::{RequestId, Trace};
+pub use passing::{Coat, Notes, Tap};
 pub use record::Record;
 pub use secure::{ClientCert, Secure};
 
@@ -62,8 +65,20 @@ pub struct Exchange {
     pub record: Record,
     /// What the limits said that this exchange met, in their order.
     pub meters: Vec<Meter>,
+    /// Header lines that a policy has promised to the answer, whoever gives it.
+    pub promised: Vec<(NameBuf, Box<[u8]>)>,
     /// Memory for whoever puts a value together.
     pub scratch: Vec<u8>,
+    /// The body of an answer that goes out instead of the service's; its head is then [`Exchange::response`].
+    pub instead: Option<Bytes>,
+    /// Who takes a copy of the answer's body.
+    pub tap: Option<Box<dyn Tap>>,
+    /// Who codes the answer's body.
+    pub coat: Option<Box<dyn Coat>>,
+    /// What policies keep until the answer is there.
+    pub notes: Notes,
+    /// A request that the gateway makes for itself once this one is answered.
+    pub errand: Option<Box<Exchange>>,
     /// True in `explain`: policies decide and change nothing that outlives the exchange.
     pub rehearsal: bool,
 }
@@ -88,6 +103,8 @@ pub struct Client {
 pub struct Meter {
     /// The key that was counted.
     pub key: u64,
+    /// Which of the measures of the policy it was.
+    pub measure: u32,
     /// Requests that may come at once after this one.
     pub remaining: u64,
     /// Seconds until that changes: until one has room again, or until nothing is consumed any more.
@@ -95,7 +112,7 @@ pub struct Meter {
 }
 
 /// How the request is to be sent on: what policies changed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Plan {
     /// Path for the service where it is not [`Exchange::path`].
     pub path: Option<Vec<u8>>,
@@ -115,6 +132,8 @@ pub enum Verdict<'a> {
     Go,
     /// Go no further: this is the answer.
     Answer(Box<Answer>),
+    /// Go no further: the answer stands in the exchange, its body in [`Exchange::instead`].
+    Answered,
     /// Ask again when this future has ended. Most policies never wait.
     Wait(Pin<Box<dyn Future<Output = Verdict<'a>> + 'a>>),
 }
@@ -146,7 +165,13 @@ impl Default for Exchange {
             trace: Trace::default(),
             record: Record::default(),
             meters: Vec::new(),
+            promised: Vec::new(),
             scratch: Vec::new(),
+            instead: None,
+            tap: None,
+            coat: None,
+            notes: Notes::default(),
+            errand: None,
             rehearsal: false,
         }
     }
@@ -167,7 +192,33 @@ impl Exchange {
         self.plan = Plan::default();
         self.reader.clear();
         self.meters.clear();
+        self.let_go();
+        self.promised.clear();
         self.record.clear();
+    }
+
+    /// Lets go what others may be waiting for. To be called when the exchange is over.
+    pub fn let_go(&mut self) {
+        (self.instead, self.tap, self.coat, self.errand) = (None, None, None, None);
+        self.notes.clear();
+    }
+
+    /// The same request once more, for the gateway itself: nobody waits for its answer.
+    pub fn again(&self) -> Box<Exchange> {
+        let mut again = Box::<Exchange>::default();
+        again.request.clone_from(&self.request);
+        again.path.clone_from(&self.path);
+        again.query.clone_from(&self.query);
+        again.has_query = self.has_query;
+        again.host.clone_from(&self.host);
+        again.captures.clone_from(&self.captures);
+        (again.client, again.id, again.trace) = (self.client, self.id, self.trace);
+        (again.secure, again.identity) = (self.secure.clone(), self.identity.clone());
+        again.plan.clone_from(&self.plan);
+        again.record.method = self.record.method;
+        again.record.route = self.record.route;
+        again.record.policies_run = self.record.policies_run;
+        again
     }
 
     /// The path the service gets.

@@ -10,10 +10,9 @@ impl Exchange {
     /// Adds the key that these sources make to a hash: each with its length, so that no two keys are alike. A source that
     /// the exchange has nothing of counts as such. Of an IPv6 address only the /64 counts: whoever has one address has
     /// them all.
-    pub fn hash_per(&self, sources: &[Source], of: u64, hasher: &mut impl Hasher) {
-        hasher.write_u64(of);
+    pub fn hash_per(&self, sources: &[Source], hasher: &mut impl Hasher) {
         for source in sources {
-            if *source == Source::Ip {
+            if matches!(source, Source::Ip) {
                 match self.client.ip.to_canonical() {
                     IpAddr::V4(address) => hasher.write_u32(address.to_bits()),
                     IpAddr::V6(address) => hasher.write_u64((address.to_bits() >> 64) as u64),
@@ -40,7 +39,7 @@ mod tests {
     fn key(exchange: &Exchange, sources: &[&str]) -> u64 {
         let sources: Vec<Source> = sources.iter().map(|source| source.parse().unwrap()).collect();
         let mut hasher = DefaultHasher::new();
-        exchange.hash_per(&sources, 1, &mut hasher);
+        exchange.hash_per(&sources, &mut hasher);
         hasher.finish()
     }
 

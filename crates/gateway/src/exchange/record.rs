@@ -42,6 +42,10 @@ pub struct Record {
     pub answered: Option<Duration>,
     /// When the exchange was over, from `started`.
     pub finished: Duration,
+    /// Status of the service's answer, whatever the client got; 0 for none.
+    pub service_status: u16,
+    /// What a cache had to do with the answer: `hit`, `stale`, `revalidated`, `miss`, `bypass`; empty where there is none.
+    pub cache: &'static str,
     /// Status the client got; 0 when it got none.
     pub status: u16,
     /// Bytes of the request's body.
@@ -102,6 +106,8 @@ impl Record {
             sent: None,
             answered: None,
             finished: Duration::ZERO,
+            service_status: 0,
+            cache: "",
             status: 0,
             bytes_in: 0,
             bytes_out: 0,

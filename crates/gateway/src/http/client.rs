@@ -90,6 +90,12 @@ impl ClientConnection {
         let responder = Responder::of_stream(outflow);
         ClientConnection { reader: ClientReader::of(source), responder, limits, total }
     }
+
+    /// The client of a request that the gateway makes for itself: it sends nothing, waits for nothing and takes all.
+    pub fn of_nobody(limits: Arc<ClientLimits>, total: Timer) -> ClientConnection {
+        let reader = ClientReader::of(Source::Nobody(Fields::default()));
+        ClientConnection { reader, responder: Responder::of_nobody(), limits, total }
+    }
 }
 
 /// The receiving half.
@@ -109,6 +115,8 @@ enum Source {
     Connection(Incoming, RequestParser),
     /// A stream of HTTP/2, and its other half, which learns when the client gives up.
     Stream(Box<Asked>, Rc<Outflow>),
+    /// Nowhere: the gateway asks for itself. The trailers that never come.
+    Nobody(Fields),
 }
 
 impl ClientReader {
@@ -120,7 +128,7 @@ impl ClientReader {
     pub fn connection(&mut self) -> Option<&mut Incoming> {
         match &mut self.source {
             Source::Connection(incoming, _) => Some(incoming),
-            Source::Stream(..) => None,
+            Source::Stream(..) | Source::Nobody(_) => None,
         }
     }
 
@@ -129,6 +137,7 @@ impl ClientReader {
         match &self.source {
             Source::Connection(incoming, _) => incoming.received,
             Source::Stream(asked, _) => asked.inflow.received,
+            Source::Nobody(_) => 0,
         }
     }
 
@@ -137,6 +146,7 @@ impl ClientReader {
         match &self.source {
             Source::Connection(incoming, _) => incoming.is_done(),
             Source::Stream(asked, _) => asked.inflow.is_done(),
+            Source::Nobody(_) => true,
         }
     }
 
@@ -145,7 +155,7 @@ impl ClientReader {
         self.is_done()
             && match &self.source {
                 Source::Connection(incoming, _) => incoming.input.is_empty(),
-                Source::Stream(..) => true,
+                Source::Stream(..) | Source::Nobody(_) => true,
             }
     }
 
@@ -154,6 +164,7 @@ impl ClientReader {
         match &self.source {
             Source::Connection(incoming, _) => incoming.remaining(),
             Source::Stream(asked, _) => asked.inflow.remaining(),
+            Source::Nobody(_) => Some(0),
         }
     }
 
@@ -165,6 +176,7 @@ impl ClientReader {
         match &self.source {
             Source::Connection(incoming, _) => incoming.data(span),
             Source::Stream(asked, _) => asked.inflow.data(span),
+            Source::Nobody(_) => b"",
         }
     }
 
@@ -173,6 +185,7 @@ impl ClientReader {
         match &mut self.source {
             Source::Connection(incoming, _) => incoming.trailers_mut(),
             Source::Stream(asked, _) => asked.inflow.trailers_mut(),
+            Source::Nobody(trailers) => trailers,
         }
     }
 
@@ -205,6 +218,7 @@ impl ClientReader {
             Source::Stream(asked, _) => {
                 return asked.take(&limits.head, head).map(|()| true).map_err(Fault::Head);
             }
+            Source::Nobody(_) => return Ok(false),
         };
         parser.reset();
         incoming.received = 0;
@@ -242,6 +256,7 @@ impl ClientReader {
         match &mut self.source {
             Source::Connection(incoming, _) => incoming.begin(head.framing),
             Source::Stream(asked, _) => asked.inflow.begin(head.framing),
+            Source::Nobody(_) => {}
         }
         self.body_limit = limit;
         (self.window, self.kept) = (None, None);
@@ -270,6 +285,7 @@ impl ClientReader {
         let piece = match &mut self.source {
             Source::Connection(incoming, _) => incoming.piece().map_err(Fault::Body)?,
             Source::Stream(asked, _) => asked.inflow.piece(),
+            Source::Nobody(_) => Piece::Done,
         };
         match piece {
             Piece::Data(_) if self.received() > self.body_limit => Err(Fault::BodyTooLarge(self.body_limit)),
@@ -313,6 +329,7 @@ impl ClientReader {
                     }
                 }
             }
+            Source::Nobody(_) => true,
         }
     }
 
@@ -325,6 +342,7 @@ impl ClientReader {
                 outflow.given_up().await;
                 return Fault::ClientGone;
             }
+            Source::Nobody(_) => return std::future::pending().await,
         };
         let socket = incoming.socket.clone();
         while incoming.input.len() < SIZE {
@@ -362,6 +380,7 @@ impl ClientReader {
                     filled => (filled, &asked.inflow.timer),
                 }
             }
+            Source::Nobody(_) => return Ok(()),
         };
         let count = match filled {
             Ok(0) => return Err(Fault::ClientGone),

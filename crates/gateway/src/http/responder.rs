@@ -13,6 +13,7 @@ use http1::{CHUNK_END, Fields, Framing, Method, ResponseHead, Version};
 use super::buffer::{give_out, take_out};
 use super::http2::outflow::Outflow;
 use super::socket::Socket;
+use crate::exchange::{Coat, Exchange, Tap};
 
 /// Pieces up to this size are copied behind what waits already, larger ones are written from where they stand.
 const COPIED: usize = 8 * 1024;
@@ -34,6 +35,8 @@ enum Sink {
     Connection(Rc<Socket>),
     /// A stream of HTTP/2.
     Stream(Rc<Outflow>),
+    /// Nobody: the gateway asks for itself.
+    Nobody,
 }
 
 /// The sending half.
@@ -52,6 +55,10 @@ pub struct Responder {
     pub is_cut: bool,
     /// Body bytes put out so far.
     pub sent: u64,
+    tap: Option<Box<dyn Tap>>,
+    coat: Option<Box<dyn Coat>>,
+    /// What the coat has made of a piece.
+    coated: Vec<u8>,
 }
 
 impl Responder {
@@ -63,6 +70,11 @@ impl Responder {
     /// A responder for one stream.
     pub fn of_stream(outflow: Rc<Outflow>) -> Responder {
         Responder::of(Sink::Stream(outflow))
+    }
+
+    /// A responder that nobody listens to.
+    pub fn of_nobody() -> Responder {
+        Responder::of(Sink::Nobody)
     }
 
     fn of(sink: Sink) -> Responder {
@@ -77,6 +89,9 @@ impl Responder {
             head_sent: false,
             is_cut: false,
             sent: 0,
+            tap: None,
+            coat: None,
+            coated: Vec::new(),
         }
     }
 
@@ -85,6 +100,7 @@ impl Responder {
     pub fn begin(&mut self, method: Method, version: Version, keep_alive: bool, stall: Duration) {
         (self.method, self.version, self.keep_alive, self.stall) = (method, version, keep_alive, stall);
         (self.ending, self.head_sent, self.sent) = (Ending::NoBody, false, 0);
+        (self.tap, self.coat) = (None, None);
         if self.out.capacity() == 0 {
             self.out = take_out();
         }
@@ -95,11 +111,19 @@ impl Responder {
         if self.version == Version::Http10 || self.head_sent {
             return Ok(());
         }
-        if let Sink::Stream(outflow) = &self.sink {
-            return outflow.interim(head);
+        match &self.sink {
+            Sink::Connection(_) => {}
+            Sink::Stream(outflow) => return outflow.interim(head),
+            Sink::Nobody => return Ok(()),
         }
         http1::encode_response(&mut self.out, head, self.version, true);
         self.flush().await
+    }
+
+    /// Begins to pass on the answer of a service, with whoever takes a copy of its body or codes it.
+    pub fn pass_on(&mut self, exchange: &mut Exchange) {
+        (self.tap, self.coat) = (exchange.tap.take(), exchange.coat.take());
+        self.head(&mut exchange.response);
     }
 
     /// Puts the head behind what waits to be sent. A body of unknown length is chunked for HTTP/1.1 and lasts
@@ -126,12 +150,35 @@ impl Responder {
                 }
                 outflow.head(head, self.ending == Ending::NoBody);
             }
+            Sink::Nobody => {}
         }
         self.head_sent = true;
     }
 
     /// Puts out a piece of the body.
     pub async fn data(&mut self, data: &[u8]) -> io::Result<()> {
+        match &mut self.coat {
+            None => self.put(data).await,
+            Some(coat) => {
+                let mut coated = std::mem::take(&mut self.coated);
+                coat.data(data, &mut coated)?;
+                self.put_coated(coated).await
+            }
+        }
+    }
+
+    /// Puts out what a coat has made.
+    async fn put_coated(&mut self, mut coated: Vec<u8>) -> io::Result<()> {
+        let put = self.put(&coated).await;
+        coated.clear();
+        self.coated = coated;
+        put
+    }
+
+    async fn put(&mut self, data: &[u8]) -> io::Result<()> {
+        if let Some(tap) = &mut self.tap {
+            tap.data(data);
+        }
         if self.ending == Ending::NoBody || data.is_empty() {
             return Ok(());
         }
@@ -144,7 +191,7 @@ impl Responder {
         if data.len() <= COPIED {
             self.out.extend_from_slice(data);
             self.out.extend_from_slice(end);
-            if self.out.len() > COPIED.saturating_mul(2) { self.flush().await } else { Ok(()) }
+            if self.out.len() > COPIED.saturating_mul(2) { self.send_out().await } else { Ok(()) }
         } else {
             let written = match &self.sink {
                 Sink::Connection(socket) => socket.write_all([&self.out, data, end], self.stall).await,
@@ -152,6 +199,7 @@ impl Responder {
                     Ok(()) => outflow.send(data, self.stall).await,
                     failed => failed,
                 },
+                Sink::Nobody => Ok(()),
             };
             self.out.clear();
             written
@@ -160,6 +208,12 @@ impl Responder {
 
     /// Ends the body; a client of HTTP/1.1 gets the trailers of a chunked one, one of HTTP/2 all.
     pub fn end(&mut self, trailers: &Fields) {
+        if self.coat.is_some() && self.end_coat().is_err() {
+            return self.cut();
+        }
+        if let Some(mut tap) = self.tap.take() {
+            tap.end();
+        }
         match &self.sink {
             Sink::Connection(_) if self.ending == Ending::LastChunk => {
                 http1::encode_last_chunk(&mut self.out, trailers);
@@ -170,12 +224,44 @@ impl Responder {
         self.ending = Ending::NoBody;
     }
 
+    /// Puts the end of a coded body behind what waits.
+    fn end_coat(&mut self) -> io::Result<()> {
+        let Some(mut coat) = self.coat.take() else { return Ok(()) };
+        let mut coated = std::mem::take(&mut self.coated);
+        coat.end(&mut coated)?;
+        if let Some(tap) = &mut self.tap {
+            tap.data(&coated);
+        }
+        if self.ending != Ending::NoBody && !coated.is_empty() {
+            self.sent = self.sent.saturating_add(coated.len() as u64);
+            let chunked = self.ending == Ending::LastChunk && matches!(self.sink, Sink::Connection(_));
+            if chunked {
+                http1::encode_chunk_line(&mut self.out, coated.len());
+            }
+            self.out.extend_from_slice(&coated);
+            self.out.extend_from_slice(if chunked { CHUNK_END } else { b"" });
+        }
+        // A large buffer is not kept for a connection that may rest.
+        coated.clear();
+        Ok(())
+    }
+
     /// Sends what waits.
     pub async fn flush(&mut self) -> io::Result<()> {
+        if let Some(coat) = &mut self.coat {
+            let mut coated = std::mem::take(&mut self.coated);
+            coat.flush(&mut coated)?;
+            self.put_coated(coated).await?;
+        }
+        self.send_out().await
+    }
+
+    async fn send_out(&mut self) -> io::Result<()> {
         let written = match &self.sink {
             Sink::Connection(_) if self.out.is_empty() => return Ok(()),
             Sink::Connection(socket) => socket.write_all([&self.out], self.stall).await,
             Sink::Stream(outflow) => outflow.send(&self.out, self.stall).await,
+            Sink::Nobody => Ok(()),
         };
         self.out.clear();
         written
@@ -192,9 +278,11 @@ impl Responder {
     pub fn cut(&mut self) {
         self.out.clear();
         (self.keep_alive, self.is_cut) = (false, true);
+        (self.tap, self.coat) = (None, None);
         match &self.sink {
             Sink::Connection(socket) => socket.reset_on_close(),
             Sink::Stream(outflow) => outflow.reset(Reason::INTERNAL_ERROR),
+            Sink::Nobody => {}
         }
     }
 }

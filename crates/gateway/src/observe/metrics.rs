@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http1::Method;
 
@@ -14,6 +15,7 @@ use super::histogram::{Histogram, Reading, add};
 use super::openmetrics::HISTOGRAM_SERIES;
 use super::status_of;
 use super::tally::{Tally, Words};
+use super::telemetry::Counts;
 use crate::exchange::Exchange;
 
 /// Combinations of method and status that most routes need.
@@ -54,6 +56,8 @@ pub struct RouteShard {
 struct Combination {
     /// See [`Key`]; 0 for none.
     key: AtomicU32,
+    /// Of the first alone, where it costs no room: see [`RouteShard::is_slow`].
+    slow_micros: AtomicU32,
     count: AtomicU64,
 }
 
@@ -166,6 +170,24 @@ impl RouteStats {
         Some(self.order.load(Ordering::Relaxed)).filter(|order| *order > 0)
     }
 
+    /// Sets from which duration on an exchange is slow; zero for never.
+    pub fn set_slow(&self, from: Duration) {
+        let micros = u32::try_from(from.as_micros()).unwrap_or(u32::MAX);
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            shard.first.slow_micros.store(micros, Ordering::Relaxed);
+        }
+    }
+
+    /// What was counted so far, without telling methods and reasons apart.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            shard.count(&mut counts);
+        }
+        counts.calls = counts.latency.count();
+        counts
+    }
+
     /// Adds what was counted to a reading.
     pub(crate) fn read(&self, reading: &mut RouteReading) {
         for shard in self.shards.iter().filter_map(OnceLock::get) {
@@ -189,6 +211,12 @@ impl RouteShard {
         }
     }
 
+    /// Whether an exchange of this duration is slow for its route.
+    pub(super) fn is_slow(&self, duration: Duration) -> bool {
+        let bound = self.first.slow_micros.load(Ordering::Relaxed);
+        bound > 0 && duration.as_micros() > u128::from(bound)
+    }
+
     fn further(&self, key: Key) -> &AtomicU64 {
         let more = self.more.get_or_init(|| (0..MORE).map(|_| Combination::default()).collect());
         more.iter().find(|own| own.claim(key)).map_or(&self.other, |own| &own.count)
@@ -204,9 +232,30 @@ impl RouteShard {
         }
     }
 
-    fn read(&self, reading: &mut RouteReading) {
+    fn combinations(&self) -> impl Iterator<Item = &Combination> {
         let more = self.more.get().into_iter().flatten();
-        for own in std::iter::once(&self.first).chain(&self.few).chain(more) {
+        std::iter::once(&self.first).chain(&self.few).chain(more)
+    }
+
+    fn count(&self, counts: &mut Counts) {
+        for own in self.combinations() {
+            let class = usize::from(Key(own.key.load(Ordering::Relaxed)).status().unwrap_or(0) / 100);
+            if let Some(sum) = counts.classes.get_mut(class.wrapping_sub(1)) {
+                *sum = sum.saturating_add(own.count.load(Ordering::Relaxed));
+            }
+        }
+        if let Some(refusals) = self.refusals.get() {
+            let enforced = |words: Words, count| if words[2] == "enforce" { count } else { 0 };
+            refusals
+                .read(|words, count| counts.refused = counts.refused.saturating_add(enforced(words, count)));
+        }
+        counts.bytes_in = counts.bytes_in.saturating_add(self.bytes_in.load(Ordering::Relaxed));
+        counts.bytes_out = counts.bytes_out.saturating_add(self.bytes_out.load(Ordering::Relaxed));
+        self.duration.read(&mut counts.latency);
+    }
+
+    fn read(&self, reading: &mut RouteReading) {
+        for own in self.combinations() {
             let key = own.key.load(Ordering::Relaxed);
             if key != 0 {
                 *reading.requests.entry(Key(key)).or_default() += own.count.load(Ordering::Relaxed);
@@ -241,7 +290,6 @@ impl Combination {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn exchange(method: Method, status: u16) -> Exchange {
         let mut exchange = Exchange::default();

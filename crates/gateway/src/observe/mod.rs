@@ -18,8 +18,10 @@ mod openmetrics;
 pub mod page;
 mod process;
 pub mod redact;
+pub mod samples;
 mod sink;
 mod tally;
+pub mod telemetry;
 pub mod totals;
 pub mod trace;
 
@@ -32,11 +34,13 @@ pub use connections::Connections;
 pub use figure::Figure;
 pub use metrics::{RouteShard, RouteStats};
 pub use page::{PageInput, page};
+pub use samples::Samples;
 pub use totals::Totals;
 pub use trace::Tracer;
 
 use access_log::LogLines;
 use line::LineWriter;
+use samples::Sampler;
 use totals::{Open, WorkerTotals};
 
 use crate::exchange::{Exchange, Trace};
@@ -62,12 +66,19 @@ pub struct Shared {
     pub totals: Arc<Totals>,
     /// Where spans go, if tracing is on.
     pub tracer: Option<Arc<Tracer>>,
+    /// Single exchanges that are kept, if there is anywhere to look at them.
+    pub samples: Option<Arc<Samples>>,
 }
 
 impl Shared {
     /// Fresh counters for so many workers.
-    pub fn new(workers: usize, log: Option<Arc<AccessLog>>, tracer: Option<Arc<Tracer>>) -> Arc<Shared> {
-        Arc::new(Shared { log, totals: Totals::new(workers), tracer })
+    pub fn new(
+        workers: usize,
+        log: Option<Arc<AccessLog>>,
+        tracer: Option<Arc<Tracer>>,
+        samples: Option<Arc<Samples>>,
+    ) -> Arc<Shared> {
+        Arc::new(Shared { log, totals: Totals::new(workers), tracer, samples })
     }
 
     /// Writes and sends what waits, no longer than this for each of log and traces. To be called when the workers
@@ -87,6 +98,7 @@ pub struct Observer {
     worker: usize,
     shared: Arc<Shared>,
     log: Option<RefCell<Log>>,
+    sampler: Option<RefCell<Sampler>>,
 }
 
 struct Log {
@@ -99,7 +111,8 @@ impl Observer {
     pub fn new(worker: usize, shared: Arc<Shared>) -> Observer {
         let log =
             shared.log.as_ref().map(|log| RefCell::new(Log { lines: log.lines(), writer: log.writer() }));
-        Observer { worker, shared, log }
+        let sampler = shared.samples.as_ref().map(|samples| RefCell::new(samples.sampler()));
+        Observer { worker, shared, log, sampler }
     }
 
     /// Decides whether the trace is sampled; without a tracer the caller's word stands.
@@ -135,6 +148,9 @@ impl Observer {
             let Log { lines, writer } = &mut *log.borrow_mut();
             lines.push(|out| writer.write(out, exchange, labels));
         }
+        if let Some(sampler) = &self.sampler {
+            sampler.borrow_mut().look(exchange, labels, counted);
+        }
         if exchange.trace.sampled
             && let Some(tracer) = &self.shared.tracer
         {
@@ -146,6 +162,9 @@ impl Observer {
     pub fn tick(&self) {
         if let Some(log) = &self.log {
             log.borrow_mut().lines.flush();
+        }
+        if let Some(sampler) = &self.sampler {
+            sampler.borrow_mut().flush();
         }
     }
 
@@ -182,7 +201,7 @@ mod tests {
         let target = LogTarget::File(path.clone());
         let log =
             AccessLog::open(LogSettings { target, format: LineFormat::Json, redact: vec!["no".into()] });
-        let shared = Shared::new(1, log.unwrap(), None);
+        let shared = Shared::new(1, log.unwrap(), None, None);
         let (observer, stats) = (Observer::new(0, shared.clone()), RouteStats::new(1));
         let labels = Labels { route: "GET /a", service: "s", revision: 1, listener: "public" };
         let mut exchange = Exchange { query: b"no=SECRET".to_vec(), ..Exchange::default() };

@@ -212,7 +212,7 @@ fn vary_by_origin(fields: &mut Fields) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{asked, bound, fault, lines};
+    use super::super::tests::{asked, bound, fault, lines, stopped};
     use super::super::{request, response};
     use crate::exchange::{Body, Exchange};
     use crate::fault::response::respond;
@@ -227,7 +227,8 @@ mod tests {
     fn exchanged(settings: &str, mut exchange: Exchange, service: &[(&str, &str)]) -> (u16, Vec<String>) {
         let policies = bound(&format!("cors: {{ {settings} }}")).unwrap();
         match request(&policies, &mut exchange).now_or_never().unwrap() {
-            Err(answer) => {
+            Err(stop) => {
+                let answer = stopped(stop);
                 assert!(answer.status != 204 || matches!(answer.body, Body::Empty));
                 respond(&mut exchange, &answer);
             }

@@ -281,7 +281,7 @@ impl Line {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{asked, bound, fault, lines, run};
+    use super::super::tests::{asked, bound, fault, lines, run, stopped};
     use super::super::{request, response};
     use crate::fault::response::respond;
     use futures_util::FutureExt;
@@ -336,7 +336,7 @@ mod tests {
         );
         let policies = policies.unwrap();
         let mut exchange = asked("GET", "/a", &[]);
-        let answer = request(&policies, &mut exchange).now_or_never().unwrap().unwrap_err();
+        let answer = request(&policies, &mut exchange).now_or_never().unwrap().map_err(stopped).unwrap_err();
         respond(&mut exchange, &answer.with("X-A", "a"));
         response(&policies, &mut exchange);
         let told = lines(&exchange.response.fields);

@@ -10,6 +10,7 @@ pub mod basic;
 pub mod body_limit;
 pub mod cors;
 pub mod csrf;
+pub mod ext_auth;
 pub mod headers;
 pub mod introspection;
 pub mod ip;
@@ -31,9 +32,11 @@ use serde_json::Value;
 
 use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
+use crate::fault::Fault;
 use crate::identity::{Callers, Shelf};
 use crate::observe::Figure;
 use crate::upstream::care::Care;
+use crate::upstream::service::Service;
 
 /// All policies, in the order of running.
 pub static LIST: &[Kind] = &[
@@ -55,6 +58,8 @@ pub static LIST: &[Kind] = &[
     kind::<allow::Allow>(),
     // After whoever says who calls, since limits may be by consumer; before whoever reads bodies or waits for anybody.
     kind::<rate_limit::RateLimit>(),
+    // After whoever can refuse by itself, so that nobody else is asked about what is refused anyway.
+    kind::<ext_auth::ExtAuth>(),
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
@@ -148,6 +153,8 @@ pub struct Context {
     pub callers: Arc<Callers>,
     /// What policies of one configuration share.
     pub shelf: Shelf,
+    /// The services that have a name.
+    pub services: HashMap<String, Arc<Service>>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
     pub is_whole: bool,
 }
@@ -177,13 +184,22 @@ pub trait Policy: Send + Sync {
     /// Says what the route is to do for its requests besides sending them once.
     fn care(&self, _care: &mut Care) {}
 
+    /// Tells the names of headers by which it tells services what it found: they are taken from every request.
+    fn tells(&self, _tell: &mut dyn FnMut(&str)) {}
+
     /// Looks at the request, before anything is sent to a service.
     fn request<'a>(&'a self, _exchange: &'a mut Exchange) -> Verdict<'a> {
         Verdict::Go
     }
 
-    /// Looks at the head of the answer, the service's or our own, before the client gets it.
+    /// Looks at the head of the answer, the service's or our own, before the client gets it. It may put another answer in
+    /// its place: the head into `response`, the body into [`Exchange::instead`].
     fn response(&self, _exchange: &mut Exchange) {}
+
+    /// The service gave no answer. True when the policy has put one into the exchange, as above.
+    fn rescue(&self, _exchange: &mut Exchange, _fault: &Fault) -> bool {
+        false
+    }
 }
 
 type Compile = fn(&Spanned<String>, &Node, &Context, &mut Diagnostics) -> Option<Box<dyn Policy>>;
@@ -317,29 +333,59 @@ pub struct Bound {
     pub takes_preflights: bool,
 }
 
-/// Runs the policies of a route on the request, in order; the first refusal ends it.
-pub async fn request(bound: &[Bound], exchange: &mut Exchange) -> Result<(), Box<Answer>> {
+/// Why a request goes no further than to a policy.
+pub enum Stop {
+    /// It is answered with this.
+    With(Box<Answer>),
+    /// Its answer stands in the exchange.
+    Answered,
+}
+
+/// Runs policies on the request, in order; the first answer ends it.
+pub async fn request(bound: &[Bound], exchange: &mut Exchange) -> Result<(), Stop> {
     for Bound { name, policy, shadow, .. } in bound {
         exchange.record.policies_run = exchange.record.policies_run.saturating_add(1);
-        let Some(answer) = decide(policy.request(exchange)).await else { continue };
+        let answer = match decide(policy.request(exchange)).await {
+            Ok(()) => continue,
+            Err(Stop::Answered) => return Err(Stop::Answered),
+            Err(Stop::With(answer)) => answer,
+        };
         if *shadow {
             exchange.record.shadowed.push((name, answer.reason));
             continue;
         }
         exchange.record.refused_by = Some(name);
-        return Err(answer);
+        return Err(Stop::With(answer));
     }
     Ok(())
 }
 
-async fn decide(mut verdict: Verdict<'_>) -> Option<Box<Answer>> {
+async fn decide(mut verdict: Verdict<'_>) -> Result<(), Stop> {
     loop {
         match verdict {
-            Verdict::Go => return None,
-            Verdict::Answer(answer) => return Some(answer),
+            Verdict::Go => return Ok(()),
+            Verdict::Answer(answer) => return Err(Stop::With(answer)),
+            Verdict::Answered => return Err(Stop::Answered),
             Verdict::Wait(future) => verdict = future.await,
         }
     }
+}
+
+/// Runs those policies on an answer that stand before the one that gave it: what stands behind has shaped it already.
+pub fn answered(bound: &[Bound], exchange: &mut Exchange) {
+    let before = exchange.record.policies_run.saturating_sub(1);
+    response(bound.get(..before).unwrap_or_default(), exchange);
+}
+
+/// Looks for a policy that has an answer where the service gave none; the nearest to the service is asked first. Those
+/// before it have shaped that answer then.
+pub fn rescue(bound: &[Bound], exchange: &mut Exchange, fault: &Fault) -> bool {
+    let ran = exchange.record.policies_run;
+    let rescuer = bound.iter().take(ran).rposition(|bound| bound.policy.rescue(exchange, fault));
+    if let Some(place) = rescuer {
+        response(bound.get(..place).unwrap_or_default(), exchange);
+    }
+    rescuer.is_some()
 }
 
 /// Runs those policies on the answer that have seen the request, and those that shape every answer, in reverse order.
@@ -409,7 +455,18 @@ mod tests {
     /// What these policies answer; none when they let the request pass.
     pub(super) fn run(lines: &str, exchange: &mut Exchange) -> Option<Box<Answer>> {
         let bound = bound(lines).unwrap_or_else(|faults| panic!("{faults:#?}"));
-        request(&bound, exchange).now_or_never().expect("no policy here waits").err()
+        match request(&bound, exchange).now_or_never().expect("no policy here waits") {
+            Ok(()) => None,
+            Err(stop) => Some(stopped(stop)),
+        }
+    }
+
+    /// The answer with which a policy has stopped a request.
+    pub(super) fn stopped(stop: Stop) -> Box<Answer> {
+        match stop {
+            Stop::With(answer) => answer,
+            Stop::Answered => panic!("answered from elsewhere"),
+        }
     }
 
     /// All the lines of a head, as `name: value`.

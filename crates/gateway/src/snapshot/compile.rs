@@ -43,10 +43,11 @@ pub fn compile(
 ) -> Option<Snapshot> {
     let callers = Arc::new(Callers::new(config, faults));
     let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
-    let context = Context { callers, shelf: Shelf::after(known), is_whole: true };
+    let mut context = Context { callers, shelf: Shelf::after(known), is_whole: true, ..Context::default() };
     let sendings = sendings(config, &context.shelf, faults);
-    check_shared_policies(config, &context, faults);
     let mut services = Services::new(config, previous, (sendings, workers), faults);
+    context.services = services.named();
+    check_shared_policies(config, &context, faults);
     let mut stats = Stats::new(previous, workers);
     let mut lives = Lives::after(previous.map(|previous| &previous.lives));
     let mut table = Builder::new();
@@ -75,7 +76,7 @@ pub fn compile(
             routes.push(Route { key: name, action, policies, stats });
         });
     }
-    let listeners = listeners(config, previous, faults);
+    let listeners = listeners(config, &told(&routes), previous, faults);
     if faults.has_errors() {
         return None;
     }
@@ -95,9 +96,27 @@ pub fn compile(
     })
 }
 
-fn listeners(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Vec<Arc<Listener>> {
+/// The names of headers by which policies tell services what they found.
+fn told(routes: &[Route]) -> Vec<String> {
+    let mut told = Vec::new();
+    for bound in routes.iter().flat_map(|route| &route.policies) {
+        bound.policy.tells(&mut |name| {
+            if !told.iter().any(|known| known == name) {
+                told.push(name.to_owned());
+            }
+        });
+    }
+    told
+}
+
+fn listeners(
+    config: &Config,
+    told: &[String],
+    previous: Option<&Snapshot>,
+    faults: &mut Diagnostics,
+) -> Vec<Arc<Listener>> {
     let made = |(name, listener): &(Spanned<String>, config::Listener)| {
-        listener_of(config, name, listener, previous, faults)
+        listener_of(config, name, listener, (told, previous), faults)
     };
     config.listeners.iter().map(made).collect()
 }
@@ -221,6 +240,11 @@ impl<'a> Services<'a> {
         services
     }
 
+    /// The services so far, by name.
+    fn named(&self) -> HashMap<String, Arc<Service>> {
+        self.list.iter().map(|service| (service.name.to_string(), service.clone())).collect()
+    }
+
     fn place(&mut self, to: &Spanned<To>, faults: &mut Diagnostics) -> u32 {
         let name = to.to_string();
         match (self.places.get(&name), &**to) {
@@ -333,14 +357,14 @@ fn listener_of(
     config: &Config,
     name: &Spanned<String>,
     listener: &config::Listener,
-    previous: Option<&Snapshot>,
+    (told, previous): (&[String], Option<&Snapshot>),
     faults: &mut Diagnostics,
 ) -> Arc<Listener> {
     let (limits, timeouts) = (&listener.limits, &listener.timeouts);
     let written = config.identity_headers.iter().map(|(name, _)| name.to_string());
     let removed = config.client_identity_headers.iter().map(ToString::to_string);
     let token = config.identity_token.iter().map(|token| token.header.to_string());
-    let identity: Vec<String> = removed.chain(written).chain(token).collect();
+    let identity: Vec<String> = removed.chain(written).chain(token).chain(told.iter().cloned()).collect();
     Arc::new(Listener {
         name: name.as_str().into(),
         address: listener.address.get(),

@@ -40,6 +40,8 @@ pub struct Worker {
     pub random: Random,
     /// Its part of log, metrics and traces.
     pub observer: Observer,
+    /// Requests under way that the gateway makes for itself.
+    pub errands: Cell<usize>,
     /// The router's memory.
     pub params: RefCell<Params>,
     generation: Cell<u64>,
@@ -90,6 +92,7 @@ impl Worker {
             timers: Timers::new(),
             random: Random::from_system(),
             observer,
+            errands: Cell::new(0),
             params: RefCell::default(),
             generation: Cell::new(0),
             view: RefCell::new(Rc::new(empty)),

@@ -134,7 +134,7 @@ pub fn ended<T>(
 ) {
     let Some(admitted) = admitted else { return };
     let failed = match outcome {
-        Ok(_) => exchange.response.status >= FAILED,
+        Ok(_) => exchange.record.service_status >= FAILED,
         // What the client did says nothing about the service.
         Err(fault) if fault.facts().blame != Blame::Service => return,
         Err(_) => true,

@@ -269,12 +269,14 @@ impl Forward<'_> {
         self.attempt_http1(aimed, exchange, client).await
     }
 
-    /// Makes the head of the service's answer the one for the client.
+    /// Makes the head of the service's answer the one for the client. False when another answer is to go out instead: then
+    /// nothing is put out of this one.
     ///
     /// # Errors
     /// The answer is passed over, because the request is sent once more.
-    fn dress(&self, exchange: &mut Exchange) -> Result<(), Fault> {
+    fn dress(&self, exchange: &mut Exchange) -> Result<bool, Fault> {
         let status = exchange.response.status;
+        exchange.record.service_status = status;
         if status >= FAILED && self.again.passes_over(exchange) {
             return Err(Fault::ServiceFailed(status));
         }
@@ -284,7 +286,7 @@ impl Forward<'_> {
         head.fields.push(names::VIA, via);
         head.fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
         (self.shape)(exchange);
-        Ok(())
+        Ok(exchange.instead.is_none())
     }
 }
 

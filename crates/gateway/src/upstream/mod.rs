@@ -1,7 +1,9 @@
 //! Connections to endpoints: connecting, pooling, speaking HTTP/1.1.
 //!
-//! `service` is what all workers share, `local` what one worker owns, `forward` the way of one exchange through them.
+//! `service` is what all workers share, `local` what one worker owns, `forward` the way of one exchange through them, `ask`
+//! that of a question which the gateway has itself.
 
+pub mod ask;
 pub mod breaker;
 pub mod budget;
 pub mod care;

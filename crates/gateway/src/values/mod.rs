@@ -6,6 +6,7 @@
 
 mod address;
 mod cidr;
+mod cron;
 mod duration;
 mod failure;
 mod header;
@@ -23,6 +24,7 @@ mod source;
 mod target;
 mod template;
 mod web_url;
+mod when;
 
 mod ip_text;
 pub mod random;
@@ -47,6 +49,7 @@ pub use source::{CertFact, Source};
 pub use target::{TargetHost, TargetUrl};
 pub use template::{Part, Template};
 pub use web_url::WebUrl;
+pub use when::When;
 
 use std::fmt;
 

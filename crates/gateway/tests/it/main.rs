@@ -22,6 +22,8 @@ mod admin {
     mod agreement;
     mod commands;
     mod explain;
+    mod samples;
+    mod telemetry;
 }
 mod cli {
     mod check;
@@ -60,6 +62,7 @@ mod policies {
     mod body_limit;
     mod cors;
     mod csrf;
+    mod ext_auth;
     mod headers;
     mod introspection;
     mod ip;

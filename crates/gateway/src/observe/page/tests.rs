@@ -108,7 +108,7 @@ fn what_was_told_stands_on_the_page() {
         format: LineFormat::Json,
         redact: Vec::new(),
     };
-    let shared = Shared::new(2, AccessLog::open(log).unwrap(), None);
+    let shared = Shared::new(2, AccessLog::open(log).unwrap(), None, None);
     shared.totals.configured(7);
     let listener = Arc::new(Connections::default());
     let _connection = listener.enter(1, 1);
@@ -165,7 +165,7 @@ fn what_was_told_stands_on_the_page() {
 
 #[test]
 fn series_are_bounded_and_nothing_is_lost_in_the_sum() {
-    let shared = Shared::new(1, None, None);
+    let shared = Shared::new(1, None, None, None);
     let stats: Vec<_> = (0..20_000).map(|number| (format!("GET /r{number}/*"), RouteStats::new(1))).collect();
     for (_, stats) in stats.iter().take(10_000) {
         stats.record(0, &exchange(Method::Get, 200));

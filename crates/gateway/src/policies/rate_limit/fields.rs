@@ -1,17 +1,20 @@
 //! The fields by which clients learn what is left of a limit.
 //!
 //! Takes the limits and the levels that a request met; writes `RateLimit` and `RateLimit-Policy`
-//! (draft-ietf-httpapi-ratelimit-headers-10, structured fields of RFC 9651) or the older `X-RateLimit-*`.
+//! (draft-ietf-httpapi-ratelimit-headers-10, structured fields of RFC 9651) or the older `X-RateLimit-*`. All but the
+//! numbers is made ready beforehand.
 
 use http1::NameBuf;
 
-use super::settings::{Headers, Settled};
+use super::settings::Headers;
+use super::settled::Measure;
 use crate::exchange::{Exchange, Meter};
 
 /// Names of the fields and what is the same in every answer.
 pub(super) struct Fields {
     which: Headers,
-    policy: String,
+    /// `RateLimit-Policy` where every request meets the same measures.
+    policy: Option<Vec<u8>>,
     names: Names,
 }
 
@@ -21,17 +24,47 @@ struct Names {
     legacy: [Option<NameBuf>; 3],
 }
 
+/// What is told of one measure.
+pub(super) struct Told {
+    /// Its name.
+    pub(super) name: String,
+    /// `"100/min";q=100;w=60`.
+    policy: Vec<u8>,
+    /// `"100/min";r=`.
+    left: Vec<u8>,
+    count: u64,
+}
+
+impl Told {
+    /// What is told of a measure. Its window is left out where it is no whole number of seconds.
+    pub(super) fn new(measure: &Measure) -> Told {
+        let Measure { name, rate, .. } = measure;
+        let (count, period) = (rate.count(), rate.period());
+        let window =
+            if period.subsec_nanos() == 0 { format!(";w={}", period.as_secs()) } else { String::new() };
+        Told {
+            policy: format!("\"{name}\";q={}{window}", count.min(MOST)).into_bytes(),
+            left: format!("\"{name}\";r=").into_bytes(),
+            name: name.clone(),
+            count,
+        }
+    }
+}
+
+/// RFC 9651 section 3.3.1: an integer has at most fifteen digits.
+const MOST: u64 = 999_999_999_999_999;
+
 impl Fields {
-    /// The fields of these limits.
-    pub(super) fn new(which: Headers, limits: &[Settled]) -> Fields {
-        let policy: Vec<String> = limits.iter().map(policy).collect();
+    /// The fields of these measures; `always` if every request meets all of them.
+    pub(super) fn new(which: Headers, told: &[Told], always: bool) -> Fields {
+        let policy: Vec<&[u8]> = told.iter().map(|told| told.policy.as_slice()).collect();
         let name = |text: &str| NameBuf::new(text).ok();
         let names = Names {
             limit: name("RateLimit"),
             policy: name("RateLimit-Policy"),
             legacy: ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"].map(name),
         };
-        Fields { which, policy: policy.join(", "), names }
+        Fields { which, policy: always.then(|| policy.join(b", ".as_slice())), names }
     }
 
     /// Whether answers tell anything.
@@ -39,56 +72,66 @@ impl Fields {
         self.which != Headers::Off
     }
 
-    /// Writes what the meters of the exchange say into its response. `limits` are the names and counts in the order of the
-    /// meters.
-    pub(super) fn write<'l>(
-        &self,
-        exchange: &mut Exchange,
-        limits: impl Iterator<Item = (&'l str, u64)> + Clone,
-    ) {
-        let fields = &mut exchange.response.fields;
-        let told = limits.zip(&exchange.meters);
+    /// Writes what the meters of the exchange say into its response.
+    pub(super) fn write(&self, exchange: &mut Exchange, told: &[Told]) {
         if let (Headers::Standard | Headers::Both, Some(policy), Some(limit)) =
             (self.which, &self.names.policy, &self.names.limit)
         {
-            fields.push(policy.as_name(), self.policy.as_bytes());
-            let text = &mut exchange.scratch;
-            text.clear();
-            told.clone().for_each(|((name, _), meter)| left(text, name, meter));
-            fields.push(limit.as_name(), text);
-        }
-        if let (Headers::Legacy | Headers::Both, Some(((_, count), meter))) =
-            (self.which, told.min_by_key(|(_, meter)| meter.remaining))
-        {
-            let numbers = [count, meter.remaining, meter.reset];
-            for (name, number) in self.names.legacy.iter().zip(numbers) {
-                if let Some(name) = name {
-                    fields.push(name.as_name(), itoa::Buffer::new().format(number).as_bytes());
+            let Exchange { response, meters, scratch, .. } = exchange;
+            let fields = &mut response.fields;
+            match &self.policy {
+                Some(whole) => fields.push(policy.as_name(), whole),
+                None => {
+                    scratch.clear();
+                    for told in meters.iter().filter_map(|meter| told.get(meter.measure as usize)) {
+                        comma(scratch);
+                        scratch.extend_from_slice(&told.policy);
+                    }
+                    fields.push(policy.as_name(), scratch);
                 }
+            }
+            if let [meter] = meters.as_slice() {
+                let left = told.get(meter.measure as usize).map_or(&[][..], |told| &told.left);
+                let (mut remaining, mut reset) = (itoa::Buffer::new(), itoa::Buffer::new());
+                let remaining = remaining.format(meter.remaining.min(MOST)).as_bytes();
+                let reset = reset.format(meter.reset.min(MOST)).as_bytes();
+                fields.push_parts(limit.as_name(), &[left, remaining, b";t=", reset]);
+            } else {
+                scratch.clear();
+                meters.iter().for_each(|meter| left(scratch, told, meter));
+                fields.push(limit.as_name(), scratch);
+            }
+        }
+        if matches!(self.which, Headers::Legacy | Headers::Both) {
+            self.write_legacy(exchange, told);
+        }
+    }
+
+    fn write_legacy(&self, exchange: &mut Exchange, told: &[Told]) {
+        let Exchange { response, meters, .. } = exchange;
+        let Some(meter) = meters.iter().min_by_key(|meter| meter.remaining) else { return };
+        let count = told.get(meter.measure as usize).map_or(0, |told| told.count);
+        let numbers = [count, meter.remaining, meter.reset];
+        for (name, number) in self.names.legacy.iter().zip(numbers) {
+            if let Some(name) = name {
+                response.fields.push(name.as_name(), itoa::Buffer::new().format(number).as_bytes());
             }
         }
     }
 }
 
-/// One item of `RateLimit-Policy`: `"100/min";q=100;w=60`. The window is left out where it is no whole number of seconds.
-fn policy(limit: &Settled) -> String {
-    let (name, count, period) = (&limit.name, limit.rate.count(), limit.rate.period());
-    let window = if period.subsec_nanos() == 0 { format!(";w={}", period.as_secs()) } else { String::new() };
-    // RFC 9651 section 3.3.1: an integer has at most fifteen digits.
-    format!("\"{name}\";q={}{window}", count.min(MOST))
-}
-
-const MOST: u64 = 999_999_999_999_999;
-
-/// One item of `RateLimit`: `"100/min";r=42;t=17`.
-fn left(text: &mut Vec<u8>, name: &str, meter: &Meter) {
+fn comma(text: &mut Vec<u8>) {
     if !text.is_empty() {
         text.extend_from_slice(b", ");
     }
+}
+
+/// One item of `RateLimit`: `"100/min";r=42;t=17`.
+fn left(text: &mut Vec<u8>, told: &[Told], meter: &Meter) {
+    let Some(told) = told.get(meter.measure as usize) else { return };
+    comma(text);
     let mut digits = itoa::Buffer::new();
-    text.push(b'"');
-    text.extend_from_slice(name.as_bytes());
-    text.extend_from_slice(b"\";r=");
+    text.extend_from_slice(&told.left);
     text.extend_from_slice(digits.format(meter.remaining.min(MOST)).as_bytes());
     text.extend_from_slice(b";t=");
     text.extend_from_slice(digits.format(meter.reset.min(MOST)).as_bytes());

@@ -5,14 +5,10 @@
 //! which the limit gives one back. So a word stays right when the limit changes: what was consumed is a number of
 //! requests, and only the clock goes faster or slower from then on. Does no I/O and reads no clock.
 
-use std::time::Duration;
-
 use crate::values::Rate;
 
 /// Parts of a request that the clock of a limit counts.
 const SCALE: u64 = 1024;
-/// Binary digits of a speed behind the point.
-const POINT: u32 = 64;
 /// Nanoseconds that a wait is rounded up by: the clock is read in whole parts, and both of its factors are cut off.
 const SLACK: u64 = 2;
 /// The fastest rate that words have room for, over 28 years: requests in one second.
@@ -27,10 +23,10 @@ pub(super) struct Flow {
     began: u64,
     /// What the clock showed then.
     shown: u64,
-    /// Parts of a request in one nanosecond, with [`POINT`] binary digits behind the point.
-    speed: u128,
-    /// Nanoseconds for one part of a request, with [`POINT`] binary digits behind the point.
-    pace: u128,
+    /// Parts of a request in one nanosecond.
+    speed: Factor,
+    /// Nanoseconds for one part of a request.
+    pace: Factor,
     /// How far a word may be ahead of the clock, in parts of a request.
     room: u64,
 }
@@ -40,8 +36,9 @@ pub(super) struct Flow {
 pub(super) struct Level {
     /// Requests that may come at once after this one.
     pub(super) remaining: u64,
-    /// When it may pass: how long until this request finds room. When it passed: how long until all the room is back.
-    pub(super) wait: Duration,
+    /// Nanoseconds. When it may pass: how long until this request finds room. When it passed: how long until all the room
+    /// is back.
+    pub(super) wait: u64,
 }
 
 /// Whether a request finds room.
@@ -53,21 +50,27 @@ pub(super) enum Outcome {
     Refused(Level),
 }
 
+impl Level {
+    /// Of no limit.
+    pub(super) const NONE: Level = Level { remaining: 0, wait: 0 };
+}
+
 impl Flow {
     /// Of no limit: nothing ever finds room.
-    pub(super) const NONE: Flow = Flow { began: 0, shown: 0, speed: 0, pace: 0, room: 0 };
+    pub(super) const NONE: Flow =
+        Flow { began: 0, shown: 0, speed: Factor::NONE, pace: Factor::NONE, room: 0 };
 
     /// A limit whose keys have consumed nothing yet.
     pub(super) fn new(rate: Rate, burst: u64, now: u64) -> Flow {
         let period = rate.period().as_nanos().max(1);
         let count = u128::from(rate.count()).saturating_mul(u128::from(SCALE));
-        let (speed, pace) = (shifted(count, period), shifted(period, count));
+        let (speed, pace) = (Factor::new(count, period), Factor::new(period, count));
         Flow { began: now, shown: 0, speed, pace, room: burst.min(LARGEST).saturating_mul(SCALE) }
     }
 
-    /// The same limit with another rate and burst from now on: words keep what they have consumed.
-    pub(super) fn changed(&self, rate: Rate, burst: u64, now: u64) -> Flow {
-        Flow { shown: self.clock(now), ..Flow::new(rate, burst, now) }
+    /// The same limit with another rate and burst from a moment on: words keep what they have consumed.
+    pub(super) fn changed(&self, rate: Rate, burst: u64, from: u64) -> Flow {
+        Flow { shown: self.clock(from), ..Flow::new(rate, burst, from.max(self.began)) }
     }
 
     /// Whether this is what the rate and burst make, whenever they began.
@@ -77,6 +80,7 @@ impl Flow {
     }
 
     /// Whether a request of this cost finds room behind what the word holds.
+    #[inline]
     pub(super) fn ask(&self, word: u64, now: u64, cost: u64) -> Outcome {
         let clock = self.clock(now);
         let next = word.max(clock).saturating_add(cost.saturating_mul(SCALE));
@@ -110,33 +114,57 @@ impl Flow {
         word.saturating_sub(back.saturating_mul(SCALE))
     }
 
-    /// How long until a word says nothing any more.
-    pub(super) fn time_left(&self, word: u64, now: u64) -> Duration {
+    /// Nanoseconds until a word says nothing any more.
+    pub(super) fn time_left(&self, word: u64, now: u64) -> u64 {
         self.time_for(word.saturating_sub(self.clock(now)))
     }
 
     /// What the clock of this limit shows.
+    #[inline]
     fn clock(&self, now: u64) -> u64 {
-        let since = u128::from(now.saturating_sub(self.began));
-        let moved = since.saturating_mul(self.speed) >> POINT;
-        self.shown.saturating_add(u64::try_from(moved).unwrap_or(u64::MAX))
+        self.shown.saturating_add(self.speed.times(now.saturating_sub(self.began)))
     }
 
-    /// How long the clock takes for so many parts; a little too long rather than too short.
-    fn time_for(&self, parts: u64) -> Duration {
-        if parts == 0 {
-            return Duration::ZERO;
-        }
-        let nanos = u128::from(parts).saturating_mul(self.pace) >> POINT;
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX).saturating_add(SLACK))
+    /// Nanoseconds that the clock takes for so many parts; a little too many rather than too few.
+    #[inline]
+    fn time_for(&self, parts: u64) -> u64 {
+        if parts == 0 { 0 } else { self.pace.times(parts).saturating_add(SLACK) }
     }
 }
 
-/// `number * 2^POINT / by`; the most there is where that does not fit.
-fn shifted(number: u128, by: u128) -> u128 {
-    let (whole, rest) = (number / by, number % by);
-    let rest = rest.checked_mul(1 << POINT).map_or(0, |rest| rest / by);
-    whole.checked_mul(1 << POINT).map_or(u128::MAX, |whole| whole.saturating_add(rest))
+/// A positive fraction, with 63 or 64 digits that count and the place of its binary point: multiplying by it is one
+/// instruction of the processor, where one with a fixed point would need 128 digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Factor {
+    digits: u64,
+    /// How many of the digits stand behind the point.
+    behind: u32,
+}
+
+impl Factor {
+    const NONE: Factor = Factor { digits: 0, behind: 0 };
+
+    /// `number / by`, cut off behind the last digit; the most there is where that does not fit.
+    fn new(number: u128, by: u128) -> Factor {
+        let by = by.max(1);
+        let (Ok(mut digits), mut rest, mut behind) = (u64::try_from(number / by), number % by, 0) else {
+            return Factor { digits: u64::MAX, behind: 0 };
+        };
+        // Both counts of a rate have fewer than 76 digits, so there is room for one more.
+        while digits < 1 << 63 && behind < 127 {
+            let (twice, more) = (rest.saturating_mul(2), rest.saturating_mul(2) >= by);
+            rest = if more { twice.saturating_sub(by) } else { twice };
+            digits = (digits << 1) | u64::from(more);
+            behind += 1;
+        }
+        Factor { digits, behind }
+    }
+
+    #[inline]
+    fn times(self, number: u64) -> u64 {
+        let product = (u128::from(number) * u128::from(self.digits)) >> self.behind;
+        u64::try_from(product).unwrap_or(u64::MAX)
+    }
 }
 
 #[cfg(test)]
@@ -146,6 +174,7 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
+    const MILLI: u64 = 1_000_000;
 
     fn rate(text: &str) -> Rate {
         text.parse().unwrap()
@@ -180,7 +209,7 @@ mod tests {
             assert_eq!(key.asks(0, 1).unwrap().remaining, 20 - nth);
         }
         let refused = key.asks(0, 1).unwrap_err();
-        assert_eq!((refused.remaining, refused.wait.as_millis()), (0, 600));
+        assert_eq!((refused.remaining, refused.wait / MILLI), (0, 600));
         assert!(key.asks(599 * SECOND / 1000, 1).is_err());
         assert!(key.asks(601 * SECOND / 1000, 1).is_ok());
         assert_eq!(key.asks(602 * SECOND / 1000, 1).unwrap_err().remaining, 0);
@@ -196,8 +225,8 @@ mod tests {
             }
             for _ in 0..5 {
                 let wait = key.asks(now, 1).unwrap_err().wait;
-                now += u64::try_from(wait.as_nanos()).unwrap();
-                assert!(key.asks(now, 1).is_ok(), "{text} after {wait:?}");
+                now += wait;
+                assert!(key.asks(now, 1).is_ok(), "{text} after {wait}");
             }
         }
     }
@@ -208,7 +237,7 @@ mod tests {
         assert!(key.asks(0, 11).is_err());
         assert_eq!(key.asks(0, 4).unwrap().remaining, 6);
         let refused = key.asks(0, 8).unwrap_err();
-        assert_eq!((refused.remaining, refused.wait.as_millis()), (6, 200));
+        assert_eq!((refused.remaining, refused.wait / MILLI), (6, 200));
         assert_eq!(key.asks(0, 6).unwrap().remaining, 0);
     }
 
@@ -223,7 +252,7 @@ mod tests {
         key.flow = key.flow.changed(rate("5/hour"), 5, 3 * SECOND);
         let refused = key.asks(3 * SECOND, 1).unwrap_err();
         // Eleven consumed, five fit: seven have to come back, at five an hour.
-        assert_eq!(refused.wait.as_secs() / 60, 83, "{refused:?}");
+        assert_eq!(refused.wait / SECOND / 60, 83, "{refused:?}");
     }
 
     #[test]

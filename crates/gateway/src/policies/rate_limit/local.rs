@@ -1,7 +1,7 @@
 //! The store in this process: one table of words for all limits of all routes, shared by the workers.
 
 use super::gcra::{Flow, Outcome};
-use super::store::{Charge, Store, Taken};
+use super::store::{Charge, Said};
 use super::table::Table;
 
 /// Keys that have room at a time.
@@ -19,22 +19,59 @@ impl Local {
         Local { table: Table::new(keys) }
     }
 
-    /// What the limits would say, nothing taken. Where the request is `refused` in any case, those that would let it pass
-    /// tell what is left without it.
-    fn look(&self, charges: &[Charge], now: u64, refused: bool, mut taken: Taken) -> Taken {
-        for charge in charges {
-            let word = self.table.find(charge.hash).map_or(0, |place| place.read());
-            match charge.flow.ask(word, now, charge.cost) {
-                Outcome::Refused(level) => taken.push(false, level),
-                Outcome::Passes(..) if refused => taken.push(true, charge.flow.level(word, now)),
-                Outcome::Passes(_, level) => taken.push(true, level),
-            }
+    /// Takes from all limits or from none; in a `rehearsal` from none in any case. Says whether all have room, and writes
+    /// what each says beside its charge.
+    #[inline]
+    pub(super) fn take(&self, charges: &[Charge], said: &mut [Said], now: u64, rehearsal: bool) -> bool {
+        if let ([charge], [said], false) = (charges, &mut *said, rehearsal) {
+            *said = self.take_one(charge, now);
+            return said.passes;
         }
-        taken
+        self.take_several(charges, said, now, rehearsal)
     }
 
-    /// Takes from one limit; false when it refuses.
-    fn take_one(&self, charge: &Charge, now: u64, taken: &mut Taken) -> bool {
+    fn take_several(&self, charges: &[Charge], said: &mut [Said], now: u64, rehearsal: bool) -> bool {
+        // Each is asked before any is charged: nothing is taken and given back but in a race.
+        self.look(charges, said, now, false);
+        if said.iter().any(|said| !said.passes) {
+            self.look(charges, said, now, true);
+            return false;
+        }
+        if rehearsal {
+            return true;
+        }
+        for nth in 0..charges.len() {
+            let (Some(charge), Some(place)) = (charges.get(nth), said.get_mut(nth)) else { continue };
+            *place = self.take_one(charge, now);
+            if !place.passes {
+                for charged in charges.iter().take(nth) {
+                    self.change(charged.hash, |word| Flow::refunded(word, charged.cost));
+                }
+                let rest = nth.saturating_add(1);
+                let charges = charges.get(rest..).unwrap_or_default();
+                self.look(charges, said.get_mut(rest..).unwrap_or_default(), now, true);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// What the limits would say, nothing taken. Where the request is `refused` in any case, those that would let it pass
+    /// tell what is left without it.
+    fn look(&self, charges: &[Charge], said: &mut [Said], now: u64, refused: bool) {
+        for (charge, said) in charges.iter().zip(said) {
+            let word = self.table.find(charge.hash).map_or(0, |place| place.read());
+            *said = match charge.flow.ask(word, now, charge.cost) {
+                Outcome::Refused(level) => Said { passes: false, level },
+                Outcome::Passes(..) if refused => Said { passes: true, level: charge.flow.level(word, now) },
+                Outcome::Passes(_, level) => Said { passes: true, level },
+            };
+        }
+    }
+
+    /// Takes from one limit.
+    #[inline]
+    fn take_one(&self, charge: &Charge, now: u64) -> Said {
         while let Some(place) = self.table.place(charge.hash, now) {
             let mut word = place.read();
             loop {
@@ -43,14 +80,12 @@ impl Local {
                         if word == 0 {
                             place.lasts_until(now);
                         }
-                        taken.push(false, level);
-                        return false;
+                        return Said { passes: false, level };
                     }
                     Outcome::Passes(next, level) => match place.change(word, next) {
                         Ok(()) => {
-                            place.lasts_until(end(now, level.wait));
-                            taken.push(true, level);
-                            return true;
+                            place.lasts_until(now.saturating_add(level.wait));
+                            return Said { passes: true, level };
                         }
                         Err(Some(other)) => word = other,
                         Err(None) => break,
@@ -60,8 +95,7 @@ impl Local {
         }
         // The bucket was claimed all the time: this request goes uncounted, which is within the error of one.
         let (Outcome::Passes(_, level) | Outcome::Refused(level)) = charge.flow.ask(0, now, charge.cost);
-        taken.push(true, level);
-        true
+        Said { passes: true, level }
     }
 
     /// Changes a word that is there; a key that has gone meanwhile owes nothing.
@@ -75,47 +109,17 @@ impl Local {
             }
         }
     }
-}
 
-impl Store for Local {
-    fn take(&self, charges: &[Charge], now: u64, rehearsal: bool) -> Taken {
-        // With several limits each is asked before any is charged: nothing is taken and given back but in a race.
-        if rehearsal || charges.len() > 1 {
-            let looked = self.look(charges, now, false, Taken::nothing());
-            if !looked.passed() {
-                return self.look(charges, now, true, Taken::nothing());
-            }
-            if rehearsal {
-                return looked;
-            }
-        }
-        let mut taken = Taken::nothing();
-        for (nth, charge) in charges.iter().enumerate() {
-            if !self.take_one(charge, now, &mut taken) {
-                for charged in charges.iter().take(nth) {
-                    self.change(charged.hash, |word| Flow::refunded(word, charged.cost));
-                }
-                let rest = charges.get(nth.saturating_add(1)..).unwrap_or_default();
-                return self.look(rest, now, true, taken);
-            }
-        }
-        taken
-    }
-
-    fn correct(&self, charge: &Charge, more: i64, now: u64) {
+    /// Charges so much more, or gives back where it is negative: a cost that was known too late.
+    pub(super) fn correct(&self, charge: &Charge, more: i64, now: u64) {
         let amount = more.unsigned_abs();
         self.change(charge.hash, |word| {
             if more < 0 { Flow::refunded(word, amount) } else { charge.flow.charged(word, now, amount) }
         });
         if let Some(place) = self.table.find(charge.hash) {
-            place.lasts_until(end(now, charge.flow.time_left(place.read(), now)));
+            place.lasts_until(now.saturating_add(charge.flow.time_left(place.read(), now)));
         }
     }
-}
-
-/// When a word says nothing any more.
-fn end(now: u64, wait: std::time::Duration) -> u64 {
-    now.saturating_add(u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
@@ -130,24 +134,25 @@ mod tests {
     }
 
     fn passes(store: &Local, charges: &[Charge], now: u64) -> bool {
-        store.take(charges, now, false).passed()
+        store.take(charges, &mut vec![Said::NOTHING; charges.len()], now, false)
     }
 
     #[test]
     fn a_request_that_one_limit_refuses_consumes_nothing_at_any() {
         let store = Local::new(100);
-        let wide = Charge { hash: 1, flow: flow("100/hour", 100), cost: 1 };
-        let narrow = Charge { hash: 2, flow: flow("3/hour", 3), cost: 1 };
+        let wide = Charge { hash: 1, flow: flow("100/hour", 100), cost: 1, ..Charge::NONE };
+        let narrow = Charge { hash: 2, flow: flow("3/hour", 3), cost: 1, ..Charge::NONE };
         let passed = (0..50).filter(|_| passes(&store, &[wide, narrow], 1)).count();
         assert_eq!(passed, 3);
-        let left = store.take(&[wide], 1, true);
-        assert_eq!(left.levels()[0].1.remaining, 96, "three and the one that was rehearsed");
+        let mut said = [Said::NOTHING];
+        assert!(store.take(&[wide], &mut said, 1, true));
+        assert_eq!(said[0].level.remaining, 96, "three and the one that was rehearsed");
     }
 
     #[test]
     fn a_cost_known_late_is_charged_or_given_back() {
         let store = Local::new(100);
-        let charge = Charge { hash: 1, flow: flow("10/hour", 10), cost: 1 };
+        let charge = Charge { hash: 1, flow: flow("10/hour", 10), cost: 1, ..Charge::NONE };
         assert!(passes(&store, &[charge], 1));
         store.correct(&charge, 29, 1);
         assert!(!passes(&store, &[charge], 1));
@@ -169,8 +174,8 @@ mod tests {
                         for (nth, passed) in passed.iter().enumerate() {
                             let hash = (nth as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                             let charges = [
-                                Charge { hash, flow: flow("100/hour", 100), cost: 1 },
-                                Charge { hash: !hash, flow: flow("150/hour", 150), cost: 1 },
+                                Charge { hash, flow: flow("100/hour", 100), cost: 1, ..Charge::NONE },
+                                Charge { hash: !hash, flow: flow("150/hour", 150), cost: 1, ..Charge::NONE },
                             ];
                             passed.fetch_add(u64::from(passes(&store, &charges, 1)), Ordering::Relaxed);
                         }
@@ -190,7 +195,7 @@ mod tests {
         let hash = |nth: u64| nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (nth >> 7);
         let started = Instant::now();
         for nth in 1..=KEYS as u64 {
-            assert!(passes(&store, &[Charge { hash: hash(nth), flow, cost: 1 }], 1));
+            assert!(passes(&store, &[Charge { hash: hash(nth), flow, cost: 1, ..Charge::NONE }], 1));
         }
         let filled = started.elapsed();
         let kept = (1..=KEYS as u64).filter(|nth| {
@@ -201,7 +206,7 @@ mod tests {
         assert!(store.table.bytes() <= 100_000_000, "{}", store.table.bytes());
         let started = Instant::now();
         for nth in 0..1_000_000u64 {
-            passes(&store, &[Charge { hash: hash(1 + nth % 1000), flow, cost: 1 }], 2 + nth);
+            passes(&store, &[Charge { hash: hash(1 + nth % 1000), flow, cost: 1, ..Charge::NONE }], 2 + nth);
         }
         println!(
             "{} bytes; {:?} to bring in a key, {:?} to decide on a known one",

@@ -4,17 +4,18 @@
 //! room. The arithmetic is `gcra`, what is remembered is in a `store`: `local` is a `table` that all workers share and
 //! that outlives reloads. Must never wait where the store is local.
 
+mod counted;
 mod fields;
 mod gcra;
 mod local;
 mod settings;
+mod settled;
 mod store;
 mod table;
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
 
 pub use settings::RateLimit;
 
@@ -23,11 +24,12 @@ use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Meter, Problem, Verdict};
 use crate::observe::Figure;
 use crate::values::Source;
-use fields::Fields;
-use gcra::Flow;
+use counted::{Counted, now};
+use fields::{Fields, Told};
 use local::{KEYS, Local};
-use settings::{Cost, MOST_LIMITS, Scope, Settled};
-use store::{Charge, Store, Taken};
+use settings::{Cost, Scope};
+use settled::{MOST_LIMITS, Settled, Tier};
+use store::{Charge, Said};
 
 /// The largest cost that an answer may tell.
 const MOST_COST: i64 = 1_000_000_000;
@@ -44,16 +46,21 @@ impl Settings for RateLimit {
         if faults.errors() > before {
             return None;
         }
-        let fields = Fields::new(headers, &limits);
-        let limits = limits.into_iter().map(Window::new).collect();
+        let told: Vec<Told> = limits.iter().flat_map(Settled::measures).map(Told::new).collect();
+        let fields = Fields::new(headers, &told, told.len() == limits.len());
         // The large table comes with the place on a route.
-        Some(Box::new(Compiled { limits, fields, shadow: false, counts: Arc::new(Counts::new(1)) }))
+        let counts = Arc::new(Counts::new(1));
+        let mut first = 0;
+        let limits = limits.into_iter().map(|limit| Window::new(limit, &mut first, &counts.random)).collect();
+        Some(Box::new(Compiled { limits, told, fields, shadow: false, counts }))
     }
 }
 
 /// The policy, ready to run.
 struct Compiled {
     limits: Vec<Window>,
+    /// All measures of all limits.
+    told: Vec<Told>,
     fields: Fields,
     shadow: bool,
     counts: Arc<Counts>,
@@ -62,7 +69,17 @@ struct Compiled {
 /// One limit, ready to run.
 struct Window {
     settled: Settled,
+    grades: Vec<Grade>,
+}
+
+/// One tier of a limit, ready to run.
+struct Grade {
+    group: Option<String>,
     counted: Arc<Counted>,
+    /// The hash of the limit, to which keys are added.
+    hasher: DefaultHasher,
+    /// The first of its measures.
+    first: u32,
 }
 
 /// What is remembered for all limits of the process: outlives every reload.
@@ -71,45 +88,34 @@ struct Counts {
     random: RandomState,
 }
 
-/// What a limit goes on with after a reload: who it is, and how its clock runs.
-struct Counted {
-    id: u64,
-    flow: Flow,
-}
-
 impl Counts {
     fn new(keys: usize) -> Counts {
         Counts { local: Local::new(keys), random: RandomState::new() }
     }
-}
 
-impl Counted {
-    /// The limit of these settings: a new one, or the one before with what it has counted.
-    fn after(before: Option<&Counted>, settled: &Settled) -> Counted {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        match before {
-            Some(Counted { id, flow }) if flow.is(*settled.rate, settled.burst) => {
-                Counted { id: *id, flow: *flow }
-            }
-            Some(Counted { id, flow }) => {
-                Counted { id: *id, flow: flow.changed(*settled.rate, settled.burst, now()) }
-            }
-            None => Counted {
-                id: NEXT.fetch_add(1, Ordering::Relaxed),
-                flow: Flow::new(*settled.rate, settled.burst, now()),
-            },
-        }
+    fn hasher(random: &RandomState, counted: &Counted) -> DefaultHasher {
+        let mut hasher = random.build_hasher();
+        hasher.write_u64(counted.id);
+        hasher
     }
 }
 
 impl Window {
-    fn new(settled: Settled) -> Window {
-        let counted = Arc::new(Counted::after(None, &settled));
-        Window { settled, counted }
+    /// A limit whose measures begin at `first`, which goes on behind them.
+    fn new(settled: Settled, first: &mut u32, random: &RandomState) -> Window {
+        let grades = settled.tiers.iter().map(|tier| {
+            let counted = Arc::new(Counted::after(None, tier));
+            let hasher = Counts::hasher(random, &counted);
+            let grade = Grade { group: tier.group.clone(), counted, hasher, first: *first };
+            *first = first.saturating_add(u32::try_from(tier.measures().count()).unwrap_or(u32::MAX));
+            grade
+        });
+        let grades = grades.collect();
+        Window { settled, grades }
     }
 
     /// What this limit is for all revisions of a configuration.
-    fn identity(&self, nth: usize, place: &Place<'_, '_>) -> String {
+    fn identity(&self, nth: usize, tier: &Tier, place: &Place<'_, '_>) -> String {
         let name = self.settled.given.clone().unwrap_or_else(|| nth.to_string());
         // What is counted by another key is another limit, even under the same name.
         let per: Vec<String> = self.settled.per.iter().map(Source::to_string).collect();
@@ -118,7 +124,8 @@ impl Window {
             Scope::Route | Scope::Service => format!("route {}", place.route),
             Scope::Global => "global".to_owned(),
         };
-        format!("rate_limit {of} {name} per {}", per.join(" "))
+        let group = tier.group.as_ref().map_or(String::new(), |group| format!(" group {group}"));
+        format!("rate_limit {of} {name} per {}{group}", per.join(" "))
     }
 
     fn cost(&self) -> u64 {
@@ -128,42 +135,72 @@ impl Window {
         }
     }
 
-    fn charge(&self, hash: u64) -> Charge {
-        Charge { hash, flow: self.counted.flow, cost: self.cost() }
+    /// The tier that the caller is in.
+    fn grade(&self, exchange: &Exchange) -> Option<&Grade> {
+        if let [only] = self.grades.as_slice() {
+            return Some(only);
+        }
+        let groups = exchange.identity.as_ref().map_or(&[][..], |identity| &identity.groups);
+        let is_in = |grade: &&Grade| match &grade.group {
+            Some(group) => groups.iter().any(|own| **own == **group),
+            None => true,
+        };
+        self.grades.iter().find(is_in)
+    }
+
+    /// What the request asks of this limit.
+    #[inline]
+    fn charge(&self, exchange: &Exchange, now: u64) -> Charge {
+        let Some(grade) = self.grade(exchange) else { return Charge::NONE };
+        let mut hasher = grade.hasher.clone();
+        exchange.hash_per(&self.settled.per, &mut hasher);
+        grade.charge(hasher.finish(), self.cost(), now)
+    }
+}
+
+impl Grade {
+    fn charge(&self, hash: u64, cost: u64, now: u64) -> Charge {
+        let (flow, place) = self.counted.flow(now);
+        let measure = self.first.saturating_add(u32::try_from(place).unwrap_or(u32::MAX));
+        Charge { hash, flow, cost, measure }
     }
 }
 
 impl Compiled {
-    /// What a request asks of each limit.
-    fn charges(&self, exchange: &Exchange) -> ([Charge; MOST_LIMITS], usize) {
-        let nothing = Charge { hash: 0, flow: Flow::NONE, cost: 0 };
-        let mut charges = [nothing; MOST_LIMITS];
+    /// Asks the limits, of which there are at most so many.
+    #[inline]
+    fn ask<'v, const MOST: usize>(&self, exchange: &mut Exchange) -> Verdict<'v> {
+        let now = now();
+        let (mut charges, mut said) = ([Charge::NONE; MOST], [Said::NOTHING; MOST]);
         for (place, limit) in charges.iter_mut().zip(&self.limits) {
-            let mut hasher = self.counts.random.build_hasher();
-            exchange.hash_per(&limit.settled.per, limit.counted.id, &mut hasher);
-            *place = limit.charge(std::hash::Hasher::finish(&hasher));
+            *place = limit.charge(exchange, now);
         }
-        (charges, self.limits.len().min(MOST_LIMITS))
+        let count = self.limits.len().min(MOST);
+        let charges = charges.get(..count).unwrap_or_default();
+        let said = said.get_mut(..count).unwrap_or_default();
+        let passed = self.counts.local.take(charges, said, now, exchange.rehearsal);
+        self.note(exchange, charges, said);
+        if passed { Verdict::Go } else { self.refuse(charges, said) }
     }
 
-    /// Notes what the limits said; the answer if one of them refused.
-    fn decided(&self, exchange: &mut Exchange, charges: &[Charge], taken: &Taken) -> Option<Answer> {
+    /// Notes what the limits said.
+    fn note(&self, exchange: &mut Exchange, charges: &[Charge], said: &[Said]) {
         exchange.meters.clear();
-        let levels = taken.levels().iter().zip(charges);
-        exchange.meters.extend(levels.map(|((_, level), charge)| Meter {
+        exchange.meters.extend(charges.iter().zip(said).map(|(charge, said)| Meter {
             key: charge.hash,
-            remaining: level.remaining,
-            reset: seconds(level.wait),
+            measure: charge.measure,
+            remaining: said.level.remaining,
+            reset: seconds(said.level.wait),
         }));
-        if taken.passed() {
-            return None;
-        }
-        let refused = || {
-            let levels = taken.levels().iter().zip(&self.limits);
-            levels.filter(|((passes, _), _)| !passes)
-        };
-        let wait = refused().map(|((_, level), _)| seconds(level.wait)).max().unwrap_or(1).max(1);
-        let violated: Vec<&str> = refused().map(|(_, limit)| limit.settled.name.as_str()).collect();
+    }
+
+    /// The answer when one of them refused.
+    #[cold]
+    fn refuse<'v>(&self, charges: &[Charge], said: &[Said]) -> Verdict<'v> {
+        let refused = || charges.iter().zip(said).filter(|(_, said)| !said.passes);
+        let wait = refused().map(|(_, said)| seconds(said.level.wait)).max().unwrap_or(1).max(1);
+        let told = refused().filter_map(|(charge, _)| self.told.get(charge.measure as usize));
+        let violated: Vec<&str> = told.map(|told| told.name.as_str()).collect();
         let problem = Problem {
             kind: PROBLEM,
             title: "Request cannot be satisfied as assigned quota has been exceeded",
@@ -171,7 +208,7 @@ impl Compiled {
             members: vec![("violated-policies", violated.into())],
         };
         let answer = Answer::typed_problem(429, "rate_limited", problem);
-        Some(answer.with("Retry-After", wait.to_string()))
+        Verdict::answer(answer.with("Retry-After", wait.to_string()))
     }
 
     /// Charges what the answer says that it cost.
@@ -180,8 +217,10 @@ impl Compiled {
             let Cost::Map(told) = &limit.settled.cost else { continue };
             let Some(said) = told_cost(exchange, told.header.as_str()) else { continue };
             let more = said.saturating_sub(i64::try_from(told.default).unwrap_or(i64::MAX));
-            if more != 0 {
-                self.counts.local.correct(&limit.charge(meter.key), more, now());
+            let grade = limit.grades.iter().rev().find(|grade| grade.first <= meter.measure);
+            if let (Some(grade), true) = (grade, more != 0) {
+                let now = now();
+                self.counts.local.correct(&grade.charge(meter.key, limit.cost(), now), more, now);
             }
         }
     }
@@ -194,32 +233,32 @@ impl Policy for Compiled {
             .lives
             .keep("rate_limit", |before| before.cloned().unwrap_or_else(|| Arc::new(Counts::new(KEYS))));
         for (nth, limit) in self.limits.iter_mut().enumerate() {
-            let identity = limit.identity(nth, place);
-            let settled = &limit.settled;
-            limit.counted = place.lives.keep(&identity, |before: Option<&Arc<Counted>>| {
-                Arc::new(Counted::after(before.map(|counted| &**counted), settled))
-            });
-            if !limit.counted.flow.is(*settled.rate, settled.burst) {
-                let what = format!(
-                    "the limit `{}` is shared with a route where it has another rate or burst",
-                    settled.name
-                );
-                place
-                    .faults
-                    .error(codes::CONFLICT, settled.rate.span(), what)
-                    .help("write one rate, or give them different names with `name`");
+            for at in 0..limit.grades.len() {
+                let Some(tier) = limit.settled.tiers.get(at) else { continue };
+                let identity = limit.identity(nth, tier, place);
+                let counted = place.lives.keep(&identity, |before: Option<&Arc<Counted>>| {
+                    Arc::new(Counted::after(before.map(|counted| &**counted), tier))
+                });
+                if !counted.tier.is_as(tier) {
+                    let what = format!(
+                        "the limit `{}` is shared with a route where it has another rate or burst",
+                        tier.base.name
+                    );
+                    place
+                        .faults
+                        .error(codes::CONFLICT, limit.settled.place, what)
+                        .help("write one rate, or give them different names with `name`");
+                }
+                if let Some(grade) = limit.grades.get_mut(at) {
+                    grade.hasher = Counts::hasher(&self.counts.random, &counted);
+                    grade.counted = counted;
+                }
             }
         }
     }
 
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        let (charges, count) = self.charges(exchange);
-        let charges = charges.get(..count).unwrap_or_default();
-        let taken = self.counts.local.take(charges, now(), exchange.rehearsal);
-        match self.decided(exchange, charges, &taken) {
-            None => Verdict::Go,
-            Some(answer) => Verdict::answer(answer),
-        }
+        if self.limits.len() == 1 { self.ask::<1>(exchange) } else { self.ask::<MOST_LIMITS>(exchange) }
     }
 
     fn response(&self, exchange: &mut Exchange) {
@@ -231,9 +270,7 @@ impl Policy for Compiled {
             self.correct(exchange);
         }
         if self.fields.tells() && !self.shadow {
-            let limits = self.limits.iter();
-            let limits = limits.map(|limit| (limit.settled.name.as_str(), limit.settled.rate.count()));
-            self.fields.write(exchange, limits);
+            self.fields.write(exchange, &self.told);
         }
     }
 
@@ -266,22 +303,16 @@ fn told_cost(exchange: &Exchange, header: &str) -> Option<i64> {
     (!text.is_empty()).then(|| text.parse().map_or(MOST_COST, |cost: i64| cost.min(MOST_COST)))
 }
 
-/// Whole seconds, rounded up; waits are exact to a few nanoseconds, which are no second more.
-fn seconds(time: Duration) -> u64 {
-    let time = time.saturating_sub(Duration::from_micros(1));
-    time.as_secs().saturating_add(u64::from(time.subsec_nanos() > 0))
-}
-
-/// Nanoseconds on the monotonic clock since the process first asked. Requests are counted when they are decided on, not
-/// when they began: a client that begins a thousand and ends them all at once has come a thousand times now.
-fn now() -> u64 {
-    static START: OnceLock<Instant> = OnceLock::new();
-    let nanos = START.get_or_init(Instant::now).elapsed().as_nanos();
-    u64::try_from(nanos).unwrap_or(u64::MAX)
+/// Whole seconds of nanoseconds, rounded up; waits are exact to a few nanoseconds, which are no second more.
+#[inline]
+fn seconds(nanos: u64) -> u64 {
+    nanos.saturating_sub(1_000).div_ceil(1_000_000_000)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::super::tests::{asked, fault, lines, run};
     use super::*;
 

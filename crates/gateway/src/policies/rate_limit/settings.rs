@@ -1,7 +1,4 @@
-//! What a user writes under `rate_limit`, and the limits that it stands for.
-//!
-//! Short forms become long ones here, and what types cannot know is checked: that a limit can be kept, that a request
-//! can pass it at all, and that limits can be told apart.
+//! What a user writes under `rate_limit`. What it stands for is `settled`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,12 +6,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::gcra::{FASTEST, LARGEST};
-use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
-use crate::values::{HeaderName, Invalid, Name, Rate, Source, text_value};
-
-/// Most limits of one policy.
-pub(super) const MOST_LIMITS: usize = 8;
+use crate::config::{Named, OneOrMany, Spanned};
+use crate::values::{HeaderName, Invalid, Name, Rate, Source, When, text_value};
 
 /// How often requests may come: a rate such as `100/min`, a list of limits, or a map.
 ///
@@ -38,6 +31,13 @@ pub(super) const MOST_LIMITS: usize = 8;
 /// rate_limit:
 ///   limits: [20/s, { rate: 10000/day, per: [ip, path.shop] }, { name: all, rate: 5000/s, per: all, scope: service }]
 ///   mode: shadow
+/// ```
+///
+/// ```yaml
+/// rate_limit:
+///   rates: { gold: 1000/min, default: 100/min }
+///   per: consumer
+///   schedule: [{ when: 2026-11-27 00:00/24:00 Europe/Berlin, rates: { default: 1000/min } }]
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename = "$shape", rename_all = "lowercase")]
@@ -66,38 +66,48 @@ impl Serialize for RateLimit {
 #[serde(default)]
 #[schemars(rename = "RateLimitSettings")]
 pub struct RateLimitMap {
-    /// How often: a count and a period, at most 10000000 in a second. Either this or `limits`.
+    /// How often: a count and a period, at most 10000000 in a second. One of this, `rates` and `limits`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    rate: Option<Spanned<Rate>>,
+    pub(super) rate: Option<Spanned<Rate>>,
+    /// How often by the groups of the caller: a rate, or a map with `rate` and `burst`, for each. The first group in this
+    /// order that the caller is in counts; `default` is for everybody else and has to be there. Each group counts for
+    /// itself.
+    #[serde(skip_serializing_if = "Named::is_empty")]
+    pub(super) rates: Named<Grade>,
     /// How many requests may come at once. Default: the count of the rate. A small one spreads requests evenly and keeps
     /// any stretch of time near the rate.
     #[serde(skip_serializing_if = "Option::is_none")]
-    burst: Option<Spanned<u64>>,
+    pub(super) burst: Option<Spanned<u64>>,
     /// The name of the limit in `RateLimit` and problem details. Default: its rate, and what it counts by where that is not
     /// the address.
     #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<Spanned<Name>>,
+    pub(super) name: Option<Spanned<Name>>,
     /// What requests are counted by: a source or a list of sources, together one key; `all` to count all together. IPv6
     /// addresses count by their /64, which one customer has to himself. Requests that lack a source count together as
     /// one. Default: ip.
     #[serde(skip_serializing_if = "Option::is_none")]
-    per: Option<OneOrMany<Spanned<PerWord>>>,
+    pub(super) per: Option<OneOrMany<Spanned<PerWord>>>,
     /// Over which requests it counts: those of the `route`, of all routes to the same `service`, or `global`, of all routes
     /// that have this limit. Limits of these two are one where their names are, else by their place in the list.
     /// Default: route.
     #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<Scope>,
-    /// How many requests one request counts for: a number, or a map with the header of the answer that says so. Default: 1.
+    pub(super) scope: Option<Scope>,
+    /// How many requests one request counts for: a number, or a map with the header of the answer that says so. Routes that
+    /// share a limit may each say a cost of their own. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    cost: Option<Spanned<Cost>>,
-    /// Several limits: rates, or maps with `rate`, `burst`, `name`, `per`, `scope` and `cost` of their own. What they leave
-    /// out of `per`, `scope` and `cost` is as said beside `limits`.
+    pub(super) cost: Option<Spanned<Cost>>,
+    /// Other rates at certain times. The first entry whose time it is counts; outside of all the limit is as it stands.
+    /// What was consumed stays when the rate changes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    limits: Vec<Limit>,
+    pub(super) schedule: Vec<Turn>,
+    /// Several limits: rates, or maps with `rate` or `rates`, `burst`, `name`, `per`, `scope`, `cost` and `schedule` of
+    /// their own. What they leave out of `per`, `scope` and `cost` is as said beside `limits`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) limits: Vec<Limit>,
     /// Which fields tell clients what is left: `standard` for `RateLimit` and `RateLimit-Policy`, `legacy` for
     /// `X-RateLimit-Limit`, `-Remaining` and `-Reset` (in seconds) of the limit with the least left, `both`, or `off`. Shadow
     /// mode tells nothing. Default: standard.
-    headers: Headers,
+    pub(super) headers: Headers,
 }
 
 /// One limit of several.
@@ -121,26 +131,82 @@ impl Serialize for Limit {
 }
 
 /// All about one limit of several.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[schemars(rename = "RateLimitEntrySettings")]
 pub struct LimitMap {
     /// How often.
-    rate: Spanned<Rate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rate: Option<Spanned<Rate>>,
+    /// How often by the groups of the caller.
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
+    pub(super) rates: Named<Grade>,
     /// How many at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    burst: Option<Spanned<u64>>,
+    pub(super) burst: Option<Spanned<u64>>,
     /// Its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    name: Option<Spanned<Name>>,
+    pub(super) name: Option<Spanned<Name>>,
     /// What it counts by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    per: Option<OneOrMany<Spanned<PerWord>>>,
+    pub(super) per: Option<OneOrMany<Spanned<PerWord>>>,
     /// Over which requests it counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    scope: Option<Scope>,
+    pub(super) scope: Option<Scope>,
     /// What a request counts for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    cost: Option<Spanned<Cost>>,
+    pub(super) cost: Option<Spanned<Cost>>,
+    /// Other rates at certain times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) schedule: Vec<Turn>,
+}
+
+/// The rate of a group.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename = "$shape", rename_all = "lowercase")]
+#[schemars(untagged, rename = "RateLimitGrade")]
+pub(super) enum Grade {
+    /// Its rate.
+    Text(Spanned<Rate>),
+    /// Its rate and burst.
+    Map(GradeMap),
+}
+
+impl Serialize for Grade {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Grade::Text(rate) => rate.serialize(serializer),
+            Grade::Map(map) => map.serialize(serializer),
+        }
+    }
+}
+
+/// The rate and burst of a group.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "RateLimitGradeSettings")]
+pub(super) struct GradeMap {
+    /// How often.
+    pub(super) rate: Spanned<Rate>,
+    /// How many at once. Default: as said beside `rates`, else the count of the rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) burst: Option<Spanned<u64>>,
+}
+
+/// Another rate at certain times.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "RateLimitTurn")]
+pub(super) struct Turn {
+    /// At which times: `2026-11-27 00:00/24:00 Europe/Berlin`, `mon-fri 09:00/17:00 Europe/Berlin` or
+    /// `cron 0 22 * * * for 8h Europe/Berlin`. Where clocks are changed, a time that they leave out is an hour later.
+    pub(super) when: Spanned<When>,
+    /// How often then, where the limit says `rate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rate: Option<Spanned<Rate>>,
+    /// How often then, where the limit says `rates`; groups that are left out keep their rates.
+    #[serde(default, skip_serializing_if = "Named::is_empty")]
+    pub(super) rates: Named<Grade>,
+    /// How many at once then. Default: as the limit says, else the count of the rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) burst: Option<Spanned<u64>>,
 }
 
 /// Over which requests a limit counts.
@@ -243,155 +309,3 @@ text_value!(PerWord, "PerWord", "a source such as ip, consumer or header.x-tenan
                     request_id; or `all`.",
     "examples": ["ip", "consumer", "header.x-tenant", "all"]
 });
-
-/// A limit with nothing left out.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Settled {
-    /// Its name for clients.
-    pub(super) name: String,
-    /// The name that the user gave it, if any.
-    pub(super) given: Option<String>,
-    /// How often.
-    pub(super) rate: Spanned<Rate>,
-    /// How many at once.
-    pub(super) burst: u64,
-    /// What it counts by; empty for all together.
-    pub(super) per: Vec<Source>,
-    /// Over which requests it counts.
-    pub(super) scope: Scope,
-    /// What a request counts for.
-    pub(super) cost: Cost,
-}
-
-impl RateLimit {
-    /// All limits with nothing left out, and which fields tell of them. Faults are reported.
-    pub(super) fn settle(self, key: &Spanned<String>, faults: &mut Diagnostics) -> (Vec<Settled>, Headers) {
-        let (limits, map) = match self {
-            RateLimit::Text(rate) => (vec![Limit::Text(rate)], RateLimitMap::default()),
-            RateLimit::List(limits) => (limits, RateLimitMap::default()),
-            RateLimit::Map(map) => map.apart(key, faults),
-        };
-        if limits.is_empty() && faults.errors() == 0 {
-            let fault = faults.error(codes::BAD_POLICY, key.span(), "`rate_limit` names no limit");
-            fault.help("write a rate: `rate_limit: 100/min`");
-        }
-        if limits.len() > MOST_LIMITS {
-            let what = format!("{} limits stand on one route, at most {MOST_LIMITS} may", limits.len());
-            faults.error(codes::BAD_POLICY, key.span(), what);
-        }
-        let limits = limits.into_iter().map(|limit| limit.over(&map).settle(faults));
-        let limits: Vec<Settled> = limits.collect();
-        for (nth, limit) in limits.iter().enumerate() {
-            if limits.iter().take(nth).any(|other| other.name == limit.name) {
-                let what = format!("two limits are called `{}`", limit.name);
-                faults
-                    .error(codes::BAD_POLICY, limit.rate.span(), what)
-                    .help("give one of them another `name`");
-            }
-        }
-        (limits, map.headers)
-    }
-}
-
-impl RateLimitMap {
-    /// The limits, and what holds for those that do not say otherwise.
-    fn apart(mut self, key: &Spanned<String>, faults: &mut Diagnostics) -> (Vec<Limit>, RateLimitMap) {
-        let Some(rate) = self.rate.take() else {
-            let limits = std::mem::take(&mut self.limits);
-            if limits.is_empty() {
-                let fault = faults.error(codes::BAD_POLICY, key.span(), "`rate_limit` says no rate");
-                fault.help("write `rate: 100/min`, or `limits:` with several");
-            }
-            let alone = self.burst.as_ref().map(|burst| ("burst", burst.span()));
-            let alone = alone.or_else(|| self.name.as_ref().map(|name| ("name", name.span())));
-            if let Some((word, place)) = alone {
-                let what = format!("`{word}` is about one limit and stands beside `limits`");
-                faults.error(codes::BAD_POLICY, place, what).help("write it into the limit that it is about");
-            }
-            return (limits, self);
-        };
-        if !self.limits.is_empty() {
-            let fault =
-                faults.error(codes::BAD_POLICY, rate.span(), "`rate_limit` says both `rate` and `limits`");
-            fault.help("put the rate into the list");
-        }
-        let (burst, name) = (self.burst.take(), self.name.take());
-        (vec![Limit::Map(Box::new(LimitMap { rate, burst, name, per: None, scope: None, cost: None }))], self)
-    }
-}
-
-impl Limit {
-    /// The long form, with what holds for all limits where this one says nothing.
-    fn over(self, all: &RateLimitMap) -> LimitMap {
-        let own = match self {
-            Limit::Map(map) => *map,
-            Limit::Text(rate) => {
-                LimitMap { rate, burst: None, name: None, per: None, scope: None, cost: None }
-            }
-        };
-        LimitMap {
-            per: own.per.or_else(|| all.per.clone()),
-            scope: own.scope.or(all.scope),
-            cost: own.cost.or_else(|| all.cost.clone()),
-            ..own
-        }
-    }
-}
-
-impl LimitMap {
-    fn settle(self, faults: &mut Diagnostics) -> Settled {
-        let before = faults.errors();
-        if self.rate.per_second() > FASTEST as f64 {
-            let what = format!("`{}` is faster than a limit can count", *self.rate);
-            faults
-                .error(codes::BAD_POLICY, self.rate.span(), what)
-                .help(format!("write at most {FASTEST}/s, or no limit"));
-        }
-        let burst = self.burst.as_ref().map_or(self.rate.count(), |burst| **burst);
-        let place = self.burst.as_ref().map_or(self.rate.span(), Spanned::span);
-        if faults.errors() == before && (burst == 0 || burst > LARGEST) {
-            faults
-                .error(codes::BAD_POLICY, place, format!("a `burst` of {burst} cannot be kept"))
-                .help(format!("write a number from 1 to {LARGEST}"));
-        }
-        let cost = self.cost.as_ref().map_or(Cost::Number(1), |cost| (**cost).clone());
-        let least = match &cost {
-            Cost::Number(number) => *number,
-            Cost::Map(told) => told.default,
-        };
-        if let Some(cost) = self.cost.filter(|_| least > burst) {
-            let what = format!("one request counts for {least}, and no more than {burst} may come at once");
-            faults
-                .error(codes::BAD_POLICY, cost.span(), what)
-                .help("no request could ever pass: write a smaller `cost` or a larger `burst`");
-        }
-        let per = self.per.map_or_else(|| vec![PerWord::By(Source::Ip).into()], OneOrMany::into_vec);
-        let all = per.iter().find(|word| ***word == PerWord::All).filter(|_| per.len() > 1);
-        if let Some(all) = all {
-            let fault = faults.error(codes::BAD_POLICY, all.span(), "`all` stands beside sources in `per`");
-            fault.help("write `per: all` to count all requests together, or leave `all` out");
-        }
-        let per = per.into_iter().filter_map(|word| match word.into_inner() {
-            PerWord::All => None,
-            PerWord::By(source) => Some(source),
-        });
-        let per: Vec<Source> = per.collect();
-        let given = self.name.map(|name| name.to_string());
-        let name = given.clone().unwrap_or_else(|| named(*self.rate, &per));
-        Settled { name, given, rate: self.rate, burst, per, scope: self.scope.unwrap_or_default(), cost }
-    }
-}
-
-/// The name of a limit that has none: its rate, and what it counts by unless that is the address. Fit for a string of
-/// RFC 9651 section 3.3.3 between quotes.
-fn named(rate: Rate, per: &[Source]) -> String {
-    let mut name = rate.to_string();
-    if per != [Source::Ip] {
-        let words: Vec<String> = per.iter().map(Source::to_string).collect();
-        let words = if words.is_empty() { "all".to_owned() } else { words.join(", ") };
-        name.push_str(" per ");
-        let fit = |c: char| if matches!(c, ' '..='~') && !matches!(c, '"' | '\\') { c } else { '_' };
-        name.extend(words.chars().map(fit));
-    }
-    name
-}

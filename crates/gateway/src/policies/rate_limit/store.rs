@@ -1,60 +1,38 @@
-//! Where limits keep what was consumed: the one trait behind which that is.
+//! What a request asks of limits, and what they say.
 //!
-//! Takes what a request asks of several limits; gives whether all of them have room, and the level of each. A store takes
-//! from all or from none.
+//! A store takes what a request asks of several limits; gives whether all of them have room, and the level of each. It
+//! takes from all or from none.
 
 use super::gcra::{Flow, Level};
-use super::settings::MOST_LIMITS;
 
 /// What a request asks of one limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Charge {
     /// The hash of limit and key, for this process only.
     pub(super) hash: u64,
-    /// How the limit flows.
+    /// How the limit flows now.
     pub(super) flow: Flow,
     /// For how many requests it counts.
     pub(super) cost: u64,
+    /// Which of the measures of the policy it is.
+    pub(super) measure: u32,
 }
 
-/// What became of a request at all limits that it was asked of.
+impl Charge {
+    /// Of no limit.
+    pub(super) const NONE: Charge = Charge { hash: 0, flow: Flow::NONE, cost: 0, measure: 0 };
+}
+
+/// What one limit says.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Taken {
-    levels: [(bool, Level); MOST_LIMITS],
-    count: usize,
+pub(super) struct Said {
+    /// Whether it lets the request pass.
+    pub(super) passes: bool,
+    /// What is left, and for how long.
+    pub(super) level: Level,
 }
 
-impl Taken {
-    /// Of no limit yet.
-    pub(super) fn nothing() -> Taken {
-        let level = Level { remaining: 0, wait: std::time::Duration::ZERO };
-        Taken { levels: [(true, level); MOST_LIMITS], count: 0 }
-    }
-
-    /// Adds what the next limit says.
-    pub(super) fn push(&mut self, passes: bool, level: Level) {
-        if let Some(place) = self.levels.get_mut(self.count) {
-            *place = (passes, level);
-            self.count = self.count.saturating_add(1);
-        }
-    }
-
-    /// Whether each limit let it pass, and its level.
-    pub(super) fn levels(&self) -> &[(bool, Level)] {
-        self.levels.get(..self.count).unwrap_or_default()
-    }
-
-    /// Whether all let it pass.
-    pub(super) fn passed(&self) -> bool {
-        self.levels().iter().all(|(passes, _)| *passes)
-    }
-}
-
-/// Keeps what was consumed.
-pub(super) trait Store: Send + Sync {
-    /// Takes from all limits or from none. In a `rehearsal` from none in any case.
-    fn take(&self, charges: &[Charge], now: u64, rehearsal: bool) -> Taken;
-
-    /// Charges so much more, or gives back where it is negative: a cost that was known too late.
-    fn correct(&self, charge: &Charge, more: i64, now: u64);
+impl Said {
+    /// Of no limit.
+    pub(super) const NOTHING: Said = Said { passes: true, level: Level::NONE };
 }

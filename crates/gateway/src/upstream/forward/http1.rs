@@ -139,11 +139,15 @@ impl Forward<'_> {
         {
             return Err(Fault::AnswerUnasked);
         }
-        self.dress(exchange)?;
+        if !self.dress(exchange)? {
+            // What has come of this answer is passed over, so that the connection may stay.
+            while let Ok(Piece::Data(_)) = connection.incoming.piece() {}
+            return Ok(false);
+        }
         exchange.record.upgraded = switched;
         // A body that was not read to its end would be taken for the next request.
         responder.keep_alive &= progress.upload.get() == Upload::Complete && !switched && !(self.closing)();
-        responder.head(&mut exchange.response);
+        responder.pass_on(exchange);
         if !switched {
             self.body(connection, responder).await?;
         }

@@ -10,7 +10,7 @@ fn ask(gateway: &Gateway, method: &str, path: &str, fields: &[(&str, &str)]) -> 
     client::request(gateway.admin_addr(), method, path, fields, b"")
 }
 
-const PATHS: [&str; 8] = [
+const PATHS: [&str; 12] = [
     "/",
     "/healthz",
     "/livez",
@@ -18,6 +18,10 @@ const PATHS: [&str; 8] = [
     "/metrics",
     "/tidegate.schema.json",
     "/api/v1/status",
+    "/api/v1/topology?window=5m",
+    "/api/v1/series?kind=gateway",
+    "/api/v1/heatmap?kind=gateway&window=1h",
+    "/api/v1/samples?filter=status%3E%3D500",
     "/api/v1/reload",
 ];
 

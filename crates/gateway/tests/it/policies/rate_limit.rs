@@ -8,7 +8,7 @@ use testkit::event::eventually;
 use testkit::gateway::Gateway;
 use testkit::origin::{Origin, Reply};
 
-use crate::setup::with_routes;
+use crate::setup::{tidegate, with_routes};
 
 /// The statuses of so many requests, one after the other.
 fn statuses(gateway: &Gateway, path: &str, count: usize) -> Vec<u16> {
@@ -205,4 +205,94 @@ fn a_question_consumes_nothing() {
     };
     assert_eq!((ask().as_str(), ask().as_str()), ("go", "go"));
     assert_eq!(gateway.get("/").status, 200);
+}
+
+#[test]
+fn groups_have_rates_of_their_own_and_consumers_count_for_themselves() {
+    let origin = Origin::start();
+    let folder = tempfile::tempdir().unwrap();
+    let keys: Vec<_> = (0..3).map(|_| tidegate(folder.path(), &["key", "new", "--json"]).json()).collect();
+    let word = |nth: usize, name: &str| keys[nth][name].as_str().unwrap().to_owned();
+    let gateway = testkit::gateway!(
+        r#"
+listen: 127.0.0.1:0
+admin: {{ listen: 127.0.0.1:0 }}
+workers: 1
+services: {{ app: "{}" }}
+consumers:
+  rich: {{ api_keys: "{}", groups: [eu, gold] }}
+  shop: {{ api_keys: "{}", groups: [silver] }}
+  poor: {{ api_keys: "{}" }}
+routes:
+  /*:
+    to: app
+    api_key: {{ optional: true }}
+    rate_limit:
+      rates: {{ gold: {{ rate: 9/hour, burst: 5 }}, silver: 3/hour, default: 2/hour }}
+      per: consumer
+"#,
+        origin.url(),
+        word(0, "hash"),
+        word(1, "hash"),
+        word(2, "hash")
+    );
+    let ask = |key: &str| {
+        let fields = [("X-API-Key", key)];
+        let fields = if key.is_empty() { &[][..] } else { &fields };
+        request(gateway.addr(), "GET", "/", fields, b"")
+    };
+    for (key, passes, policy) in [
+        (word(0, "key"), 5, r#""9/hour per consumer";q=9;w=3600"#),
+        (word(1, "key"), 3, r#""3/hour per consumer";q=3;w=3600"#),
+        (word(2, "key"), 2, r#""2/hour per consumer";q=2;w=3600"#),
+        (String::new(), 2, r#""2/hour per consumer";q=2;w=3600"#),
+    ] {
+        assert_eq!(ask(&key).header("RateLimit-Policy"), Some(policy));
+        let statuses: Vec<u16> = (1..passes + 2).map(|_| ask(&key).status).collect();
+        assert_eq!(statuses.iter().filter(|status| **status == 200).count(), passes - 1, "{policy}");
+        let violated = &ask(&key).json()["violated-policies"];
+        assert!(policy.contains(violated[0].as_str().unwrap()), "{violated}");
+    }
+}
+
+#[test]
+fn a_schedule_turns_the_rate_and_keeps_what_was_consumed() {
+    let origin = Origin::start();
+    let written = |limit: &str| {
+        format!(
+            "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nservices: {{ app: \"{}\" }}\nroutes:\n  \
+             /*: {{ to: app, rate_limit: {{ rate: 5/hour, schedule: [{limit}] }} }}\n",
+            origin.url()
+        )
+    };
+    // A sale that is over, and one that has never been.
+    let others = "{ when: 2001-01-01 00:00/24:00 Europe/Berlin, rate: 1/hour }, \
+                  { when: cron 0 0 29 2 * for 1s UTC, rate: 2/hour }";
+    let gateway = testkit::gateway!("{}", written(others));
+    let policy = |answer: &Response| answer.header("RateLimit-Policy").unwrap().to_owned();
+    assert_eq!(policy(&gateway.get("/")), r#""5/hour";q=5;w=3600"#);
+    assert_eq!(passed(&gateway, "/", 9), 4);
+    let now = jiff::Timestamp::now().as_second();
+    let [start, end] = [now + 2, now + 40_000].map(|second| {
+        let moment = jiff::Timestamp::from_second(second).unwrap();
+        moment.to_zoned(jiff::tz::TimeZone::UTC).strftime("%F %T").to_string()
+    });
+    let every_day = "{ when: daily 00:00/24:00 America/New_York, rate: 5/hour }";
+    let sale = format!("{others}, {{ when: {start}/{end} UTC, rate: 50/hour }}, {every_day}");
+    gateway.rewrite_config(&written(&sale));
+    gateway.reload();
+    let first = eventually("the sale", || Some(gateway.get("/")).filter(|answer| answer.status == 200));
+    assert_eq!(policy(&first), r#""50/hour";q=50;w=3600"#);
+    assert_eq!(passed(&gateway, "/", 60), 44, "five of the fifty had been consumed, and one more");
+}
+
+#[test]
+fn routes_that_share_a_limit_may_cost_differently() {
+    let origin = Origin::start();
+    let routes = "
+  /cheap: { to: app, rate_limit: { name: points, rate: 100/hour, scope: global } }
+  /dear: { to: app, rate_limit: { name: points, rate: 100/hour, scope: global, cost: 30 } }";
+    let gateway = with_routes(&origin, routes);
+    assert_eq!(passed(&gateway, "/dear", 5), 3);
+    assert_eq!(passed(&gateway, "/cheap", 15), 10);
 }

@@ -1,0 +1,256 @@
+//! Fills the telemetry: once a second a thread of the control side reads the counters of the workers and keeps what
+//! came since the second before.
+//!
+//! Takes the counters that the metrics page is made of; nothing is done for it on the road. Names tell things apart,
+//! so that a reload that gives a route or a target new counters goes on with the same curve. Must never lose what was
+//! counted between the last reading and the end of a counter: those that are gone are read for a while longer.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::control::Control;
+use crate::observe::connections::Refusal;
+use crate::observe::telemetry::{BUDGET, Counts, Key, Kind, Store};
+use crate::observe::{Connections, Figure, RouteStats};
+use crate::upstream::service::Endpoint;
+
+/// Readings of counters that are gone, one each second: exchanges under way still write to them.
+const AFTERLIFE: u32 = 120;
+/// Seconds between two looks at what is slow for each route.
+const SLOW_STEP: u64 = 10;
+/// Calls in an hour from which on a route has a p99 to speak of.
+const SLOW_LEAST: u64 = 200;
+
+/// The telemetry of the process.
+pub struct Telemetry {
+    store: Mutex<Store>,
+    sources: Mutex<Sources>,
+    started: Instant,
+    started_second: u64,
+}
+
+/// Counters that are read.
+enum Counter {
+    Listener(Arc<Connections>),
+    Route(Arc<RouteStats>),
+    Target(Arc<Endpoint>),
+}
+
+/// A counter, whose it is, and what it said last.
+struct Source {
+    counter: Counter,
+    key: Key,
+    /// The service that a route forwards to, or that a target is of.
+    service: Option<Key>,
+    before: Counts,
+    gone: u32,
+}
+
+/// All counters, by the address they have in memory: as long as they are here, nothing else has it.
+#[derive(Default)]
+struct Sources(HashMap<usize, Source>);
+
+impl Telemetry {
+    /// Nothing yet.
+    pub(super) fn new() -> Telemetry {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        Telemetry {
+            store: Mutex::new(Store::new(now)),
+            sources: Mutex::default(),
+            started: Instant::now(),
+            started_second: now,
+        }
+    }
+
+    /// Takes up all counters that there are. To be called before a configuration goes, so that what was counted since
+    /// the last second is not lost with it.
+    pub(super) fn note(&self, control: &Control) {
+        self.sources().find(control);
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is remembered, for as long as the guard lives: then the thread waits, and nobody else.
+    pub fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What it takes, for the metrics page.
+    pub(super) fn figures(&self) -> Vec<Figure> {
+        let store = self.store();
+        let gauge = |name, help, value: usize| Figure { name, help, counts: false, value: value as u64 };
+        vec![
+            gauge("tidegate_telemetry_bytes", "Memory of the curves of the last day.", store.bytes()),
+            gauge("tidegate_telemetry_limit_bytes", "Most memory that the curves may take.", BUDGET),
+            gauge("tidegate_telemetry_series", "Things that have curves of their own.", store.len()),
+        ]
+    }
+
+    /// Seconds since 1970 on a clock that never goes back.
+    fn second(&self) -> u64 {
+        self.started_second.saturating_add(self.started.elapsed().as_secs())
+    }
+
+    /// Time until the next second begins.
+    fn rest(&self) -> Duration {
+        Duration::from_secs(1)
+            .saturating_sub(Duration::from_nanos(self.started.elapsed().subsec_nanos().into()))
+    }
+}
+
+/// Starts the thread, which ends when the control side is gone.
+pub(super) fn start(control: &Arc<Control>) -> std::io::Result<()> {
+    let control = Arc::downgrade(control);
+    std::thread::Builder::new().name("telemetry".into()).spawn(move || run(&control)).map(drop)
+}
+
+fn run(control: &Weak<Control>) {
+    let mut rest = Duration::from_secs(1);
+    loop {
+        std::thread::sleep(rest);
+        let Some(control) = control.upgrade() else { return };
+        control.telemetry.sources().tick(&control);
+        rest = control.telemetry.rest();
+    }
+}
+
+impl Sources {
+    /// Keeps what came in the second that is over.
+    fn tick(&mut self, control: &Control) {
+        let now = control.telemetry.second();
+        let mut told: Vec<(Key, Counts)> = Vec::new();
+        self.read(control, |key, counts| told.push((key.clone(), counts.clone())));
+        let mut store = control.telemetry.store();
+        for (key, counts) in &told {
+            store.add(now.saturating_sub(1), key, counts);
+        }
+        store.settle(now);
+        if now.is_multiple_of(SLOW_STEP) {
+            self.tell_slow(&store);
+        }
+        drop(store);
+        if let Some(samples) = &control.gateway.live.observe.samples {
+            samples.collect();
+        }
+    }
+
+    /// Tells the workers from when on an exchange is slow for its route: above its p99 of the last hour.
+    fn tell_slow(&self, store: &Store) {
+        for source in self.0.values() {
+            let Counter::Route(stats) = &source.counter else { continue };
+            let hour = store.window(&source.key, 3_600);
+            if hour.calls >= SLOW_LEAST
+                && let Some(millis) = hour.quantile_ms(0.99)
+            {
+                stats.set_slow(Duration::from_secs_f64(millis / 1000.0));
+            }
+        }
+    }
+
+    /// Reads every counter and tells what came since the last time.
+    fn read(&mut self, control: &Control, mut tell: impl FnMut(&Key, &Counts)) {
+        self.find(control);
+        self.0.retain(|_, source| {
+            let counts = source.counter.read();
+            let since = counts.since(&source.before);
+            if !since.is_empty() {
+                source.tell(&since, &mut tell);
+                source.before = counts;
+            }
+            source.gone = source.gone.saturating_add(1);
+            source.gone <= AFTERLIFE
+        });
+    }
+
+    /// Takes up counters that are new. Those of things that are in the configuration do not age.
+    fn find(&mut self, control: &Control) {
+        let snapshot = control.gateway.live.snapshot();
+        for (name, _, connections) in control.gateway.listeners() {
+            let place = Arc::as_ptr(&connections) as usize;
+            self.keep(place, || {
+                Source::new(Counter::Listener(connections), Key::new(Kind::Listener, name), None)
+            });
+        }
+        let used = snapshot.routes.iter().filter(|route| route.stats.order().is_some());
+        for route in used {
+            let service = snapshot.service_of(route);
+            self.keep(Arc::as_ptr(&route.stats) as usize, || {
+                let service = (!service.is_empty()).then(|| Key::new(Kind::Service, service));
+                Source::new(
+                    Counter::Route(route.stats.clone()),
+                    Key::new(Kind::Route, route.key.clone()),
+                    service,
+                )
+            });
+        }
+        self.keep(Arc::as_ptr(&snapshot.unrouted) as usize, || {
+            Source::new(Counter::Route(snapshot.unrouted.clone()), Key::new(Kind::Route, "none"), None)
+        });
+        for service in &snapshot.services {
+            for endpoint in service.live.endpoints().iter() {
+                self.keep(Arc::as_ptr(endpoint) as usize, || {
+                    let name = endpoint.settings.authority.clone();
+                    let key = Key { kind: Kind::Target, name, of: service.name.clone() };
+                    let service = Some(Key::new(Kind::Service, service.name.clone()));
+                    Source::new(Counter::Target(endpoint.clone()), key, service)
+                });
+            }
+        }
+    }
+
+    fn keep(&mut self, place: usize, source: impl FnOnce() -> Source) {
+        self.0.entry(place).or_insert_with(source).gone = 0;
+    }
+}
+
+impl Source {
+    fn new(counter: Counter, key: Key, service: Option<Key>) -> Source {
+        Source { counter, key, service, before: Counts::default(), gone: 0 }
+    }
+
+    /// A route's exchanges are also the process's, and their statuses its service's; the tries, faults and times of a
+    /// service are those of its targets.
+    fn tell(&self, since: &Counts, tell: &mut impl FnMut(&Key, &Counts)) {
+        tell(&self.key, since);
+        if let Counter::Route(_) = self.counter {
+            tell(&Key::gateway(), since);
+        }
+        let Some(service) = &self.service else { return };
+        match self.counter {
+            Counter::Route(_) => {
+                let Counts { classes, refused, bytes_in, bytes_out, .. } = *since;
+                tell(service, &Counts { classes, refused, bytes_in, bytes_out, ..Counts::default() });
+            }
+            Counter::Target(_) | Counter::Listener(_) => tell(service, since),
+        }
+    }
+}
+
+impl Counter {
+    fn read(&self) -> Counts {
+        match self {
+            Counter::Listener(connections) => {
+                let refused = Refusal::ALL.iter().map(|refusal| connections.refused(*refusal));
+                Counts {
+                    calls: connections.accepted.load(Ordering::Relaxed),
+                    refused: refused.fold(0, u64::saturating_add),
+                    ..Counts::default()
+                }
+            }
+            Counter::Route(stats) => stats.counts(),
+            Counter::Target(endpoint) => {
+                let mut counts = Counts::default();
+                for shard in endpoint.shards() {
+                    shard.answered.read(&mut counts.latency);
+                    counts.faults = counts.faults.saturating_add(shard.faults.load(Ordering::Relaxed));
+                }
+                counts.calls = counts.latency.count().saturating_add(counts.faults);
+                counts
+            }
+        }
+    }
+}

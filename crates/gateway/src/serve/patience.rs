@@ -1,0 +1,44 @@
+//! Runs the policies of a route while the client is watched: one that goes away is waited for by nobody.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use crate::exchange::Exchange;
+use crate::fault::Fault;
+use crate::http::client::{ClientConnection, ClientReader};
+use crate::policies::{self, Stop};
+use crate::route::compiled::Route;
+
+/// What the policies say of a request.
+///
+/// # Errors
+/// The client went away while a policy waited for somebody else.
+pub(super) async fn policies(
+    route: &Route,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<Result<(), Stop>, Fault> {
+    let mut judging = pin!(policies::request(&route.policies, exchange));
+    // Nearly always that is all.
+    if let Poll::Ready(judged) = poll_fn(|cx| Poll::Ready(judging.as_mut().poll(cx))).await {
+        return Ok(judged);
+    }
+    // A body that is still to come says that the client is there, and is nothing to be read yet.
+    if !client.reader.is_done() {
+        return Ok(judging.await);
+    }
+    Box::pin(watched(judging, &mut client.reader)).await
+}
+
+async fn watched(
+    mut judging: Pin<&mut impl Future<Output = Result<(), Stop>>>,
+    reader: &mut ClientReader,
+) -> Result<Result<(), Stop>, Fault> {
+    let mut watch = pin!(reader.watch());
+    poll_fn(|cx| match judging.as_mut().poll(cx) {
+        Poll::Ready(judged) => Poll::Ready(Ok(judged)),
+        Poll::Pending => watch.as_mut().poll(cx).map(Err),
+    })
+    .await
+}

@@ -1,0 +1,144 @@
+//! Topology, curves and heat maps: the numbers are those of real requests, they outlive reloads, and questions that
+//! make no sense are told so.
+
+use serde_json::Value;
+use testkit::client;
+use testkit::event::eventually;
+use testkit::gateway::Gateway;
+use testkit::origin::Origin;
+
+use crate::setup::with_routes;
+
+const ROUTES: &str = r#"
+  /orders/*: { to: app }
+  /down: { respond: { status: 503 } }
+  /quiet: { to: app }
+"#;
+
+/// The entry of a name in a list of the topology.
+fn named(topology: &Value, list: &str, name: &str) -> Value {
+    let all = topology[list].as_array().unwrap();
+    all.iter().find(|entry| entry["name"] == name).cloned().unwrap_or(Value::Null)
+}
+
+/// The topology once it tells so many calls of a route.
+#[track_caller]
+fn after_calls(gateway: &Gateway, route: &str, calls: u64) -> Value {
+    eventually("the calls to be told", || {
+        let topology = gateway.admin("/api/v1/topology?window=5m").json();
+        (named(&topology, "routes", route)["calls"] == calls).then_some(topology)
+    })
+}
+
+#[test]
+fn the_topology_tells_what_was_asked_and_what_failed() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, ROUTES);
+    (0..7).for_each(|nth| assert_eq!(gateway.get(&format!("/orders/{nth}")).status, 200));
+    (0..3).for_each(|_| assert_eq!(gateway.get("/down").status, 503));
+    assert_eq!(gateway.get("/nowhere").status, 404);
+    let topology = eventually("all calls to be told", || {
+        let topology = gateway.admin("/api/v1/topology").json();
+        (topology["gateway"]["calls"] == 11).then_some(topology)
+    });
+    let orders = named(&topology, "routes", "/orders/*");
+    assert_eq!((&orders["service"], &orders["statuses"]["2xx"]), (&"app".into(), &7.into()), "{orders}");
+    assert!(orders["average_ms"].as_f64() > Some(0.0) && orders["p99_ms"].as_f64() > Some(0.0), "{orders}");
+    assert_eq!(orders["error_rate"], 0.0);
+    let down = named(&topology, "routes", "/down");
+    assert_eq!((&down["calls"], &down["error_rate"]), (&3.into(), &1.0.into()), "{down}");
+    assert_eq!(named(&topology, "routes", "none")["statuses"]["4xx"], 1);
+    let quiet = named(&topology, "routes", "/quiet");
+    assert_eq!((&quiet["calls"], &quiet["p50_ms"]), (&0.into(), &Value::Null), "{quiet}");
+    for (list, name) in [("services", "app"), ("targets", &*origin.addr().to_string())] {
+        let asked = named(&topology, list, name);
+        assert_eq!((&asked["calls"], &asked["errors"]), (&7.into(), &0.into()), "{topology}");
+        assert!(asked["p50_ms"].as_f64() > Some(0.0), "{asked}");
+    }
+    let listener = &topology["listeners"][0];
+    assert_eq!((&listener["accepted"], &listener["refused"]), (&11.into(), &0.into()), "{listener}");
+}
+
+#[test]
+fn curves_and_heat_maps_hold_every_call() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, ROUTES);
+    (0..5).for_each(|_| assert_eq!(gateway.get("/orders/1").status, 200));
+    after_calls(&gateway, "/orders/*", 5);
+    let sum = |values: &Value, of: &dyn Fn(&Value) -> u64| -> u64 {
+        values.as_array().unwrap().iter().map(of).sum()
+    };
+    let target = format!("kind=target&service=app&name={}", origin.addr());
+    for which in ["kind=gateway", "kind=route&name=/orders/*", "kind=service&name=app", &target] {
+        let series = gateway.admin(&format!("/api/v1/series?{which}&window=1m")).json();
+        assert_eq!(sum(&series["calls"], &|calls| calls.as_u64().unwrap()), 5, "{which}: {series}");
+        assert_eq!(series["at"].as_array().unwrap().len(), series["p99_ms"].as_array().unwrap().len());
+        let map = gateway.admin(&format!("/api/v1/heatmap?{which}&window=1h")).json();
+        assert_eq!(sum(&map["cells"], &|cell| cell[2].as_u64().unwrap()), 5, "{which}: {map}");
+        assert_eq!(
+            (&map["step_seconds"], map["upper_bounds_ms"].as_array().unwrap().len()),
+            (&10.into(), 17)
+        );
+    }
+    let quiet = gateway.admin("/api/v1/series?kind=route&name=/quiet").json();
+    assert_eq!(sum(&quiet["calls"], &|calls| calls.as_u64().unwrap()), 0);
+}
+
+#[test]
+fn counts_outlive_a_reload() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, ROUTES);
+    (0..4).for_each(|_| assert_eq!(gateway.get("/orders/1").status, 200));
+    let text = |service: &str| {
+        format!(
+            "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nworkers: 1\n\
+             services: {{ {service}: \"{}\" }}\nroutes:\n  /orders/*: {{ to: {service} }}\n",
+            origin.url()
+        )
+    };
+    gateway.rewrite_config(&text("renamed"));
+    gateway.reload();
+    eventually("the new configuration", || {
+        (gateway.admin("/api/v1/status").json()["revision"] == 2).then_some(())
+    });
+    (0..2).for_each(|_| assert_eq!(gateway.get("/orders/1").status, 200));
+    let topology = after_calls(&gateway, "/orders/*", 6);
+    assert_eq!(named(&topology, "services", "renamed")["calls"], 2, "{topology}");
+    let before = gateway.admin("/api/v1/series?kind=service&name=app").json();
+    assert_eq!(before["calls"].as_array().unwrap().iter().filter_map(Value::as_u64).sum::<u64>(), 4);
+}
+
+#[test]
+fn a_question_that_makes_no_sense_is_told_so() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, ROUTES);
+    for (path, status, word) in [
+        ("/api/v1/topology?window=5", 400, "write a number and a unit"),
+        ("/api/v1/topology?window=2d", 400, "between 1s and 1d"),
+        ("/api/v1/topology?wndow=5m", 400, "unknown field `wndow`"),
+        ("/api/v1/series?kind=rout&name=x", 400, "did you mean `route`?"),
+        ("/api/v1/series?kind=route", 400, "say which route"),
+        ("/api/v1/series?kind=target&name=x", 400, "service=.."),
+        ("/api/v1/heatmap?kind=service&name=nobody", 404, "there is no service `nobody`"),
+    ] {
+        let answer = gateway.admin(path);
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{path}");
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(word), "{path}: {detail}");
+    }
+}
+
+/// A script or image of another site's page may not read what goes on here (C12).
+#[test]
+fn pages_of_other_sites_are_told_nothing() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, ROUTES);
+    for path in ["/api/v1/topology", "/api/v1/series", "/api/v1/status"] {
+        for (site, status) in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)] {
+            let answer = client::request(gateway.admin_addr(), "GET", path, &[("Sec-Fetch-Site", site)], b"");
+            assert_eq!(answer.status, status, "{path} from {site}");
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+        }
+    }
+}
