@@ -29,6 +29,7 @@ const KNOWN: Known<'static> = Known {
         "rate_limit",
         "mtls",
         "ext_auth",
+        "retry",
     ],
 };
 

@@ -101,7 +101,7 @@ mod tests {
                 "`open_circuit` is no reason to send a request again: the service was not even asked: \
                  `fallback` is for that",
             ),
-            ("retry: { on: [conect] }", "`conect` is no way to fail: did you mean `connect`?"),
+            ("retry: { on: [conect] }", "`retry.on[0]`: `conect` is no way to fail: did you mean `connect`?"),
             ("retry: { budget: 0% }", "a `budget` of nothing lets nothing be sent again: leave `retry` out"),
         ] {
             assert_eq!(fault(written), told, "{written}");

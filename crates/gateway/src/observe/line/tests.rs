@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::exchange::record::Attempt;
 use crate::exchange::{Identity, RequestId, Trace};
 use crate::fault::Fault;
 
@@ -180,6 +181,12 @@ fn the_document_names_every_field_in_the_order_of_the_line() {
     let record = &mut exchange.record;
     (record.reason, record.refused_by, record.upgraded) = ("ip_denied", Some("ip"), true);
     record.shadowed.push(("cors", "origin_denied"));
+    record.failed(Attempt {
+        service: 0,
+        endpoint: exchange.client.peer,
+        outcome: "service_failed",
+        status: 503,
+    });
     record.fault = Some(Fault::Panic);
     record.why = "not in this network".into();
     exchange.identity = Some(Rc::new(Identity {
@@ -224,6 +231,10 @@ proptest! {
         exchange.record.fault = Some(Fault::AnswerTimeout);
         exchange.record.reason = "answer_timeout";
         exchange.record.shadowed.extend([("some_policy", "some_reason_of_it"); 20]);
+        let endpoint = "[fe80:1111:2222:3333:4444:5555:6666:7777]:65535".parse().unwrap();
+        for _ in 0..20 {
+            exchange.record.failed(Attempt { service: 0, endpoint, outcome: "target_certificate", status: 503 });
+        }
         let labels = Labels { route: &route, ..LABELS };
         for format in [LineFormat::Json, LineFormat::Text] {
             let line = written(format, &exchange, &labels);
