@@ -15,6 +15,7 @@ use crate::http::buffer::{Buffer, SIZE};
 use crate::http::client::ClientConnection;
 use crate::http::incoming::Incoming;
 use crate::http::socket::{Protocol, Socket};
+use crate::observe::connections::Counted;
 use crate::serve::{self, Next};
 use crate::snapshot::Listener;
 use crate::snapshot::worker::Worker;
@@ -34,8 +35,15 @@ pub(super) struct Arrived {
     pub secure: Option<Rc<Secure>>,
 }
 
-/// Serves a connection to its end. `who` is at the other end of it, as far as the connection tells.
-pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, mut who: Client) {
+/// Serves a connection to its end. `who` is at the other end of it, as far as the connection tells; `counted` keeps it
+/// counted among those of its listener.
+pub async fn run(
+    worker: Rc<Worker>,
+    listener: Arc<str>,
+    stream: TcpStream,
+    mut who: Client,
+    counted: &Counted,
+) {
     let mut socket = Socket::new(stream, &worker.timers);
     let Some(settings) = worker.view().snapshot.listener(&listener).cloned() else { return };
     let Welcome { secure, early } = match settings.tls {
@@ -54,7 +62,9 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, mut 
     let mut client = ClientConnection::new(socket.clone(), early, settings.limits.clone());
     let protocol = match socket.alpn() {
         // On the heap, as the handshake.
-        Protocol::Http1 if clear => Box::pin(http2::told(&worker, &settings, &mut client)).await,
+        Protocol::Http1 if clear => {
+            Box::pin(http2::told(&worker, &settings, &mut client, &arrived, counted.among())).await
+        }
         agreed => Some(agreed),
     };
     match protocol {
@@ -62,7 +72,8 @@ pub async fn run(worker: Rc<Worker>, listener: Arc<str>, stream: TcpStream, mut 
         Some(Protocol::Http2) => {
             let early = client.reader.connection().map(|incoming| std::mem::take(&mut incoming.input));
             drop(client);
-            Box::pin(http2::run(worker, settings, socket, early.unwrap_or_default(), arrived)).await;
+            let early = early.unwrap_or_default();
+            Box::pin(http2::run(worker, settings, socket, early, arrived, counted.among().clone())).await;
         }
         None => socket.farewell(),
     }

@@ -70,8 +70,13 @@ fn known(socket: &Socket, tls: &ListenerTls) -> Option<Secure> {
     if session.alpn() == Some(ACME_ALPN) {
         return None;
     }
-    let server_name = session.take_server_name();
-    Some(Secure { version: if new { "TLSv1.3" } else { "TLSv1.2" }, server_name, client_cert })
+    Some(Secure {
+        version: if new { "TLSv1.3" } else { "TLSv1.2" },
+        cipher: session.cipher(),
+        resumed: session.is_resumed(),
+        server_name: session.take_server_name(),
+        client_cert,
+    })
 }
 
 fn outcome(fault: &HandshakeFault) -> Outcome {

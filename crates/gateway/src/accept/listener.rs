@@ -91,7 +91,7 @@ fn begin(
         match admission::admit(&stream, &settings, peer, &connections).await {
             Ok(Admitted { client, counted: of_client }) => {
                 drop((settings, connections));
-                connection::run(worker, name, stream, client).await;
+                connection::run(worker, name, stream, client, &counted).await;
                 drop(of_client);
             }
             Err(refusal) => turn_away(&connections, &settings, &stream, refusal),

@@ -8,6 +8,10 @@
 pub struct Secure {
     /// `TLSv1.3` or `TLSv1.2`.
     pub version: &'static str,
+    /// The cipher suite, as IANA names it.
+    pub cipher: &'static str,
+    /// Whether the keys of an earlier connection were taken up again.
+    pub resumed: bool,
     /// The name the client asked for (SNI), in lower case.
     pub server_name: Option<Box<str>>,
     /// The certificate the client has proved to own.

@@ -15,6 +15,7 @@ use http1::{Fields, HeadLimits, RequestHead, RequestParser};
 
 use super::buffer::{Buffer, SIZE, Span};
 use super::http2::Asked;
+use super::http2::inflow::Inflow;
 use super::http2::outflow::Outflow;
 use super::incoming::{Broken, Incoming, Piece};
 use super::kept::Kept;
@@ -129,6 +130,14 @@ impl ClientReader {
         match &mut self.source {
             Source::Connection(incoming, _) => Some(incoming),
             Source::Stream(..) | Source::Nobody(_) => None,
+        }
+    }
+
+    /// Both halves of a stream; `None` where there is none.
+    pub fn stream(&mut self) -> Option<(&mut Inflow, &Outflow)> {
+        match &mut self.source {
+            Source::Connection(..) | Source::Nobody(_) => None,
+            Source::Stream(asked, outflow) => Some((&mut asked.inflow, outflow)),
         }
     }
 

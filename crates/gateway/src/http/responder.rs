@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use h2::Reason;
-use http1::{CHUNK_END, Fields, Framing, Method, ResponseHead, Version};
+use http1::{CHUNK_END, Fields, Framing, Method, ResponseHead, Version, names};
 
 use super::buffer::{give_out, take_out};
 use super::http2::outflow::Outflow;
@@ -143,6 +143,12 @@ impl Responder {
         match &self.sink {
             Sink::Connection(_) => {
                 http1::encode_response(&mut self.out, head, self.version, self.keep_alive);
+            }
+            // An agreement to switch protocols, which over HTTP/2 is a success like others (RFC 8441 section 5).
+            Sink::Stream(outflow) if head.status == 101 => {
+                head.status = 200;
+                head.fields.remove(names::SEC_WEBSOCKET_ACCEPT);
+                outflow.head(head, false);
             }
             Sink::Stream(outflow) => {
                 if head.framing == Framing::Length(0) {

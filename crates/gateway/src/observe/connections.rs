@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::http2::Http2Counts;
+
 /// Maps of addresses, so that workers seldom meet at one.
 const SHARDS: usize = 64;
 /// Seconds between two warnings of one listener.
@@ -72,6 +74,8 @@ pub struct Connections {
     /// Times that the system had no connection to give, for want of descriptors or memory.
     pub failures: AtomicU64,
     refused: [AtomicU64; Refusal::ALL.len()],
+    /// What of them speaks HTTP/2.
+    pub http2: Http2Counts,
     clients: Clients,
     everywhere: Arc<AtomicUsize>,
     warned: AtomicU64,
@@ -129,6 +133,13 @@ impl Connections {
         let last = self.warned.load(Ordering::Relaxed);
         now >= last.saturating_add(WARNING_SECONDS)
             && self.warned.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+}
+
+impl Counted {
+    /// The counters it counts among.
+    pub fn among(&self) -> &Arc<Connections> {
+        &self.0
     }
 }
 

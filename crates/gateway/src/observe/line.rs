@@ -19,7 +19,7 @@ use super::memo::Memo;
 use super::redact::{Redaction, referer};
 use super::totals::blame_of;
 use super::{Labels, status_of};
-use crate::exchange::{Exchange, Identity};
+use crate::exchange::{Exchange, Identity, Secure};
 use crate::values::{hex32, push_ip};
 
 /// Longest line in bytes, its end included.
@@ -33,6 +33,7 @@ mod most {
     pub(super) const QUERY: usize = 1536;
     pub(super) const ROUTE: usize = 512;
     pub(super) const NAME: usize = 64;
+    pub(super) const SERVER_NAME: usize = 128;
     pub(super) const SUBJECT: usize = 128;
     pub(super) const REASON: usize = 64;
     pub(super) const DETAIL: usize = 160;
@@ -198,6 +199,9 @@ impl LineWriter {
         if exchange.request.version == http1::Version::Http2 {
             out.extend_from_slice(b",\"http\":\"2\"");
         }
+        if let Some(secure) = &exchange.secure {
+            told_by_handshake(out, secure);
+        }
         self.rest_of_json(out, exchange, labels);
         out.extend_from_slice(b"}\n");
     }
@@ -340,6 +344,24 @@ pub(crate) fn path(exchange: &Exchange) -> &[u8] {
 pub(crate) fn upstream(exchange: &Exchange) -> Option<Duration> {
     let record = &exchange.record;
     Some(record.answered.unwrap_or(record.finished).saturating_sub(record.sent?))
+}
+
+/// The client's TLS connection.
+fn told_by_handshake(out: &mut Vec<u8>, secure: &Secure) {
+    for (name, value) in [(&b",\"tls\":\""[..], secure.version), (b"\",\"cipher\":\"", secure.cipher)] {
+        out.extend_from_slice(name);
+        out.extend_from_slice(value.as_bytes());
+    }
+    out.push(b'"');
+    if let Some(name) = &secure.server_name {
+        text(out, b",\"sni\":", name.as_bytes(), most::SERVER_NAME);
+    }
+    if secure.resumed {
+        out.extend_from_slice(b",\"resumed\":true");
+    }
+    if let Some(certificate) = &secure.client_cert {
+        text(out, b",\"client_cert\":", certificate.fingerprint.as_bytes(), most::NAME + 2);
+    }
 }
 
 fn escape_path(out: &mut Vec<u8>, exchange: &Exchange) {

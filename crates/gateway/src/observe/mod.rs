@@ -11,6 +11,7 @@ mod escape;
 mod figure;
 pub mod handshakes;
 pub mod histogram;
+pub mod http2;
 pub mod line;
 mod memo;
 pub mod metrics;

@@ -4,6 +4,7 @@
 //! [`PageInput::most_series`] series whatever the configuration holds; routes for which there is no room count
 //! together as `_OTHER`. Runs on the control side, never on a worker.
 
+mod http2;
 pub mod retries;
 
 use std::collections::BTreeMap;
@@ -124,6 +125,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     retries::write(&mut page, input.retries);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
+    http2::tell(&mut page, input.listeners);
     handshakes(&mut page, input.tls);
     configuration(&mut page, input.shared);
     telling(&mut page, input.shared);

@@ -82,9 +82,7 @@ impl Switched {
     /// Carries bytes both ways until both sides have ended.
     pub async fn carry(mut self, observer: &Observer, client: &mut ClientConnection) -> Result<(), Fault> {
         let _tunnel = observer.tunnel();
-        // Only a connection can be switched: a request on a stream that asks for it is refused.
-        let Some(incoming) = client.reader.connection() else { return Err(Fault::AnswerUnasked) };
-        tunnel::run(incoming, &mut self.connection.incoming, self.idle_timeout).await
+        tunnel::run(&mut client.reader, &mut self.connection.incoming, self.idle_timeout).await
     }
 }
 

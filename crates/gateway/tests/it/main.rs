@@ -38,7 +38,7 @@ mod cli {
 }
 mod http {
     mod framing;
-    mod http2;
+    pub(crate) mod http2;
     mod limits;
     mod paths;
     mod trust;

@@ -14,6 +14,8 @@ pub struct Frame {
     pub flags: u8,
     /// Length of what follows.
     pub length: u32,
+    /// The stream it is about; 0 for the connection.
+    pub stream: u32,
 }
 
 /// Types of frames (RFC 9113 section 6).
@@ -30,6 +32,8 @@ pub mod kind {
     pub const SETTINGS: u8 = 4;
     /// PING
     pub const PING: u8 = 6;
+    /// GOAWAY
+    pub const GOAWAY: u8 = 7;
     /// WINDOW_UPDATE
     pub const WINDOW_UPDATE: u8 = 8;
     /// CONTINUATION
@@ -72,11 +76,13 @@ impl Frames {
             bytes = rest;
             if self.have == HEADER {
                 self.have = 0;
-                let [a, b, c, kind, flags, ..] = self.header;
+                let [a, b, c, kind, flags, d, e, f, g] = self.header;
                 let length = u32::from_be_bytes([0, a, b, c]);
+                // The first bit of the number means nothing (RFC 9113 section 4.1).
+                let stream = u32::from_be_bytes([d & 0x7f, e, f, g]);
                 self.skip = length as usize;
                 self.note(kind, flags);
-                each(Frame { kind, flags, length });
+                each(Frame { kind, flags, length, stream });
             }
         }
     }

@@ -61,6 +61,32 @@ pub fn request_from(
     head.take_over(pseudo, lines(&parts.headers), limits)
 }
 
+/// Whether a request is an extended CONNECT for a WebSocket (RFC 8441 section 4).
+pub fn asks_for_websocket(parts: &http::request::Parts) -> bool {
+    parts.method == http::Method::CONNECT
+        && parts.extensions.get::<h2::ext::Protocol>().is_some_and(|told| told.as_str() == "websocket")
+}
+
+/// Takes a request for a WebSocket over, as the GET that it is over HTTP/1.1. It has no body: what follows on its
+/// stream is what a connection carries once both sides have agreed.
+pub fn websocket_from(
+    parts: &http::request::Parts,
+    head: &mut RequestHead,
+    limits: &HeadLimits,
+) -> Result<(), HeadError> {
+    if parts.uri.scheme_str().is_none_or(|scheme| !matches!(scheme, "http" | "https")) {
+        return Err(HeadError::BadTarget);
+    }
+    let path = parts.uri.path_and_query().map(|path| path.as_str().as_bytes());
+    let pseudo = Pseudo {
+        method: b"GET",
+        target: path.filter(|path| path.starts_with(b"/")).ok_or(HeadError::BadTarget)?,
+        authority: parts.uri.authority().map(|authority| authority.as_str().as_bytes()),
+        ended: true,
+    };
+    head.take_over(pseudo, lines(&parts.headers), limits)
+}
+
 /// The head of an answer for a client.
 ///
 /// `None` for a status that no answer has.

@@ -24,6 +24,8 @@ pub struct Inflow {
     data: Bytes,
     given: bool,
     done: bool,
+    /// Whether what comes is not for anybody yet.
+    held: bool,
     /// Body bytes given so far.
     pub received: u64,
     declared: Option<u64>,
@@ -40,6 +42,7 @@ impl Inflow {
             timer,
             data: Bytes::new(),
             given: false,
+            held: false,
             received: 0,
             declared: None,
             trailers: Fields::new(),
@@ -51,9 +54,20 @@ impl Inflow {
         self.declared = if let Framing::Length(length) = framing { Some(length) } else { None };
     }
 
+    /// Nothing of what comes is for anybody before [`Inflow::let_go`]: until then there is no body. The peer can send
+    /// no more than its window.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// What comes is for whoever asks for it now.
+    pub fn let_go(&mut self) {
+        self.held = false;
+    }
+
     /// Whether the body is whole.
     pub fn is_done(&self) -> bool {
-        self.done && self.data.is_empty()
+        self.held || self.done && self.data.is_empty()
     }
 
     /// Bytes still to come, where the head said how many there are.
@@ -68,6 +82,9 @@ impl Inflow {
 
     /// What has been received and not taken.
     pub fn piece(&mut self) -> Piece {
+        if self.held {
+            return Piece::Done;
+        }
         self.release();
         match (self.data.is_empty(), self.done) {
             (false, _) => {

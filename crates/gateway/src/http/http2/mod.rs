@@ -9,17 +9,19 @@ pub mod frames;
 pub mod heads;
 pub mod inflow;
 pub mod outflow;
+pub mod websocket;
 pub mod wire;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http1::{HeadError, HeadLimits, RequestHead};
+use http1::{HeadError, HeadLimits, RequestHead, Upgrade, names};
 
 use self::inflow::Inflow;
 use self::outflow::Outflow;
 use super::timer::Timers;
+use crate::values::random::Random;
 
 /// What a client that speaks HTTP/2 sends first (RFC 9113 section 3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -46,6 +48,8 @@ pub struct Asked {
     parts: http::request::Parts,
     /// Its body.
     pub inflow: Inflow,
+    /// For the handshake with a service, where the client asks for a WebSocket.
+    key: Option<String>,
 }
 
 impl Asked {
@@ -53,8 +57,19 @@ impl Asked {
     ///
     /// # Errors
     /// The first rule that is broken.
-    pub fn take(&self, limits: &HeadLimits, head: &mut RequestHead) -> Result<(), HeadError> {
-        heads::request_from(&self.parts, self.inflow.is_done(), head, limits)
+    pub fn take(&mut self, limits: &HeadLimits, head: &mut RequestHead) -> Result<(), HeadError> {
+        let ended = self.inflow.is_done();
+        let Some(key) = &self.key else {
+            let taken = heads::request_from(&self.parts, ended, head, limits);
+            // What was taken over stands in the head; what was not is not kept while the answer is being made.
+            self.parts.headers = http::HeaderMap::new();
+            return taken;
+        };
+        heads::websocket_from(&self.parts, head, limits)?;
+        head.fields.set(names::SEC_WEBSOCKET_KEY, key.as_bytes());
+        head.upgrade = Upgrade::WebSocket;
+        self.inflow.hold();
+        Ok(())
     }
 }
 
@@ -63,10 +78,12 @@ pub fn halves(
     request: http::Request<h2::RecvStream>,
     respond: h2::server::SendResponse<Bytes>,
     timers: &Rc<Timers>,
+    random: &Random,
 ) -> (Asked, Rc<Outflow>) {
     let (parts, stream) = request.into_parts();
     let outflow = Rc::new(Outflow::new(respond, timers.timer()));
-    (Asked { parts, inflow: Inflow::new(stream, timers.timer()) }, outflow)
+    let key = heads::asks_for_websocket(&parts).then(|| websocket::key(random));
+    (Asked { parts, inflow: Inflow::new(stream, timers.timer()), key }, outflow)
 }
 
 /// How `h2` is to treat clients. `fields` bounds a decoded head, as the limits for HTTP/1.1 do.
@@ -78,6 +95,7 @@ pub fn server(limits: &HeadLimits) -> h2::server::Builder {
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_frame_size(FRAME)
+        .enable_connect_protocol()
         .max_header_list_size(u32::try_from(fields).unwrap_or(u32::MAX))
         .max_send_buffer_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(MOST_PENDING_RESETS)

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::budget::{Budget, Flood};
-use super::frames::{Frames, kind};
+use super::budget::{Budget, Misuse};
+use super::frames::{Frame, Frames, kind};
 use crate::http::buffer::{Buffer, SIZE};
 use crate::http::socket::{Socket, WRITE_PROGRESS};
 use crate::http::timer::{Timer, Timers};
@@ -27,35 +27,93 @@ const TURN: usize = 16 * 1024;
 /// What is known of the frames of one connection. Shared by its wire and whoever drives it.
 pub struct Watch {
     budget: RefCell<Budget>,
-    flood: Cell<Option<Flood>>,
+    misuse: Cell<Option<Misuse>>,
+    seen: Cell<Seen>,
+    /// The stream opened last, and how many were opened.
+    newest: Cell<u32>,
+    streams: Cell<u64>,
     timers: Rc<Timers>,
+}
+
+/// What passed on a connection.
+#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// RST_STREAM frames of the peer.
+    pub resets_received: u32,
+    /// RST_STREAM frames sent.
+    pub resets_sent: u32,
 }
 
 impl Watch {
     /// Nothing seen yet.
     pub fn new(timers: &Rc<Timers>) -> Rc<Watch> {
-        Rc::new(Watch { budget: RefCell::default(), flood: Cell::new(None), timers: timers.clone() })
+        Rc::new(Watch {
+            budget: RefCell::default(),
+            misuse: Cell::default(),
+            seen: Cell::default(),
+            newest: Cell::default(),
+            streams: Cell::default(),
+            timers: timers.clone(),
+        })
     }
 
-    /// The flood that is to end the connection, if there is one.
-    pub fn flood(&self) -> Option<Flood> {
-        self.flood.get()
+    /// What is to end the connection, if anything.
+    pub fn misuse(&self) -> Option<Misuse> {
+        self.misuse.get()
     }
 
-    /// The peer opened a stream.
+    /// A stream of the peer became a request.
     pub fn opened(&self) {
         self.budget.borrow_mut().opened();
     }
 
-    /// The peer gave a request up before its answer.
-    pub fn given_up(&self) {
-        let flood = self.budget.borrow_mut().given_up();
-        self.note(flood);
+    /// Streams that the peer opened.
+    pub fn streams(&self) -> u64 {
+        self.streams.get()
     }
 
-    fn note(&self, flood: Option<Flood>) {
-        if self.flood.get().is_none() {
-            self.flood.set(flood);
+    /// The peer gave a request up before its answer.
+    pub fn given_up(&self) {
+        let misuse = self.budget.borrow_mut().given_up();
+        self.note(misuse);
+    }
+
+    /// What has passed since this was asked last, if anything.
+    pub fn take_seen(&self) -> Option<Seen> {
+        let seen = self.seen.take();
+        (seen != Seen::default()).then_some(seen)
+    }
+
+    fn received(&self, frame: Frame, now: u64) {
+        match frame.kind {
+            kind::HEADERS if frame.stream > self.newest.get() => {
+                self.newest.set(frame.stream);
+                self.streams.set(self.streams.get().saturating_add(1));
+            }
+            kind::RST_STREAM => {
+                let mut seen = self.seen.get();
+                seen.resets_received = seen.resets_received.saturating_add(1);
+                self.seen.set(seen);
+            }
+            _ => {}
+        }
+        let misuse = self.budget.borrow_mut().received(frame, now);
+        self.note(misuse);
+    }
+
+    fn sent(&self, frame: Frame, now: u64) {
+        if frame.kind == kind::RST_STREAM {
+            let mut seen = self.seen.get();
+            seen.resets_sent = seen.resets_sent.saturating_add(1);
+            self.seen.set(seen);
+        }
+        let misuse = self.budget.borrow_mut().sent(frame, now);
+        self.note(misuse);
+    }
+
+    fn note(&self, misuse: Option<Misuse>) {
+        if self.misuse.get().is_none() {
+            self.misuse.set(misuse);
         }
     }
 }
@@ -108,14 +166,12 @@ impl Wire {
     fn saw(&mut self, bytes: &[u8]) -> bool {
         let Wire { inbound, watch, turn_over, .. } = self;
         let now = watch.timers.now();
-        let mut budget = watch.budget.borrow_mut();
         let mut anew = false;
         inbound.feed(bytes, |frame| {
             *turn_over |= frame.kind == kind::HEADERS;
             anew |= frame.kind != kind::CONTINUATION;
-            watch.note(budget.received(frame, now));
+            watch.received(frame, now);
         });
-        drop(budget);
         if !self.inbound.is_midway() {
             self.head_begun = false;
             self.socket.read_timer.disarm();
@@ -123,19 +179,16 @@ impl Wire {
             self.head_begun = true;
             self.socket.read_timer.arm(self.head_time);
         }
-        self.watch.flood().is_none()
+        self.watch.misuse().is_none()
     }
 
     fn wrote(&mut self, slices: &[&[u8]], mut count: usize) {
         let Wire { outbound, watch, .. } = self;
         let now = watch.timers.now();
-        let mut budget = watch.budget.borrow_mut();
         for slice in slices {
             let part = count.min(slice.len());
             count = count.saturating_sub(part);
-            outbound.feed(slice.get(..part).unwrap_or_default(), |frame| {
-                watch.note(budget.sent(frame, now));
-            });
+            outbound.feed(slice.get(..part).unwrap_or_default(), |frame| watch.sent(frame, now));
         }
     }
 
@@ -178,7 +231,7 @@ impl AsyncRead for Wire {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.watch.flood().is_some() {
+        if this.watch.misuse().is_some() {
             return Poll::Pending;
         }
         if std::mem::take(&mut this.turn_over) {
@@ -190,6 +243,12 @@ impl AsyncRead for Wire {
             if !matches!(filled, Poll::Ready(Ok(count)) if count > 0) {
                 // A connection that rests holds no buffer.
                 this.input.release();
+                if matches!(&filled, Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::TimedOut) {
+                    // Whoever drives the connection says so to the peer.
+                    this.watch.note(Some(Misuse::Slow));
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 return filled.map_ok(|_| ());
             }
         }

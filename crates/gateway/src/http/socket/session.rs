@@ -130,6 +130,19 @@ impl Session {
         self.state().protocol_version()
     }
 
+    /// The cipher suite, as IANA names it; empty before there is one.
+    pub fn cipher(&self) -> &'static str {
+        use rustls::CipherSuite::TLS13_CHACHA20_POLY1305_SHA256;
+        use rustls::CipherSuite::{TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384};
+        match self.state().negotiated_cipher_suite().map(|suite| suite.suite()) {
+            // rustls has names of its own for these.
+            Some(TLS13_AES_128_GCM_SHA256) => "TLS_AES_128_GCM_SHA256",
+            Some(TLS13_AES_256_GCM_SHA384) => "TLS_AES_256_GCM_SHA384",
+            Some(TLS13_CHACHA20_POLY1305_SHA256) => "TLS_CHACHA20_POLY1305_SHA256",
+            other => other.and_then(|suite| suite.as_str()).unwrap_or_default(),
+        }
+    }
+
     /// Whether the keys of an earlier session were taken up again.
     pub fn is_resumed(&self) -> bool {
         self.state().handshake_kind() == Some(HandshakeKind::Resumed)

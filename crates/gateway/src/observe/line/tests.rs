@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::exchange::record::Attempt;
-use crate::exchange::{Identity, RequestId, Trace};
+use crate::exchange::{ClientCert, Identity, RequestId, Trace};
 use crate::fault::Fault;
 
 const LABELS: Labels<'_> =
@@ -174,10 +174,41 @@ fn a_path_that_broke_a_rule_is_told_as_it_came_without_its_query() {
     assert_eq!((&line["path"], &line["query"]), (&json!("/a/%zz"), &Json::Null));
 }
 
+/// A connection with everything there is to tell.
+fn secure(server_name: &str) -> Secure {
+    let client_cert = ClientCert {
+        subject: "CN=orders".into(),
+        san: "DNS:orders".into(),
+        fingerprint: "ab".repeat(32),
+        field: b":..:".as_slice().into(),
+    };
+    Secure {
+        version: "TLSv1.3",
+        cipher: "TLS_AES_128_GCM_SHA256",
+        resumed: true,
+        server_name: Some(server_name.into()),
+        client_cert: Some(client_cert),
+    }
+}
+
+#[test]
+fn what_the_handshake_told_is_told() {
+    let mut exchange = exchange("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    exchange.secure = Some(Rc::new(secure("shop.test")));
+    let line: Json = serde_json::from_str(&written(LineFormat::Json, &exchange, &LABELS)).unwrap();
+    assert_eq!((&line["tls"], &line["cipher"]), (&json!("TLSv1.3"), &json!("TLS_AES_128_GCM_SHA256")));
+    assert_eq!((&line["sni"], &line["resumed"]), (&json!("shop.test"), &json!(true)));
+    assert_eq!(line["client_cert"], "ab".repeat(32));
+    exchange.secure = Some(Rc::new(Secure { version: "TLSv1.2", ..Secure::default() }));
+    let line: Json = serde_json::from_str(&written(LineFormat::Json, &exchange, &LABELS)).unwrap();
+    assert_eq!((&line["tls"], &line["sni"], &line["resumed"]), (&json!("TLSv1.2"), &Json::Null, &Json::Null));
+}
+
 #[test]
 fn the_document_names_every_field_in_the_order_of_the_line() {
     let mut exchange = queried();
     exchange.request.version = http1::Version::Http2;
+    exchange.secure = Some(Rc::new(secure("shop.test")));
     let record = &mut exchange.record;
     (record.reason, record.refused_by, record.upgraded) = ("ip_denied", Some("ip"), true);
     record.shadowed.push(("cors", "origin_denied"));
@@ -230,6 +261,7 @@ proptest! {
         exchange.request.fields.push(Name::new(b"x-other").unwrap(), &agent);
         exchange.record.fault = Some(Fault::AnswerTimeout);
         exchange.record.reason = "answer_timeout";
+        exchange.secure = Some(Rc::new(secure(&"a.".repeat(126))));
         exchange.record.shadowed.extend([("some_policy", "some_reason_of_it"); 20]);
         let endpoint = "[fe80:1111:2222:3333:4444:5555:6666:7777]:65535".parse().unwrap();
         for _ in 0..20 {

@@ -16,6 +16,7 @@ use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::buffer::{give_out, take_out};
 use crate::http::client::{ClientConnection, ClientLimits, ClientReader};
+use crate::http::http2::websocket;
 use crate::http::incoming::Piece;
 use crate::http::responder::Responder;
 use crate::http::socket::Socket;
@@ -135,7 +136,10 @@ impl Forward<'_> {
         exchange.record.connection_stays = head.keep_alive && head.framing != Framing::UntilClose;
         connection.incoming.begin(head.framing);
         let switched = head.status == 101;
-        if switched && (exchange.request.upgrade != Upgrade::WebSocket || head.upgrade != Upgrade::WebSocket)
+        if switched
+            && (exchange.request.upgrade != Upgrade::WebSocket
+                || head.upgrade != Upgrade::WebSocket
+                || !websocket::agreed(&exchange.request, &head.fields))
         {
             return Err(Fault::AnswerUnasked);
         }

@@ -4,6 +4,7 @@ use testkit::client::{Raw, request};
 use testkit::gateway::Gateway;
 use testkit::origin::Origin;
 
+use crate::http::http2::{self, ask, converse, open};
 use crate::setup::tidegate;
 
 /// A new key and its hash.
@@ -16,7 +17,7 @@ fn new_key() -> (String, String) {
 fn text(origin: &Origin, consumers: &str) -> String {
     format!(
         r#"
-listen: 127.0.0.1:0
+listeners: {{ main: {{ address: 127.0.0.1:0, http2: true }} }}
 admin: {{ listen: 127.0.0.1:0 }}
 workers: 1
 services: {{ app: "{app}" }}
@@ -141,33 +142,50 @@ fn a_key_ends_with_the_reload_that_takes_it_out() {
     assert_eq!(status(&gateway, "/header/x", &[("X-API-Key", &two)]), 200);
 }
 
+/// Spellings of fields that say who calls.
+const SPELLINGS: [&str; 12] = [
+    "X-Consumer",
+    "x-consumer",
+    "X_Consumer",
+    "X.Consumer",
+    "x!consumer",
+    "X-CONSUMER",
+    "X-User-Id",
+    "X_User_Id",
+    "x.user-id",
+    "X-User-Scopes",
+    "X_User.Scopes",
+    "X-Consumer-Name",
+];
+
+/// Paths, keys and answers: nobody, somebody, nobody where somebody may be, somebody wrong.
+fn states(key: &str) -> [(&str, Option<&str>, u16); 4] {
+    [
+        ("/open/x", None, 200),
+        ("/header/x", Some(key), 200),
+        ("/maybe/x", None, 200),
+        ("/maybe/x", Some("wrong"), 200),
+    ]
+}
+
+/// The service got the gateway's word on who calls, or none.
+#[track_caller]
+fn assert_own_words(origin: &Origin) {
+    assert!(!origin.received().contains("CANARY"), "{}", origin.received());
+    for request in origin.requests() {
+        let known = request.target.starts_with("/header");
+        assert_eq!(request.headers_named("x-consumer"), if known { vec!["mobile"] } else { vec![] });
+        assert_eq!(request.headers_named("x-user-scopes"), if known { vec!["read"] } else { vec![] });
+    }
+}
+
 /// P4: the service gets the gateway's word on who calls, or none; never the client's.
 #[test]
 fn nobody_can_say_who_they_are() {
     let (origin, (key, hash)) = (Origin::start(), new_key());
     let gateway = gateway(&origin, &format!("  mobile: {{ api_keys: \"{hash}\", scopes: [read] }}"));
-    let spellings = [
-        "X-Consumer",
-        "x-consumer",
-        "X_Consumer",
-        "X.Consumer",
-        "x!consumer",
-        "X-CONSUMER",
-        "X-User-Id",
-        "X_User_Id",
-        "x.user-id",
-        "X-User-Scopes",
-        "X_User.Scopes",
-        "X-Consumer-Name",
-    ];
-    let states: [(&str, Option<&str>, u16); 4] = [
-        ("/open/x", None, 200),
-        ("/header/x", Some(&key), 200),
-        ("/maybe/x", None, 200),
-        ("/maybe/x", Some("wrong"), 200),
-    ];
-    for spelling in spellings {
-        for (path, key, wish) in states {
+    for spelling in SPELLINGS {
+        for (path, key, wish) in states(&key) {
             for version in ["1.0", "1.1"] {
                 let key = key.map(|key| format!("X-API-Key: {key}\r\n")).unwrap_or_default();
                 let mut client = Raw::connect(gateway.addr());
@@ -185,10 +203,35 @@ fn nobody_can_say_who_they_are() {
         );
         Raw::connect(gateway.addr()).send(chunked).read_response();
     }
-    assert!(!origin.received().contains("CANARY"), "{}", origin.received());
-    for request in origin.requests() {
-        let known = request.target.starts_with("/header");
-        assert_eq!(request.headers_named("x-consumer"), if known { vec!["mobile"] } else { vec![] });
-        assert_eq!(request.headers_named("x-user-scopes"), if known { vec!["read"] } else { vec![] });
-    }
+    assert_own_words(&origin);
+}
+
+/// P4 over HTTP/2, where names are in lower case: 12 spellings in 4 states, in heads and in trailers.
+#[test]
+fn nobody_can_say_who_they_are_over_http2_either() {
+    let (origin, (key, hash)) = (Origin::start(), new_key());
+    let gateway = gateway(&origin, &format!("  mobile: {{ api_keys: \"{hash}\", scopes: [read] }}"));
+    converse(async {
+        let (client, _connection) = open(gateway.addr()).await;
+        for spelling in SPELLINGS {
+            let spelling = spelling.to_ascii_lowercase();
+            for (path, key, wish) in states(&key) {
+                let mut get =
+                    http2::request("GET", path).header(&spelling, "CANARY").header(&spelling, "CANARY");
+                if let Some(key) = key {
+                    get = get.header("x-api-key", key);
+                }
+                let answer = ask(&client, get, b"").await.unwrap();
+                assert_eq!(answer.status, wish, "{spelling} {path}");
+            }
+            let mut client = client.clone().ready().await.unwrap();
+            let post = http2::request("POST", "/header/x").header("x-api-key", &key).body(()).unwrap();
+            let (answer, mut sending) = client.send_request(post, false).unwrap();
+            let name = http::HeaderName::from_bytes(spelling.as_bytes()).unwrap();
+            sending.send_trailers(http::HeaderMap::from_iter([(name, "CANARY".parse().unwrap())])).unwrap();
+            assert_eq!(answer.await.unwrap().status(), 200);
+        }
+    });
+    assert_eq!(origin.requests().len(), 12 * 5);
+    assert_own_words(&origin);
 }

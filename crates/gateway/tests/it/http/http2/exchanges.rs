@@ -226,7 +226,7 @@ fn in_clear_it_is_for_those_who_begin_with_it_where_it_is_wanted() {
     assert!(!origin.received().to_lowercase().contains("h2c"));
     let without = setup::in_front_of(&origin);
     let mut begun = Raw::connect(without.addr());
-    begun.send(super::frames::PREFACE);
+    begun.send(super::wire::PREFACE);
     let answer = begun.read_response();
     assert!(answer.status >= 400, "{}", answer.status);
 }

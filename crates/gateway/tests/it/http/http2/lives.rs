@@ -5,7 +5,7 @@ use testkit::event::Gate;
 use testkit::gateway::Signal;
 use testkit::origin::{Origin, Reply};
 
-use super::frames::PREFACE;
+use super::wire::PREFACE;
 use super::{ask, converse, in_front_of, open, read, request};
 
 #[test]

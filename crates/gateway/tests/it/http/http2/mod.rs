@@ -1,8 +1,13 @@
 //! HTTP/2 at the door: a client of its own (the crate `h2`), one that sends frames by hand, and curl.
 
+mod bombs;
 mod exchanges;
+mod floods;
 mod frames;
 mod lives;
+mod slow;
+mod websocket;
+pub(crate) mod wire;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -17,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// A gateway that speaks HTTP/2 in clear to whoever begins with it; `more` stands in its configuration.
-pub(super) fn in_front_of(origin: &Origin, more: &str) -> Gateway {
+pub(crate) fn in_front_of(origin: &Origin, more: &str) -> Gateway {
     testkit::gateway!(
         r#"
 listeners: {{ web: {{ address: "127.0.0.1:0", http2: true }} }}
@@ -34,42 +39,42 @@ routes:
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Vec<u8>,
-    pub(super) trailers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: HeaderMap,
 }
 
 impl Answer {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 /// Runs a conversation; one that does not end fails.
 #[track_caller]
-pub(super) fn converse<T>(conversation: impl Future<Output = T>) -> T {
+pub(crate) fn converse<T>(conversation: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(PATIENCE, conversation).await.expect("an end of it") })
 }
 
 /// A connection, and how it will have ended.
-pub(super) type Open = (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>);
+pub(crate) type Open = (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>);
 
-pub(super) async fn open(addr: SocketAddr) -> Open {
+pub(crate) async fn open(addr: SocketAddr) -> Open {
     let stream = TcpStream::connect(addr).await.unwrap();
     let (client, connection) = h2::client::handshake(stream).await.unwrap();
     (client, tokio::spawn(connection))
 }
 
 /// A GET, or whatever the method is, to `http://a.example`.
-pub(super) fn request(method: &str, path: &str) -> http::request::Builder {
+pub(crate) fn request(method: &str, path: &str) -> http::request::Builder {
     http::Request::builder().method(method).uri(format!("http://a.example{path}"))
 }
 
 /// Asks and reads the whole answer. A body is sent as the gateway takes it.
-pub(super) async fn ask(
+pub(crate) async fn ask(
     client: &SendRequest<Bytes>,
     request: http::request::Builder,
     body: &[u8],
@@ -96,7 +101,7 @@ pub(super) async fn ask(
 }
 
 /// Reads what follows the head of an answer.
-pub(super) async fn read(answer: http::Response<h2::RecvStream>) -> Result<Answer, h2::Error> {
+pub(crate) async fn read(answer: http::Response<h2::RecvStream>) -> Result<Answer, h2::Error> {
     let (parts, mut stream) = answer.into_parts();
     let mut body = Vec::new();
     while let Some(piece) = stream.data().await {
