@@ -110,7 +110,7 @@ pub(super) const JOBS: [Job; 14] = [
     },
     Job {
         name: "idle-10000",
-        title: "10,000 idle connections, one request done on each",
+        title: "Idle connections, 10,000 or what the limit of open files allows, one request done on each",
         contenders: &[NGINX, HAPROXY, ENVOY, TIDEGATE],
         way: Way::Idle,
     },
@@ -144,12 +144,7 @@ pub(super) const JOBS: [Job; 14] = [
         contenders: &SECURE,
         way: Way::Load { requests: Requests::ResumedHandshakes, latency: false },
     },
-    Job {
-        name: "tls-idle-10000",
-        title: "10,000 idle connections under TLS 1.3, one request done on each",
-        contenders: &SECURE,
-        way: Way::Idle,
-    },
+    Job { name: "tls-idle-10000", title: "The same under TLS 1.3", contenders: &SECURE, way: Way::Idle },
 ];
 
 impl Job {

@@ -14,9 +14,10 @@ struct Column {
     decimals: usize,
 }
 
-const COLUMNS: [Column; 10] = [
+const COLUMNS: [Column; 11] = [
     Column { figure: "cpu_us", head: "CPU µs/request", decimals: 2 },
     Column { figure: "idle_bytes", head: "bytes/connection", decimals: 0 },
+    Column { figure: "connections", head: "connections", decimals: 0 },
     Column { figure: "reload_ms", head: "reload ms", decimals: 1 },
     Column { figure: "worst_reload_ms", head: "worst reload ms", decimals: 1 },
     Column { figure: "per_second", head: "requests/s", decimals: 0 },

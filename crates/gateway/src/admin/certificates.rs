@@ -7,10 +7,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
-
 use super::control::Control;
-use super::watch::{LOOK, folders_of, follow, settle, watcher};
+use super::folders::Folders;
+use super::watch::LOOK;
 use crate::snapshot::Snapshot;
 
 /// Days before its end from which on a certificate is warned of.
@@ -19,22 +18,19 @@ const DAY: u64 = 86_400;
 
 /// Looks at the files whenever something happens beside them, when it is told to, and every few seconds.
 pub(super) async fn run(control: Arc<Control>) {
-    let (signs, mut told) = mpsc::channel(1);
-    // Kept besides the watcher's own: without any sender, waiting for a sign would end at once, for ever.
-    let mut watcher = watcher(signs.clone());
-    let mut folders = Vec::new();
+    let mut folders = Folders::new();
     let mut warned = HashMap::new();
     loop {
         let snapshot = control.gateway.live.snapshot();
         warn(&snapshot, &mut warned);
         let secured = snapshot.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let paths: Vec<_> = secured.flat_map(|tls| tls.paths()).collect();
-        follow(&mut watcher, &mut folders, paths.iter().flat_map(|path| folders_of(path)).collect());
+        folders.follow(paths.iter().map(|path| path.as_ref()));
         drop(snapshot);
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
             () = control.certificates.notified() => {}
-            _ = told.recv() => settle(&mut told).await,
+            () = folders.changed() => {}
         }
         let looking = control.clone();
         let _ = tokio::task::spawn_blocking(move || refresh(&looking.gateway.live.snapshot())).await;

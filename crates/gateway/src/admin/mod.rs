@@ -11,6 +11,7 @@ pub mod connections;
 pub mod control;
 mod drain;
 pub mod explain;
+mod folders;
 pub mod handover;
 mod inherit;
 pub mod notify;

@@ -116,7 +116,8 @@ impl Forward<'_> {
                 Ok(aimed) => {
                     let (reused, place, endpoint) =
                         (aimed.connection.reused, aimed.place, aimed.endpoint.clone());
-                    match self.attempt(aimed, exchange, client).await {
+                    // Made where it stays: awaited alone it is copied twice, two kilobytes each.
+                    match pin!(self.attempt(aimed, exchange, client)).await {
                         Ok(switched) => return Ok(switched),
                         Err(failed) if !fresh && reused && failed.untouched => {
                             self.blame(exchange, &endpoint, &failed.fault, false);

@@ -1,5 +1,6 @@
 //! A new configuration under load: swapped in one step, kept out when it is wrong, felt by nobody.
 
+use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -49,6 +50,29 @@ fn a_change_of_the_file_is_enough() {
     let gateway = testkit::gateway!("{}", version(&origin, "one"));
     gateway.rewrite_config(&version(&origin, "two"));
     wait_for_version(&gateway, "two");
+}
+
+/// A log that stands beside the configuration is written to all the time.
+#[test]
+fn a_file_that_grows_beside_it_holds_no_change_up() {
+    let origin = Origin::start();
+    let gateway = testkit::gateway!("{}", version(&origin, "one"));
+    let mut log = std::fs::File::create(gateway.folder().join("access.log")).unwrap();
+    let ended = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                log.write_all(b"a line\n").unwrap();
+                thread::sleep(std::time::Duration::from_millis(5));
+            }
+        });
+        let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            gateway.rewrite_config(&version(&origin, "two"));
+            wait_for_version(&gateway, "two");
+        }));
+        ended.store(true, Ordering::Relaxed);
+        told.unwrap();
+    });
 }
 
 /// How Kubernetes changes a ConfigMap: the file is a link through a link to a folder, and that link is swapped.
