@@ -7,6 +7,7 @@
 
 pub mod door;
 mod errand;
+mod ladder;
 mod patience;
 
 use std::io::ErrorKind;
@@ -32,8 +33,9 @@ use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::breaker;
 use crate::upstream::care::Care;
 use crate::upstream::forward::{Forward, Switched};
+use crate::upstream::ladder::Below;
 use crate::upstream::request;
-use crate::upstream::retry::Again;
+use crate::upstream::retry::{Again, Retry};
 use crate::values::Template;
 use crate::values::random::Random;
 
@@ -131,7 +133,15 @@ async fn road(
     }
     match &route.action {
         Action::Forward(place, care) => {
-            match ask(worker, view, listener, (route, *place, care.as_deref()), exchange, client).await {
+            let asked = Asked::of(route, *place, care.as_deref());
+            let outcome = match care.as_ref().and_then(|care| care.ladder.as_deref()) {
+                None => ask(worker, view, listener, asked, exchange, client).await,
+                // On the heap, so that routes without one do not carry its room.
+                Some(ladder) => {
+                    Box::pin(ladder::descend(worker, view, listener, (asked, ladder), exchange, client)).await
+                }
+            };
+            match outcome {
                 Ok(None) if exchange.instead.is_some() => {
                     send_instead(listener, exchange, client).await.map(|()| None)
                 }
@@ -151,15 +161,32 @@ async fn road(
     }
 }
 
+/// Whom a request asks, and what is done for it besides.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    route: &'a Route,
+    /// The service's place in the snapshot.
+    place: u32,
+    retry: Option<&'a Retry>,
+    below: Option<Below<'a>>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(route: &'a Route, place: u32, care: Option<&'a Care>) -> Asked<'a> {
+        Asked { route, place, retry: care.and_then(|care| care.retry.as_ref()), below: None }
+    }
+}
+
 /// Asks the service of a route. Where a policy has put another answer into the exchange, nothing has gone out.
 async fn ask(
     worker: &Worker,
     view: &View,
     listener: &Listener,
-    (route, place, care): (&Route, u32, Option<&Care>),
+    asked: Asked<'_>,
     exchange: &mut Exchange,
     client: &mut ClientConnection,
 ) -> Result<Option<Switched>, Fault> {
+    let Asked { route, place, retry, below } = asked;
     let (service, local) = view.service(place).ok_or(Fault::NoEndpoint)?;
     client.reader.body_limit = body_limit(exchange, listener)?;
     if listener.tells_certificates() {
@@ -176,7 +203,8 @@ async fn ask(
             door::dress(listener, exchange);
         },
         trust: &listener.trust,
-        again: Again::new(care.and_then(|care| care.retry.as_ref()), service, worker.index),
+        again: Again::new(retry, service, worker.index),
+        below,
         closing: &|| worker.live.draining().is_some(),
     };
     let admitted = breaker::admit(service)?;

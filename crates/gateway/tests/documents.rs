@@ -154,7 +154,7 @@ fn every_configuration_shown_is_taken() {
         ("tls.md", 3),
         ("limits.md", 1),
         ("health.md", 2),
-        ("failing.md", 1),
+        ("failing.md", 2),
     ] {
         let parts = shown(name);
         assert!(parts.len() >= fewest, "{name} shows {} configurations", parts.len());

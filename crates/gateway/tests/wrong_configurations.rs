@@ -30,6 +30,7 @@ const KNOWN: Known<'static> = Known {
         "mtls",
         "ext_auth",
         "retry",
+        "fallback",
     ],
 };
 

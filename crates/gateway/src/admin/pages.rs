@@ -13,8 +13,10 @@ use super::explain::{self, Question};
 use super::{Shared, problem};
 use crate::observe::Connections;
 use crate::observe::Figure;
+use crate::observe::page::fallback::FallbackReading;
 use crate::observe::page::retries::RetryReading;
 use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredReading, TargetReading};
+use crate::route::compiled::Action;
 use crate::snapshot::Snapshot;
 use crate::upstream::service::{Endpoint, Service};
 
@@ -110,6 +112,7 @@ fn metrics_text(control: &Control) -> String {
         targets: &targets,
         circuits: &snapshot.services.iter().filter_map(|service| circuit(service)).collect::<Vec<_>>(),
         retries: &snapshot.services.iter().filter_map(|service| retries(service)).collect::<Vec<_>>(),
+        fallback: &fallbacks(&snapshot),
         listeners: &listeners,
         tls: &tls,
         most_series: page::MOST_SERIES,
@@ -139,6 +142,19 @@ fn retries(service: &Service) -> Option<RetryReading<'_>> {
     let [sent, refused] = service.budget.counts();
     let told = service.retry.is_some() || sent > 0 || refused > 0;
     told.then(|| RetryReading { service: &service.name, sent, refused })
+}
+
+/// Reads what stood in for services that failed, route by route.
+fn fallbacks(snapshot: &Snapshot) -> Vec<FallbackReading<'_>> {
+    let ladders = snapshot.routes.iter().filter_map(|route| match &route.action {
+        Action::Forward(_, Some(care)) => Some((&*route.key, care.ladder.as_deref()?)),
+        _ => None,
+    });
+    ladders
+        .flat_map(|(route, ladder)| {
+            ladder.counted().into_iter().map(move |(step, count)| FallbackReading { route, step, count })
+        })
+        .collect()
 }
 
 /// Reads the circuit breaker of a service.

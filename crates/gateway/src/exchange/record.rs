@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http1::Method;
@@ -52,6 +53,10 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the answer's body as sent.
     pub bytes_out: u64,
+    /// What the client got in place of the service's answer: `standby`, `last-good`, `answer`; empty for that answer itself.
+    pub degraded: &'static str,
+    /// The steps that were tried in place of the service, and what came of each.
+    pub fallback: Vec<(Arc<str>, &'static str)>,
     /// The word for why the gateway answered itself; empty when the service's answer was passed on.
     pub reason: &'static str,
     /// The policy that answered, if one did.
@@ -111,6 +116,8 @@ impl Record {
             status: 0,
             bytes_in: 0,
             bytes_out: 0,
+            degraded: "",
+            fallback: Vec::new(),
             reason: "",
             refused_by: None,
             why: Cow::Borrowed(""),

@@ -272,9 +272,9 @@ impl ClientReader {
     }
 
     /// Keeps what is read of the body from now on, up to so many bytes, to be sent again. What is given back is true as
-    /// long as that is all of it.
+    /// long as that is all of it. What was asked for before holds.
     pub fn keep(&mut self, most: usize) -> Rc<Cell<bool>> {
-        let kept = self.kept.insert(Box::new(Kept::new(most)));
+        let kept = self.kept.get_or_insert_with(|| Box::new(Kept::new(most)));
         kept.whole().clone()
     }
 

@@ -41,6 +41,8 @@ mod most {
     pub(super) const REFERER: usize = 512;
     /// Failed tries that are told.
     pub(super) const ATTEMPTS: usize = 4;
+    /// Steps in place of a service that are told.
+    pub(super) const STEPS: usize = 4;
     /// Refusals of watching policies that are told.
     pub(super) const SHADOWED: usize = 8;
 }
@@ -238,6 +240,7 @@ impl LineWriter {
             out.push(b']');
         }
         attempts::attempts(out, &record.attempts);
+        attempts::fallback(out, record);
         if let Some(fault) = &record.fault {
             let facts = fault.facts();
             text(out, b",\"fault\":", facts.code.as_bytes(), most::REASON);

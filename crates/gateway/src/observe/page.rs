@@ -4,6 +4,7 @@
 //! [`PageInput::most_series`] series whatever the configuration holds; routes for which there is no room count
 //! together as `_OTHER`. Runs on the control side, never on a worker.
 
+pub mod fallback;
 mod http2;
 pub mod retries;
 
@@ -22,6 +23,7 @@ pub use super::openmetrics::CONTENT_TYPE;
 use super::openmetrics::{Exposition, HISTOGRAM_SERIES, Kind, seconds};
 use super::process::Process;
 use super::tally::OTHER;
+use fallback::FallbackReading;
 use retries::RetryReading;
 
 /// Series of a page unless something else is said.
@@ -29,7 +31,7 @@ pub const MOST_SERIES: usize = 10_000;
 /// Certificates that are told of each by itself.
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
-const RESERVED: usize = 700;
+const RESERVED: usize = 900;
 /// Circuit breakers of a page; together they fit into what is kept.
 const MOST_CIRCUITS: usize = 100;
 
@@ -45,6 +47,8 @@ pub struct PageInput<'a> {
     pub circuits: &'a [CircuitReading<'a>],
     /// What was sent again to services.
     pub retries: &'a [RetryReading<'a>],
+    /// What stood in for services that failed.
+    pub fallback: &'a [FallbackReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
     /// TLS of all listeners that have it, by name.
@@ -123,6 +127,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     targets.write(&mut page);
     circuits(&mut page, input.circuits);
     retries::write(&mut page, input.retries);
+    fallback::write(&mut page, input.fallback);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
     http2::tell(&mut page, input.listeners);

@@ -11,6 +11,7 @@ pub mod body_limit;
 pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
+pub mod fallback;
 pub mod headers;
 pub mod introspection;
 pub mod ip;
@@ -69,6 +70,8 @@ pub static LIST: &[Kind] = &[
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
     // policies before it have the last word about the headers that are theirs.
     kind::<headers::Headers>(),
+    // Sees the answer as the service gave it, since what it gives again goes back through all the others.
+    kind::<fallback::Fallback>(),
 ];
 
 /// The schemas of all policies by name, for [`crate::config::schema`].

@@ -77,7 +77,8 @@ mod tests {
     use super::*;
 
     fn care(lines: &str) -> Care {
-        let mut care = Care { retry: Some(retry::Retry::new(&config::Retry::default())) };
+        let retry = Some(retry::Retry::new(&config::Retry::default()));
+        let mut care = Care { retry, ..Care::default() };
         bound(lines).unwrap().iter().for_each(|bound| bound.policy.care(&mut care));
         care
     }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use http1::Version;
 
+use super::Asked;
 use crate::exchange::Exchange;
 use crate::http::client::ClientConnection;
 use crate::policies;
@@ -48,8 +49,15 @@ async fn run(worker: &Worker, view: &View, listener: &Listener, mut exchange: Bo
     if policies::request(rest, &mut exchange).await.is_err() {
         return;
     }
-    if let Err(fault) =
-        super::ask(worker, view, listener, (route, *place, care.as_deref()), &mut exchange, &mut client).await
+    if let Err(fault) = super::ask(
+        worker,
+        view,
+        listener,
+        Asked::of(route, *place, care.as_deref()),
+        &mut exchange,
+        &mut client,
+    )
+    .await
     {
         tracing::debug!(route = %route.key, fault = fault.facts().code, "what a cache has could not be renewed");
     }

@@ -16,6 +16,7 @@ use ::http1::{Version, names};
 
 use super::connection::{Connection, Ends};
 use super::health::attempt as health;
+use super::ladder::Below;
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
 use super::retry::Again;
@@ -36,6 +37,8 @@ use crate::values::random::Random;
 const MOST_INTERIM: u32 = 16;
 /// The first status that may be a failure.
 const FAILED: u16 = 400;
+/// Bytes of a body that are kept for another service.
+const MOST_KEPT: usize = 64 * 1024;
 /// Endpoints that are asked for a connection.
 const MOST_CONNECTS: usize = 3;
 
@@ -57,6 +60,8 @@ pub struct Forward<'a> {
     pub trust: &'a Trust,
     /// Whether the request is sent once more.
     pub again: Again<'a>,
+    /// What stands in when the service fails.
+    pub below: Option<Below<'a>>,
     /// Whether the gateway is ending, so that the client's connection should too.
     pub closing: &'a dyn Fn() -> bool,
 }
@@ -109,6 +114,9 @@ impl Forward<'_> {
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
         self.again.begin(exchange, &mut client.reader);
+        if self.below.is_some_and(|below| below.keeps(exchange)) {
+            client.reader.keep(MOST_KEPT);
+        }
         let mut tried = Vec::new();
         let mut fresh = false;
         loop {
@@ -268,15 +276,21 @@ impl Forward<'_> {
         self.attempt_http1(aimed, exchange, client).await
     }
 
+    /// Whether an answer is passed over: the request is sent once more, or something else stands in.
+    #[cold]
+    fn passes_over(&self, exchange: &Exchange) -> bool {
+        self.again.passes_over(exchange) || self.below.is_some_and(|below| below.passes_over(exchange))
+    }
+
     /// Makes the head of the service's answer the one for the client. False when another answer is to go out instead: then
     /// nothing is put out of this one.
     ///
     /// # Errors
-    /// The answer is passed over, because the request is sent once more.
+    /// The answer is passed over, because the request is sent once more or something else stands in.
     fn dress(&self, exchange: &mut Exchange) -> Result<bool, Fault> {
         let status = exchange.response.status;
         exchange.record.service_status = status;
-        if status >= FAILED && self.again.passes_over(exchange) {
+        if status >= FAILED && self.passes_over(exchange) {
             return Err(Fault::ServiceFailed(status));
         }
         let head = &mut exchange.response;

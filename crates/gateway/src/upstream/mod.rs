@@ -11,6 +11,7 @@ pub mod connection;
 pub mod failures;
 pub mod forward;
 pub mod health;
+pub mod ladder;
 pub mod local;
 pub mod request;
 pub mod resolve;

@@ -63,6 +63,7 @@ mod policies {
     mod cors;
     mod csrf;
     mod ext_auth;
+    mod fallback;
     mod headers;
     mod introspection;
     mod ip;

@@ -218,6 +218,8 @@ fn the_document_names_every_field_in_the_order_of_the_line() {
         outcome: "service_failed",
         status: 503,
     });
+    record.degraded = "standby";
+    record.fallback.push(("orders-standby".into(), "answered"));
     record.fault = Some(Fault::Panic);
     record.why = "not in this network".into();
     exchange.identity = Some(Rc::new(Identity {
@@ -267,6 +269,9 @@ proptest! {
         for _ in 0..20 {
             exchange.record.failed(Attempt { service: 0, endpoint, outcome: "target_certificate", status: 503 });
         }
+        exchange.record.degraded = "last-good";
+        let step = std::sync::Arc::<str>::from("s".repeat(64));
+        exchange.record.fallback.extend(vec![(step, "target_certificate"); 8]);
         let labels = Labels { route: &route, ..LABELS };
         for format in [LineFormat::Json, LineFormat::Text] {
             let line = written(format, &exchange, &labels);
