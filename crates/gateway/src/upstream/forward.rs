@@ -125,7 +125,8 @@ impl Forward<'_> {
                     let (reused, place, endpoint) =
                         (aimed.connection.reused, aimed.place, aimed.endpoint.clone());
                     // Made where it stays: awaited alone it is copied twice, two kilobytes each.
-                    match pin!(self.attempt(aimed, exchange, client)).await {
+                    let attempted = pin!(self.attempt(aimed, exchange, client)).await;
+                    match attempted {
                         Ok(switched) => return Ok(switched),
                         Err(failed) if !fresh && reused && failed.untouched => {
                             self.blame(exchange, &endpoint, &failed.fault, false);
