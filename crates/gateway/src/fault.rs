@@ -51,8 +51,10 @@ pub enum Fault {
     AmbiguousPath,
     /// The service has no endpoint: its name does not resolve, or all are gone.
     NoEndpoint,
-    /// Too many requests to the service fail, so that none is sent for a while.
-    CircuitOpen,
+    /// Too many requests to the service fail, so that none is sent for a while: for so many seconds at least.
+    CircuitOpen(u32),
+    /// The service has as many requests as it takes, and no place to wait is left or none came free in time.
+    ServiceFull,
     /// The endpoint refused the connection, or cannot be reached.
     ConnectRefused,
     /// The endpoint's certificate is not believed: of an unknown authority, expired, for another name.
@@ -157,12 +159,19 @@ impl Fault {
             Fault::NoEndpoint => {
                 line(503, "no_endpoint", Service, "destination_unavailable", "the service is not available")
             }
-            Fault::CircuitOpen => line(
+            Fault::CircuitOpen(_) => line(
                 503,
                 "circuit_open",
                 Service,
                 "destination_unavailable",
                 "the service fails too often and gets a rest",
+            ),
+            Fault::ServiceFull => line(
+                503,
+                "service_full",
+                Service,
+                "connection_limit_reached",
+                "the service has as many requests as it takes",
             ),
             Fault::ConnectRefused => {
                 line(502, "connect_refused", Service, "connection_refused", "the service cannot be reached")

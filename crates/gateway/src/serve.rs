@@ -208,6 +208,10 @@ async fn ask(
         closing: &|| worker.live.draining().is_some(),
     };
     let admitted = breaker::admit(service)?;
+    let _place = match &service.door {
+        Some(door) => Some(door.enter(exchange, &mut client.reader).await?),
+        None => None,
+    };
     let outcome = forward.run(exchange, client).await;
     breaker::ended(admitted, worker.index, exchange, &outcome);
     outcome

@@ -45,7 +45,8 @@ fn faults() -> Vec<Fault> {
         Fault::MethodNotAllowed(String::new()),
         Fault::AmbiguousPath,
         Fault::NoEndpoint,
-        Fault::CircuitOpen,
+        Fault::CircuitOpen(1),
+        Fault::ServiceFull,
         Fault::ConnectRefused,
         Fault::TargetCertificate,
         Fault::TargetTls,
@@ -72,7 +73,7 @@ fn faults() -> Vec<Fault> {
             | Fault::AnswerBody(_) => {}
             Fault::HeadTimeout | Fault::BodyTimeout | Fault::BodyTooLarge(_) | Fault::ClientGone => {}
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
-            Fault::CircuitOpen | Fault::ServiceFailed(_) => {}
+            Fault::CircuitOpen(_) | Fault::ServiceFull | Fault::ServiceFailed(_) => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
             Fault::TargetCertificate | Fault::TargetTls | Fault::PlainHttp | Fault::Misdirected => {}
@@ -154,7 +155,7 @@ fn every_configuration_shown_is_taken() {
         ("tls.md", 3),
         ("limits.md", 1),
         ("health.md", 2),
-        ("failing.md", 2),
+        ("failing.md", 3),
     ] {
         let parts = shown(name);
         assert!(parts.len() >= fewest, "{name} shows {} configurations", parts.len());

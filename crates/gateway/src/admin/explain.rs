@@ -165,8 +165,13 @@ impl<'s> Rehearsal<'s> {
 
     /// The request as the service would get it.
     fn forward(&mut self, service: &Service, care: Option<&Care>, received: &Look) -> Result<(), Fault> {
-        if service.breaker.as_ref().is_some_and(|breaker| breaker.state() == State::Open) {
-            return Err(Fault::CircuitOpen);
+        let open = service.breaker.as_ref().filter(|breaker| breaker.state() == State::Open);
+        if let Some(breaker) = open {
+            let fault = Fault::CircuitOpen(breaker.rest());
+            let Some(ladder) = care.and_then(|care| care.ladder.as_deref()) else { return Err(fault) };
+            if !ladder.on.has(&fault) {
+                return Err(fault);
+            }
         }
         if let Some(credentials) = &service.credentials {
             // Without a token, as before the first one has come, the request is shown as it is.

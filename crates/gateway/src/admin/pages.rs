@@ -14,7 +14,7 @@ use super::{Shared, problem};
 use crate::observe::Connections;
 use crate::observe::Figure;
 use crate::observe::page::fallback::FallbackReading;
-use crate::observe::page::retries::RetryReading;
+use crate::observe::page::retries::{DoorReading, RetryReading};
 use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::route::compiled::Action;
 use crate::snapshot::Snapshot;
@@ -112,6 +112,7 @@ fn metrics_text(control: &Control) -> String {
         targets: &targets,
         circuits: &snapshot.services.iter().filter_map(|service| circuit(service)).collect::<Vec<_>>(),
         retries: &snapshot.services.iter().filter_map(|service| retries(service)).collect::<Vec<_>>(),
+        doors: &snapshot.services.iter().filter_map(|service| door(service)).collect::<Vec<_>>(),
         fallback: &fallbacks(&snapshot),
         listeners: &listeners,
         tls: &tls,
@@ -135,6 +136,11 @@ fn target<'a>(service: &'a str, endpoint: &'a Endpoint) -> TargetReading<'a> {
     reading.ejections = health.ejections.load(Ordering::Relaxed);
     reading.checks = [&health.checks_good, &health.checks_failed].map(|count| count.load(Ordering::Relaxed));
     reading
+}
+
+/// Reads the door of a service, if it has one.
+fn door(service: &Service) -> Option<DoorReading<'_>> {
+    Some(DoorReading { service: &service.name, counts: service.door.as_ref()?.counts() })
 }
 
 /// Reads what was sent again to a service; none where nothing was asked to be.

@@ -20,6 +20,7 @@ pub mod tail;
 pub mod token;
 pub mod top;
 pub mod version;
+pub mod weight;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -68,6 +69,8 @@ enum Command {
     Drain(drain::Options),
     /// Take a drained target back in
     Undrain(drain::Options),
+    /// Give a target another share of its service's requests
+    Weight(weight::Options),
     /// Print the version
     Version,
 }
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
         Command::Reload(options) => reload::run(options),
         Command::Drain(options) => drain::drain(options),
         Command::Undrain(options) => drain::undrain(options),
+        Command::Weight(options) => weight::run(options),
         Command::Version => version::run(),
     };
     exit.into()

@@ -205,6 +205,7 @@ impl Checking<'_> {
             ("timeout", service.timeout.is_zero()),
             ("idle_timeout", service.idle_timeout.is_zero()),
             ("max_response_head", service.max_response_head.is_zero()),
+            ("max_in_flight", service.max_in_flight == Some(0)),
         ] {
             nothing(zero, &format!("`{key}` of service `{name}`"), at(key), diagnostics);
         }

@@ -24,14 +24,14 @@ use super::openmetrics::{Exposition, HISTOGRAM_SERIES, Kind, seconds};
 use super::process::Process;
 use super::tally::OTHER;
 use fallback::FallbackReading;
-use retries::RetryReading;
+use retries::{DoorReading, RetryReading};
 
 /// Series of a page unless something else is said.
 pub const MOST_SERIES: usize = 10_000;
 /// Certificates that are told of each by itself.
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
-const RESERVED: usize = 900;
+const RESERVED: usize = 1200;
 /// Circuit breakers of a page; together they fit into what is kept.
 const MOST_CIRCUITS: usize = 100;
 
@@ -47,6 +47,8 @@ pub struct PageInput<'a> {
     pub circuits: &'a [CircuitReading<'a>],
     /// What was sent again to services.
     pub retries: &'a [RetryReading<'a>],
+    /// The doors of services.
+    pub doors: &'a [DoorReading<'a>],
     /// What stood in for services that failed.
     pub fallback: &'a [FallbackReading<'a>],
     /// All listeners by name.
@@ -127,6 +129,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     targets.write(&mut page);
     circuits(&mut page, input.circuits);
     retries::write(&mut page, input.retries);
+    retries::write_doors(&mut page, input.doors);
     fallback::write(&mut page, input.fallback);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);

@@ -25,6 +25,7 @@ use crate::route::table::Builder;
 use crate::upstream::breaker::Breaker;
 use crate::upstream::budget::Budget;
 use crate::upstream::care::Care;
+use crate::upstream::door::Door;
 use crate::upstream::health;
 use crate::upstream::request::Forwarding;
 use crate::upstream::retry::Retry;
@@ -323,6 +324,11 @@ impl<'a> Services<'a> {
                 config::ProxyVersion::V2 => Version::V2,
             }),
             breaker: Breaker::of(settings, known, self.workers),
+            door: Door::of(settings, known),
+            deadline_header: settings
+                .deadline_header
+                .as_ref()
+                .and_then(|name| NameBuf::new(name.as_str()).ok()),
             retry: settings.retry.as_ref().map(Retry::new),
             budget: known.map_or_else(|| Budget::new(self.workers), |known| known.budget.clone()),
             health: health::Settings::new(settings),

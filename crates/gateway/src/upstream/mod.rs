@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod budget;
 pub mod care;
 pub mod connection;
+pub mod door;
 pub mod failures;
 pub mod forward;
 pub mod health;

@@ -88,6 +88,7 @@ mod tls {
 mod upstream {
     mod answers;
     mod breaker;
+    mod door;
     mod health;
     mod pool;
     mod proxy_protocol;

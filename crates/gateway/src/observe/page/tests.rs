@@ -97,6 +97,7 @@ fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> 
         figures: &[],
         circuits: &[],
         retries: &[],
+        doors: &[],
         fallback: &[],
         most_series: MOST_SERIES,
     }
