@@ -53,8 +53,6 @@ pub enum Fault {
     NoEndpoint,
     /// Too many requests to the service fail, so that none is sent for a while: for so many seconds at least.
     CircuitOpen(u32),
-    /// The service has as many requests as it takes, and no place to wait is left or none came free in time.
-    ServiceFull,
     /// The endpoint refused the connection, or cannot be reached.
     ConnectRefused,
     /// The endpoint's certificate is not believed: of an unknown authority, expired, for another name.
@@ -77,6 +75,10 @@ pub enum Fault {
     AnswerStalled,
     /// The answer switches protocols though nobody asked for that, or sends interim answers without end.
     AnswerUnasked,
+    /// The service breaks the rules of HTTP/2.
+    AnswerProtocol,
+    /// The service takes no more requests, and no place for another one came free in time.
+    ServiceFull,
     /// The service answered with a status for which something else was to stand in, and nothing did.
     ServiceFailed(u16),
     /// The whole exchange took longer than the route allows.
@@ -166,13 +168,6 @@ impl Fault {
                 "destination_unavailable",
                 "the service fails too often and gets a rest",
             ),
-            Fault::ServiceFull => line(
-                503,
-                "service_full",
-                Service,
-                "connection_limit_reached",
-                "the service has as many requests as it takes",
-            ),
             Fault::ConnectRefused => {
                 line(502, "connect_refused", Service, "connection_refused", "the service cannot be reached")
             }
@@ -231,6 +226,20 @@ impl Fault {
                 Service,
                 "http_protocol_error",
                 "the service answered what nobody asked",
+            ),
+            Fault::AnswerProtocol => line(
+                502,
+                "answer_protocol",
+                Service,
+                "http_protocol_error",
+                "the service breaks the rules of HTTP/2",
+            ),
+            Fault::ServiceFull => line(
+                503,
+                "service_full",
+                Service,
+                "connection_limit_reached",
+                "the service takes no more requests at the moment",
             ),
             Fault::ServiceFailed(status) => {
                 line(*status, "service_failed", Service, "destination_unavailable", "the service failed")

@@ -46,7 +46,6 @@ fn faults() -> Vec<Fault> {
         Fault::AmbiguousPath,
         Fault::NoEndpoint,
         Fault::CircuitOpen(1),
-        Fault::ServiceFull,
         Fault::ConnectRefused,
         Fault::TargetCertificate,
         Fault::TargetTls,
@@ -56,6 +55,8 @@ fn faults() -> Vec<Fault> {
         Fault::AnswerCut,
         Fault::AnswerStalled,
         Fault::AnswerUnasked,
+        Fault::AnswerProtocol,
+        Fault::ServiceFull,
         Fault::ServiceFailed(503),
         Fault::Timeout,
         Fault::PlainHttp,
@@ -73,7 +74,8 @@ fn faults() -> Vec<Fault> {
             | Fault::AnswerBody(_) => {}
             Fault::HeadTimeout | Fault::BodyTimeout | Fault::BodyTooLarge(_) | Fault::ClientGone => {}
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
-            Fault::CircuitOpen(_) | Fault::ServiceFull | Fault::ServiceFailed(_) => {}
+            Fault::CircuitOpen(_) | Fault::AnswerProtocol => {}
+            Fault::ServiceFull | Fault::ServiceFailed(_) => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
             Fault::TargetCertificate | Fault::TargetTls | Fault::PlainHttp | Fault::Misdirected => {}

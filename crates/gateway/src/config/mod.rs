@@ -52,7 +52,7 @@ pub use route::{
     Use,
 };
 pub use schema::schema;
-pub use service::{Balance, HostHeader, KeepAlive, ProxyVersion, Queue, Service, Target};
+pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Template};

@@ -6,6 +6,8 @@
 //! dead and nothing can have happened; never otherwise.
 
 mod http1;
+mod http2;
+mod opening;
 mod progress;
 
 use std::pin::pin;
@@ -14,13 +16,14 @@ use std::time::Duration;
 
 use ::http1::{Version, names};
 
-use super::connection::{Connection, Ends};
+use super::connection::Connection;
 use super::health::attempt as health;
+use super::http2::pool::Slot;
 use super::ladder::Below;
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
-use super::retry::Again;
-use super::service::{EndpointSettings, Service};
+use super::retry;
+use super::service::Service;
 use super::tunnel;
 use crate::exchange::Exchange;
 use crate::exchange::record::Attempt;
@@ -42,6 +45,9 @@ const MOST_KEPT: usize = 64 * 1024;
 /// Endpoints that are asked for a connection.
 const MOST_CONNECTS: usize = 3;
 
+/// Tries that a service may refuse unseen before the fault is the client's to know.
+const MOST_REFUSALS: u32 = 3;
+
 /// What forwarding needs besides the exchange.
 pub struct Forward<'a> {
     /// The service to ask.
@@ -59,21 +65,38 @@ pub struct Forward<'a> {
     /// Cleans trailers as it cleaned the head.
     pub trust: &'a Trust,
     /// Whether the request is sent once more.
-    pub again: Again<'a>,
+    pub again: retry::Again<'a>,
     /// What stands in when the service fails.
     pub below: Option<Below<'a>>,
     /// Whether the gateway is ending, so that the client's connection should too.
     pub closing: &'a dyn Fn() -> bool,
 }
 
-/// A connection and whose it is.
+/// What an exchange goes over.
+enum Way {
+    /// A connection of its own. Boxed, because it is handed from hand to hand.
+    Http1(Box<Connection>),
+    /// A place on one that others share.
+    Http2(Slot),
+}
+
+/// A way and whose it is.
 struct Aimed {
-    // Boxed, because it is handed from hand to hand.
-    connection: Box<Connection>,
+    way: Way,
     endpoint: Rc<LocalEndpoint>,
     /// The endpoint's place in its group.
     place: usize,
-    _in_flight: InFlight,
+    in_flight: InFlight,
+}
+
+impl Way {
+    /// Whether its connection carried an exchange before.
+    fn is_reused(&self) -> bool {
+        match self {
+            Way::Http1(connection) => connection.reused,
+            Way::Http2(slot) => slot.reused,
+        }
+    }
 }
 
 /// A connection that was switched to another protocol. It holds on to nothing of the snapshot: tunnels outlive many.
@@ -94,7 +117,17 @@ impl Switched {
 /// A try that failed, and whether it may be made again.
 struct Failed {
     fault: Fault,
-    untouched: bool,
+    again: Again,
+}
+
+/// Whether a try may be made again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Never,
+    /// Over a fresh connection, if this one had rested: nothing of an answer came, and to ask twice does no harm.
+    Fresh,
+    /// Whatever it was: the service has said, or it is known, that it never looked at the request.
+    Unprocessed,
 }
 
 impl Forward<'_> {
@@ -118,27 +151,36 @@ impl Forward<'_> {
             client.reader.keep(MOST_KEPT);
         }
         let mut tried = Vec::new();
-        let mut fresh = false;
+        let (mut fresh, mut refusals) = (false, 0);
         loop {
             let (fault, sent) = match self.open(&group, exchange, &mut tried, fresh).await {
                 Ok(aimed) => {
                     let (reused, place, endpoint) =
-                        (aimed.connection.reused, aimed.place, aimed.endpoint.clone());
+                        (aimed.way.is_reused(), aimed.place, aimed.endpoint.clone());
                     // Made where it stays: awaited alone it is copied twice, two kilobytes each.
                     let attempted = pin!(self.attempt(aimed, exchange, client)).await;
-                    match attempted {
+                    let failed = match attempted {
                         Ok(switched) => return Ok(switched),
-                        Err(failed) if !fresh && reused && failed.untouched => {
-                            self.blame(exchange, &endpoint, &failed.fault, false);
+                        Err(failed) => failed,
+                    };
+                    let harmless = match failed.again {
+                        Again::Unprocessed if refusals < MOST_REFUSALS => {
+                            refusals += 1;
+                            true
+                        }
+                        Again::Fresh if reused && !fresh => {
                             fresh = true;
-                            continue;
+                            true
                         }
-                        Err(failed) => {
-                            self.blame(exchange, &endpoint, &failed.fault, true);
-                            tried.push(place);
-                            (failed.fault, true)
-                        }
+                        _ => false,
+                    };
+                    let anew = harmless && client.reader.rewind();
+                    self.blame(exchange, &endpoint, &failed.fault, !anew);
+                    if anew {
+                        continue;
                     }
+                    tried.push(place);
+                    (failed.fault, !matches!(failed.again, Again::Unprocessed))
                 }
                 Err(fault) => (fault, false),
             };
@@ -213,25 +255,15 @@ impl Forward<'_> {
             request::aim(exchange, self.service, settings);
             exchange.record.endpoint = Some(settings.address);
             exchange.record.tries = exchange.record.tries.saturating_add(1);
-            // Where the request cannot be sent twice, asking the kernel as well narrows the race with an origin
-            // that is closing.
-            let careful = !exchange.request.method.is_idempotent() || !request::is_bodyless(exchange);
-            let announced = self.announced(exchange);
-            let rested = if fresh { None } else { endpoint.take_idle(careful, announced) };
-            let connected = match rested {
-                Some(connection) => Ok(connection),
-                None => {
-                    if let Some(shard) = endpoint.shard() {
-                        add(&shard.connects, 1);
-                    }
-                    self.connect(exchange, settings).await
-                }
+            let way = match &endpoint.http2 {
+                None => self.over_http1(exchange, &endpoint, fresh).await,
+                Some(pool) => Box::pin(self.over_either(exchange, &endpoint, pool, fresh)).await,
             };
-            match connected {
-                Ok(connection) => {
-                    exchange.record.reused = connection.reused;
+            match way {
+                Ok(way) => {
+                    exchange.record.reused = way.is_reused();
                     let in_flight = endpoint.enter();
-                    return Ok(Aimed { connection, endpoint, place, _in_flight: in_flight });
+                    return Ok(Aimed { way, endpoint, place, in_flight });
                 }
                 Err(failed) => {
                     self.blame(exchange, &endpoint, &failed, true);
@@ -246,27 +278,6 @@ impl Forward<'_> {
         Err(fault)
     }
 
-    /// A new connection, within the time of the service and what is left of the route's.
-    async fn connect(
-        &self,
-        exchange: &Exchange,
-        endpoint: &EndpointSettings,
-    ) -> Result<Box<Connection>, Fault> {
-        let left = exchange.plan.timeout.map(|timeout| timeout.saturating_sub(exchange.record.elapsed()));
-        let within = left.map_or(self.service.connect_timeout, |left| left.min(self.service.connect_timeout));
-        let announce = self.service.proxy_protocol.zip(self.announced(exchange));
-        let opened = Connection::open(endpoint, within, self.timers, announce).await;
-        match opened {
-            Err(Fault::ConnectTimeout) if left == Some(within) => Err(Fault::Timeout),
-            opened => opened,
-        }
-    }
-
-    /// The client for whom alone a connection is, where the service is told of it at the connection's beginning.
-    fn announced(&self, exchange: &Exchange) -> Option<Ends> {
-        self.service.proxy_protocol.map(|_| request::ends(&exchange.client))
-    }
-
     /// One try over one connection.
     async fn attempt(
         &self,
@@ -274,7 +285,17 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         client: &mut ClientConnection,
     ) -> Result<Option<Switched>, Failed> {
-        self.attempt_http1(aimed, exchange, client).await
+        let Aimed { way, endpoint, in_flight, .. } = aimed;
+        match way {
+            Way::Http1(connection) => {
+                self.attempt_http1((connection, endpoint, in_flight), exchange, client).await
+            }
+            Way::Http2(slot) => {
+                // On the heap, so that requests over HTTP/1.1 do not carry its room.
+                let attempt = self.attempt_http2((slot, endpoint, in_flight), exchange, client);
+                Box::pin(attempt).await.map(|()| None)
+            }
+        }
     }
 
     /// Whether an answer is passed over: the request is sent once more, or something else stands in.

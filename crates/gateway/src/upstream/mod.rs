@@ -1,4 +1,4 @@
-//! Connections to endpoints: connecting, pooling, speaking HTTP/1.1.
+//! Connections to endpoints: connecting, pooling, speaking HTTP/1.1 or HTTP/2.
 //!
 //! `service` is what all workers share, `local` what one worker owns, `forward` the way of one exchange through them, `ask`
 //! that of a question which the gateway has itself.
@@ -12,6 +12,7 @@ pub mod door;
 pub mod failures;
 pub mod forward;
 pub mod health;
+pub mod http2;
 pub mod ladder;
 pub mod local;
 pub mod request;

@@ -90,6 +90,7 @@ mod upstream {
     mod breaker;
     mod door;
     mod health;
+    pub(crate) mod http2;
     mod pool;
     mod proxy_protocol;
     mod tunnel;
