@@ -78,9 +78,7 @@ fn each_step_in_turn_and_back() {
         let series = format!("tidegate_fallback_total{{route=\"/orders/{{id}}\",step=\"{step}\"}}");
         gateway.wait_metric(&series, |told| told == count);
     }
-    let question: &[u8] = br#"{"method":"GET","url":"/orders/1"}"#;
-    let json = [("Content-Type", "application/json")];
-    let told = client::request(gateway.admin_addr(), "POST", "/api/v1/explain", &json, question);
+    let told = gateway.admin_request("POST", "/api/v1/explain", &[], r#"{"method":"GET","url":"/orders/1"}"#);
     assert!(told.text().contains("when it fails: standby, then last_good, then answer"), "{}", told.text());
 }
 

@@ -42,9 +42,7 @@ fn a_request_is_sent_again_and_everybody_can_see_it() {
     assert_eq!((failed["outcome"].as_str(), failed["status"].as_u64()), (Some("service_failed"), Some(503)));
     assert_eq!(failed["endpoint"], origin.addr().to_string());
     gateway.wait_metric("tidegate_retries_total{service=\"app\"}", |count| count == 1.0);
-    let question: &[u8] = br#"{"method":"GET","url":"/"}"#;
-    let json = [("Content-Type", "application/json")];
-    let told = client::request(gateway.admin_addr(), "POST", "/api/v1/explain", &json, question);
+    let told = gateway.admin_request("POST", "/api/v1/explain", &[], r#"{"method":"GET","url":"/"}"#);
     assert!(
         told.text().contains("sent again: up to 3 attempts on connect, reset, timeout"),
         "{}",
