@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 26] = {
+pub(super) static ENDPOINTS: [Endpoint; 27] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
