@@ -270,7 +270,7 @@ proptest! {
             exchange.record.failed(Attempt { service: 0, endpoint, outcome: "target_certificate", status: 503 });
         }
         exchange.record.degraded = "last-good";
-        let step = std::sync::Arc::<str>::from("s".repeat(64));
+        let step = Arc::<str>::from("s".repeat(64));
         exchange.record.fallback.extend(vec![(step, "target_certificate"); 8]);
         let labels = Labels { route: &route, ..LABELS };
         for format in [LineFormat::Json, LineFormat::Text] {

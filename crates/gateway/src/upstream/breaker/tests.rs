@@ -4,6 +4,7 @@ use super::*;
 
 fn breaker() -> Arc<Breaker> {
     let settings = Settings {
+        on: Failures::default(),
         error_rate: 500_000,
         slow: Some((Duration::from_secs(1), 800_000)),
         window: Duration::from_secs(10),
