@@ -288,7 +288,7 @@ impl ClientReader {
 
     /// What the buffer holds of the body.
     pub fn piece(&mut self) -> Result<Piece, Fault> {
-        if let Some(span) = self.kept.as_mut().and_then(|kept| kept.next()) {
+        if let Some(span) = self.kept.as_mut().and_then(|kept| kept.next_piece()) {
             return Ok(Piece::Data(span));
         }
         let piece = match &mut self.source {

@@ -42,7 +42,7 @@ impl Kept {
     }
 
     /// The next piece of what is sent again; `None` once the client's own bytes are to be read.
-    pub fn next(&mut self) -> Option<Span> {
+    pub fn next_piece(&mut self) -> Option<Span> {
         let start = self.place?;
         let end = start.saturating_add(SIZE).min(self.bytes.len());
         self.place = (start < end).then_some(end);
@@ -64,14 +64,17 @@ mod tests {
         let mut kept = Kept::new(SIZE + 10);
         kept.keep(&[b'a'; SIZE]);
         kept.keep(b"bcd");
-        assert!(kept.next().is_none(), "nothing comes again before it is asked for");
+        assert!(kept.next_piece().is_none(), "nothing comes again before it is asked for");
         for _ in 0..2 {
             assert!(kept.rewind());
-            let first = kept.next().unwrap();
+            let first = kept.next_piece().unwrap();
             assert_eq!(kept.data(first).unwrap().len(), SIZE);
-            let second = kept.next().unwrap();
+            let second = kept.next_piece().unwrap();
             assert_eq!(kept.data(second), Some(&b"bcd"[..]));
-            assert!(kept.next().is_none() && kept.data(second).is_none(), "the client's own bytes follow");
+            assert!(
+                kept.next_piece().is_none() && kept.data(second).is_none(),
+                "the client's own bytes follow"
+            );
         }
     }
 

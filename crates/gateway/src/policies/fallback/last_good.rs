@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{Context as Digest, SHA256};
 use http1::{Fields, Framing, Method, Name, names};
 
 use super::super::Place;
-use super::store::{Kept, MOST_OF_ONE, Room, Store};
+use super::store::{Kept, MOST_OF_ONE, Room, Selecting, Store};
 use crate::exchange::{Exchange, Tap};
 use crate::observe::redact::Redaction;
 use crate::upstream::ladder::StandIn;
@@ -122,9 +122,8 @@ impl LastGood {
     fn find(&self, exchange: &Exchange) -> Option<Arc<Kept>> {
         let Key(key) = exchange.notes.get::<Key>()?;
         let kept = self.home.get()?.store.get(key, self.age)?;
-        let same = |(name, value): &(Box<[u8]>, Option<Box<[u8]>>)| {
-            joined(&exchange.request.fields, name).as_deref() == value.as_deref()
-        };
+        let same =
+            |(name, value): &Selecting| joined(&exchange.request.fields, name).as_deref() == value.as_deref();
         kept.varies.iter().all(same).then_some(kept)
     }
 }
@@ -190,7 +189,7 @@ fn push_caller(key: &mut Vec<u8>, exchange: &Exchange) {
 }
 
 /// What of the request the answer depends on; `None` when it is on everything (`*`).
-fn varies(exchange: &Exchange) -> Option<Vec<(Box<[u8]>, Option<Box<[u8]>>)>> {
+fn varies(exchange: &Exchange) -> Option<Vec<Selecting>> {
     let lines = exchange.response.fields.get_all(names::VARY);
     let listed = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     let mut varies = Vec::new();
@@ -217,7 +216,7 @@ struct Recorder {
     at: Instant,
     status: u16,
     fields: Fields,
-    varies: Vec<(Box<[u8]>, Option<Box<[u8]>>)>,
+    varies: Vec<Selecting>,
     /// `None` once it is too large.
     body: Option<Vec<u8>>,
     _room: Room,

@@ -21,6 +21,9 @@ const MOST_COMING: usize = 16 * 1024 * 1024;
 /// What an entry costs besides its bytes.
 const OVERHEAD: usize = 256;
 
+/// A field of the request that an answer depends on (`Vary`), and its value then.
+pub(super) type Selecting = (Box<[u8]>, Option<Box<[u8]>>);
+
 /// A good answer.
 pub(super) struct Kept {
     /// When its head came.
@@ -29,7 +32,7 @@ pub(super) struct Kept {
     pub fields: Fields,
     pub body: Bytes,
     /// What of the request it depends on, and what that was.
-    pub varies: Vec<(Box<[u8]>, Option<Box<[u8]>>)>,
+    pub varies: Vec<Selecting>,
 }
 
 /// All of them.
