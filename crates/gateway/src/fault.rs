@@ -51,8 +51,8 @@ pub enum Fault {
     AmbiguousPath,
     /// The service has no endpoint: its name does not resolve, or all are gone.
     NoEndpoint,
-    /// Too many requests to the service fail, so that none is sent for a while.
-    CircuitOpen,
+    /// Too many requests to the service fail, so that none is sent for a while: for so many seconds at least.
+    CircuitOpen(u32),
     /// The endpoint refused the connection, or cannot be reached.
     ConnectRefused,
     /// The endpoint's certificate is not believed: of an unknown authority, expired, for another name.
@@ -77,8 +77,10 @@ pub enum Fault {
     AnswerUnasked,
     /// The service breaks the rules of HTTP/2.
     AnswerProtocol,
-    /// No connection to the service takes another request in time.
+    /// The service takes no more requests, and no place for another one came free in time.
     ServiceFull,
+    /// The service answered with a status for which something else was to stand in, and nothing did.
+    ServiceFailed(u16),
     /// The whole exchange took longer than the route allows.
     Timeout,
     /// The request came in clear to a port for TLS.
@@ -159,7 +161,7 @@ impl Fault {
             Fault::NoEndpoint => {
                 line(503, "no_endpoint", Service, "destination_unavailable", "the service is not available")
             }
-            Fault::CircuitOpen => line(
+            Fault::CircuitOpen(_) => line(
                 503,
                 "circuit_open",
                 Service,
@@ -239,6 +241,9 @@ impl Fault {
                 "connection_limit_reached",
                 "the service takes no more requests at the moment",
             ),
+            Fault::ServiceFailed(status) => {
+                line(*status, "service_failed", Service, "destination_unavailable", "the service failed")
+            }
             Fault::Timeout => {
                 line(504, "timeout", Service, "http_response_timeout", "the request took too long")
             }

@@ -7,6 +7,7 @@
 
 pub mod door;
 mod errand;
+mod ladder;
 mod patience;
 mod signed_body;
 
@@ -31,8 +32,11 @@ use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::breaker;
+use crate::upstream::care::Care;
 use crate::upstream::forward::{Forward, Switched};
+use crate::upstream::ladder::Below;
 use crate::upstream::request;
+use crate::upstream::retry::{Again, Retry};
 use crate::values::Template;
 use crate::values::random::Random;
 
@@ -129,13 +133,21 @@ async fn road(
         }
     }
     match &route.action {
-        Action::Forward(place) => {
+        Action::Forward(place, care) => {
             if exchange.plan.digest.is_some()
                 && let Some(refusal) = Box::pin(signed_body::refusal(listener, exchange, client)).await?
             {
                 return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
             }
-            match ask(worker, view, listener, (route, *place), exchange, client).await {
+            let asked = Asked::of(route, *place, care.as_deref());
+            let outcome = match care.as_ref().and_then(|care| care.ladder.as_deref()) {
+                None => ask(worker, view, listener, asked, exchange, client).await,
+                // On the heap, so that routes without one do not carry its room.
+                Some(ladder) => {
+                    Box::pin(ladder::descend(worker, view, listener, (asked, ladder), exchange, client)).await
+                }
+            };
+            match outcome {
                 Ok(None) if exchange.instead.is_some() => {
                     send_instead(listener, exchange, client).await.map(|()| None)
                 }
@@ -155,15 +167,32 @@ async fn road(
     }
 }
 
+/// Whom a request asks, and what is done for it besides.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    route: &'a Route,
+    /// The service's place in the snapshot.
+    place: u32,
+    retry: Option<&'a Retry>,
+    below: Option<Below<'a>>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(route: &'a Route, place: u32, care: Option<&'a Care>) -> Asked<'a> {
+        Asked { route, place, retry: care.and_then(|care| care.retry.as_ref()), below: None }
+    }
+}
+
 /// Asks the service of a route. Where a policy has put another answer into the exchange, nothing has gone out.
 async fn ask(
     worker: &Worker,
     view: &View,
     listener: &Listener,
-    (route, place): (&Route, u32),
+    asked: Asked<'_>,
     exchange: &mut Exchange,
     client: &mut ClientConnection,
 ) -> Result<Option<Switched>, Fault> {
+    let Asked { route, place, retry, below } = asked;
     let (service, local) = view.service(place).ok_or(Fault::NoEndpoint)?;
     client.reader.body_limit = body_limit(exchange, listener)?;
     if listener.tells_certificates() {
@@ -183,9 +212,15 @@ async fn ask(
             door::dress(listener, exchange);
         },
         trust: &listener.trust,
+        again: Again::new(retry, service, worker.index),
+        below,
         closing: &|| worker.live.draining().is_some(),
     };
     let admitted = breaker::admit(service)?;
+    let _place = match &service.door {
+        Some(door) => Some(door.enter(exchange, &mut client.reader).await?),
+        None => None,
+    };
     let outcome = forward.run(exchange, client).await;
     breaker::ended(admitted, worker.index, exchange, &outcome);
     outcome

@@ -45,7 +45,7 @@ fn faults() -> Vec<Fault> {
         Fault::MethodNotAllowed(String::new()),
         Fault::AmbiguousPath,
         Fault::NoEndpoint,
-        Fault::CircuitOpen,
+        Fault::CircuitOpen(1),
         Fault::ConnectRefused,
         Fault::TargetCertificate,
         Fault::TargetTls,
@@ -57,6 +57,7 @@ fn faults() -> Vec<Fault> {
         Fault::AnswerUnasked,
         Fault::AnswerProtocol,
         Fault::ServiceFull,
+        Fault::ServiceFailed(503),
         Fault::Timeout,
         Fault::PlainHttp,
         Fault::Misdirected,
@@ -73,7 +74,8 @@ fn faults() -> Vec<Fault> {
             | Fault::AnswerBody(_) => {}
             Fault::HeadTimeout | Fault::BodyTimeout | Fault::BodyTooLarge(_) | Fault::ClientGone => {}
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
-            Fault::CircuitOpen | Fault::AnswerProtocol | Fault::ServiceFull => {}
+            Fault::CircuitOpen(_) | Fault::AnswerProtocol => {}
+            Fault::ServiceFull | Fault::ServiceFailed(_) => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
             Fault::TargetCertificate | Fault::TargetTls | Fault::PlainHttp | Fault::Misdirected => {}
@@ -156,6 +158,7 @@ fn every_configuration_shown_is_taken() {
         ("limits.md", 1),
         ("health.md", 2),
         ("cache.md", 1),
+        ("failing.md", 3),
     ] {
         let parts = shown(name);
         assert!(parts.len() >= fewest, "{name} shows {} configurations", parts.len());

@@ -34,6 +34,8 @@ const KNOWN: Known<'static> = Known {
         "ext_auth",
         "cache",
         "compress",
+        "retry",
+        "fallback",
     ],
 };
 

@@ -1,4 +1,4 @@
-//! Takes targets out of use by command, and back.
+//! Takes targets out of use by command, and back, and gives them other weights.
 
 use axum::Json;
 use axum::extract::State;
@@ -10,6 +10,9 @@ use serde_json::json;
 use super::{Shared, problem};
 use crate::snapshot::Snapshot;
 use crate::values::nearest;
+
+/// The largest weight, as in the configuration.
+const MOST_WEIGHT: u32 = 1000;
 
 /// Which target.
 #[derive(Deserialize)]
@@ -26,6 +29,39 @@ pub(super) async fn drain(State(control): Shared, body: String) -> Response {
 
 pub(super) async fn undrain(State(control): Shared, body: String) -> Response {
     change(&control.gateway.live.snapshot(), &body, false)
+}
+
+/// Which weight for which target.
+#[derive(Deserialize)]
+struct Weighing {
+    service: String,
+    /// As written, or the address of one endpoint.
+    target: String,
+    /// As in the configuration, 0 to 1000; without it, that of the configuration holds again.
+    weight: Option<u32>,
+}
+
+pub(super) async fn weigh(State(control): Shared, body: String) -> Response {
+    let Weighing { service, target, weight } = match serde_json::from_str(&body) {
+        Ok(question) => question,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, "question_unclear", &error.to_string()),
+    };
+    if weight.is_some_and(|weight| weight > MOST_WEIGHT) {
+        let told = format!("a weight is between 0 and {MOST_WEIGHT}");
+        return problem(StatusCode::BAD_REQUEST, "question_unclear", &told);
+    }
+    let target = target.split_once("://").map_or(&*target, |(_, rest)| rest).trim_end_matches('/');
+    let snapshot = control.gateway.live.snapshot();
+    let known = snapshot.services.iter().find(|known| *known.name == *service);
+    if !known.is_some_and(|known| known.live.weigh(target, weight)) {
+        let told = unknown(&snapshot, target, Some(&service));
+        return problem(StatusCode::NOT_FOUND, "target_unknown", &told);
+    }
+    match weight {
+        Some(weight) => tracing::info!(service, target, weight, "target weighs so much by command"),
+        None => tracing::info!(service, target, "target weighs again what the configuration says"),
+    }
+    Json(json!({ "service": service, "target": target, "weight": weight })).into_response()
 }
 
 fn change(snapshot: &Snapshot, body: &str, out: bool) -> Response {

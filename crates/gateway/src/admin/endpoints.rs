@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 29] = {
+pub(super) static ENDPOINTS: [Endpoint; 30] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -223,6 +223,7 @@ pub(super) static ENDPOINTS: [Endpoint; 29] = {
         Endpoint::work("/api/v1/reload", Operator, "Read the configuration again.", || post(pages::reload)),
         Endpoint::work("/api/v1/drain", Operator, "Take a target out of use.", || post(drain::drain)),
         Endpoint::work("/api/v1/undrain", Operator, "Take a target back in.", || post(drain::undrain)),
+        Endpoint::work("/api/v1/weight", Operator, "Give a target another weight.", || post(drain::weigh)),
         Endpoint::look("/api/v1/cache", Viewer, "What the cache holds.", || get(cache::show)),
         Endpoint::work("/api/v1/cache/purge", Operator, "Take answers out of the cache.", || {
             post(cache::purge)

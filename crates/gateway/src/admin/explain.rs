@@ -31,6 +31,7 @@ use crate::route::trace::Outcome as Traced;
 use crate::serve::{self, door};
 use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::breaker::State;
+use crate::upstream::care::Care;
 use crate::upstream::request;
 use crate::upstream::service::{EndpointSettings, Service};
 use crate::values::random::Random;
@@ -106,10 +107,10 @@ impl<'s> Rehearsal<'s> {
             return Ok(());
         }
         match &route.action {
-            Action::Forward(place) => {
+            Action::Forward(place, care) => {
                 let service = self.snapshot.service(*place).ok_or(Fault::NoEndpoint)?;
                 serve::body_limit(&self.exchange, self.listener)?;
-                self.forward(service, &received)?;
+                self.forward(service, care.as_deref(), &received)?;
             }
             Action::Respond(answer) => {
                 let body = serve::answer(route, &mut self.exchange, answer);
@@ -184,9 +185,14 @@ impl<'s> Rehearsal<'s> {
     }
 
     /// The request as the service would get it.
-    fn forward(&mut self, service: &Service, received: &Look) -> Result<(), Fault> {
-        if service.breaker.as_ref().is_some_and(|breaker| breaker.state() == State::Open) {
-            return Err(Fault::CircuitOpen);
+    fn forward(&mut self, service: &Service, care: Option<&Care>, received: &Look) -> Result<(), Fault> {
+        let open = service.breaker.as_ref().filter(|breaker| breaker.state() == State::Open);
+        if let Some(breaker) = open {
+            let fault = Fault::CircuitOpen(breaker.rest());
+            let Some(ladder) = care.and_then(|care| care.ladder.as_deref()) else { return Err(fault) };
+            if !ladder.on.has(&fault) {
+                return Err(fault);
+            }
         }
         if let Some(credentials) = &service.credentials {
             // Without a token, as before the first one has come, the request is shown as it is.
@@ -214,7 +220,7 @@ impl<'s> Rehearsal<'s> {
             request::aim(&mut self.exchange, service, settings);
         }
         let known: Vec<String> = endpoints.iter().map(|known| known.told()).collect();
-        self.told.upstream = Some(Sent::of(&self.exchange, service, known, received));
+        self.told.upstream = Some(Sent::of(&self.exchange, (service, care), known, received));
         if settings.is_none() || (is_known && endpoints.is_empty()) {
             return Err(Fault::NoEndpoint);
         }

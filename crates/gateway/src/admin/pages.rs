@@ -14,7 +14,10 @@ use super::{Shared, problem};
 use crate::identity::failures;
 use crate::observe::Connections;
 use crate::observe::Figure;
+use crate::observe::page::fallback::FallbackReading;
+use crate::observe::page::retries::{DoorReading, RetryReading};
 use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredReading, TargetReading};
+use crate::route::compiled::Action;
 use crate::snapshot::Snapshot;
 use crate::upstream::service::{Endpoint, Service};
 
@@ -103,6 +106,9 @@ fn metrics_text(control: &Control) -> String {
         routes: &routes,
         targets: &targets,
         circuits: &snapshot.services.iter().filter_map(|service| circuit(service)).collect::<Vec<_>>(),
+        retries: &snapshot.services.iter().filter_map(|service| retries(service)).collect::<Vec<_>>(),
+        doors: &snapshot.services.iter().filter_map(|service| door(service)).collect::<Vec<_>>(),
+        fallback: &fallbacks(&snapshot),
         listeners: &listeners,
         tls: &tls,
         most_series: page::MOST_SERIES,
@@ -125,6 +131,31 @@ fn target<'a>(service: &'a str, endpoint: &'a Endpoint) -> TargetReading<'a> {
     reading.ejections = health.ejections.load(Ordering::Relaxed);
     reading.checks = [&health.checks_good, &health.checks_failed].map(|count| count.load(Ordering::Relaxed));
     reading
+}
+
+/// Reads the door of a service, if it has one.
+fn door(service: &Service) -> Option<DoorReading<'_>> {
+    Some(DoorReading { service: &service.name, counts: service.door.as_ref()?.counts() })
+}
+
+/// Reads what was sent again to a service; none where nothing was asked to be.
+fn retries(service: &Service) -> Option<RetryReading<'_>> {
+    let [sent, refused] = service.budget.counts();
+    let told = service.retry.is_some() || sent > 0 || refused > 0;
+    told.then(|| RetryReading { service: &service.name, sent, refused })
+}
+
+/// Reads what stood in for services that failed, route by route.
+fn fallbacks(snapshot: &Snapshot) -> Vec<FallbackReading<'_>> {
+    let ladders = snapshot.routes.iter().filter_map(|route| match &route.action {
+        Action::Forward(_, Some(care)) => Some((&*route.key, care.ladder.as_deref()?)),
+        _ => None,
+    });
+    ladders
+        .flat_map(|(route, ladder)| {
+            ladder.counted().into_iter().map(move |(step, count)| FallbackReading { route, step, count })
+        })
+        .collect()
 }
 
 /// Reads the circuit breaker of a service.

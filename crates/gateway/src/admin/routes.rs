@@ -33,7 +33,7 @@ pub(super) async fn routes(State(control): Shared) -> Response {
                 "name": &*route.key,
                 "service": snapshot.service_of(route),
                 "action": match route.action {
-                    Action::Forward(_) => "forward",
+                    Action::Forward(..) => "forward",
                     Action::Respond(_) => "respond",
                     Action::Redirect { .. } => "redirect",
                 },

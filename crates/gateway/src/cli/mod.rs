@@ -28,6 +28,7 @@ pub mod tail;
 pub mod token;
 pub mod top;
 pub mod version;
+pub mod weight;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -92,6 +93,8 @@ enum Command {
     Undrain(drain::Options),
     /// Take answers out of the cache of a running gateway: a URL, all below one, a route's, a group, or all
     Purge(purge::Options),
+    /// Give a target another share of its service's requests
+    Weight(weight::Options),
     /// Print the version
     Version,
 }
@@ -150,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Drain(options) => drain::drain(options),
         Command::Undrain(options) => drain::undrain(options),
         Command::Purge(options) => purge::run(options),
+        Command::Weight(options) => weight::run(options),
         Command::Version => version::run(),
     };
     exit.into()

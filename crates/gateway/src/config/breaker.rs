@@ -2,8 +2,9 @@
 
 use super::codes;
 use super::diagnostic::Diagnostics;
+use super::pairs::OneOrMany;
 use super::place::Span;
-use crate::values::{Duration, Percent};
+use crate::values::{Duration, Failure, Percent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,9 +12,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct CircuitBreaker {
-    /// The share of failed requests within `window` that opens the circuit. Failures are answers of 500 and above, and
-    /// requests that no target could answer. Default 50%.
+    /// The share of failed requests within `window` that opens the circuit. Default 50%.
     pub error_rate: Percent,
+    /// What is a failure: `connect`, `reset`, `timeout`, `invalid`, `no_target`, `5xx`, or a status from 400. Default: all these
+    /// faults and 5xx.
+    pub on: OneOrMany<Failure>,
     /// Slow answers that open the circuit as well. Default: slowness alone never does.
     pub slow: Option<SlowShare>,
     /// The time that the shares look back. Default 10s.
@@ -39,8 +42,10 @@ pub struct SlowShare {
 
 impl Default for CircuitBreaker {
     fn default() -> Self {
+        use Failure::{Class5, Connect, Invalid, NoTarget, Reset, Timeout};
         Self {
             error_rate: Percent::whole(50),
+            on: vec![Connect, Reset, Timeout, Invalid, NoTarget, Class5].into(),
             slow: None,
             window: Duration::from_secs(10),
             min_requests: 20,
@@ -64,6 +69,14 @@ pub(super) fn check(
     diagnostics: &mut Diagnostics,
 ) {
     let slow = breaker.slow.as_ref();
+    let never = |failure: &&Failure| matches!(failure, Failure::OpenCircuit | Failure::Full);
+    if breaker.on.is_empty() || breaker.on.iter().any(|failure| never(&failure)) {
+        let message =
+            format!("`circuit_breaker.on` of service `{name}` names what is no failure of the service");
+        diagnostics
+            .error(codes::BAD_VALUE, at(&["circuit_breaker", "on"]), message)
+            .help("write connect, reset, timeout, invalid, no_target, 5xx, or a status from 400");
+    }
     for (path, zero) in [
         (&["circuit_breaker", "error_rate"][..], breaker.error_rate == Percent::ZERO),
         (&["circuit_breaker", "slow", "over"], slow.is_some_and(|slow| slow.over.is_zero())),

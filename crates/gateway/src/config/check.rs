@@ -205,6 +205,7 @@ impl Checking<'_> {
             ("timeout", service.timeout.is_zero()),
             ("idle_timeout", service.idle_timeout.is_zero()),
             ("max_response_head", service.max_response_head.is_zero()),
+            ("max_in_flight", service.max_in_flight == Some(0)),
         ] {
             nothing(zero, &format!("`{key}` of service `{name}`"), at(key), diagnostics);
         }
@@ -214,6 +215,9 @@ impl Checking<'_> {
         };
         if let Some(breaker) = &service.circuit_breaker {
             super::breaker::check(name, breaker, &at, diagnostics);
+        }
+        if let Some(retry) = &service.retry {
+            retry.check(name, at(&["retry"]), diagnostics);
         }
         super::health::check(name, service, &at, complete, diagnostics);
         self.protocol(name, service, diagnostics);

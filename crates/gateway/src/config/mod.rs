@@ -26,6 +26,7 @@ mod process;
 mod read;
 mod redis;
 mod render;
+mod retry;
 mod route;
 mod schema;
 mod service;
@@ -52,12 +53,13 @@ pub use pattern::{HostPattern, Method, PathPattern, RouteKey, Segment};
 pub use place::{Files, Place, Span, Spanned};
 pub use process::{AccessLog, Dns, Drain, Forwarded, Log, LogFormat, LogLevel, Workers};
 pub use redis::{Redis, Sentinel};
+pub use retry::Retry;
 pub use route::{
     Action, Bundle, Defaults, Match, PathMatch, PathRegex, Redirect, Regex, Respond, Route, Status, Test, To,
     Use,
 };
 pub use schema::schema;
-pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Service, Target};
+pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Size, Template};

@@ -5,8 +5,11 @@ use super::credentials::Credentials;
 use super::health::{Eject, HealthCheck};
 use super::pairs::OneOrMany;
 use super::place::Spanned;
+use super::retry::Retry;
 use super::tls::ServiceTls;
-use crate::values::{Duration, Invalid, Percent, Size, Source, TargetHost, TargetUrl, text_value};
+use crate::values::{
+    Duration, HeaderName, Invalid, Percent, Size, Source, TargetHost, TargetUrl, text_value,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -65,6 +68,20 @@ pub struct Service {
     /// Sends the service nothing for a while when too many of its requests fail; `{}` for the defaults. Default: none.
     #[serde(default)]
     pub circuit_breaker: Option<CircuitBreaker>,
+    /// Sends the requests of all routes again when a target fails; `{}` for the defaults. The `retry` of a route holds
+    /// instead. Default: none is sent again.
+    #[serde(default)]
+    pub retry: Option<Retry>,
+    /// How many requests the service has at a time, over all workers. Those on top wait in `queue`; who finds no place there,
+    /// or waits too long, gets 503. Default: any number.
+    #[serde(default)]
+    pub max_in_flight: Option<u32>,
+    /// Who waits when the service has `max_in_flight` requests.
+    #[serde(default)]
+    pub queue: Queue,
+    /// A header that tells the service how many milliseconds are left of the route's `timeout`. Default: none.
+    #[serde(default)]
+    pub deadline_header: Option<HeaderName>,
     /// How long a target that comes back takes until it gets its full share: it begins with a tenth. Default 10s.
     #[serde(default = "ten_seconds")]
     pub slow_start: Duration,
@@ -117,9 +134,29 @@ impl Service {
             health_check: None,
             eject: None,
             circuit_breaker: None,
+            retry: None,
+            max_in_flight: None,
+            queue: Queue::default(),
+            deadline_header: None,
             slow_start: ten_seconds(),
             panic_threshold: no_share(),
         }
+    }
+}
+
+/// Who waits when a service has as many requests as it takes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct Queue {
+    /// How many requests wait, over all workers. Default 100. With 0 nobody waits.
+    pub max: u32,
+    /// How long one waits. Default 1s.
+    pub timeout: Duration,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self { max: 100, timeout: one_second() }
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Exchange {
     pub instead: Option<Bytes>,
     /// Who takes a copy of the answer's body.
     pub tap: Option<Box<dyn Tap>>,
+    /// Who takes a copy of the answer's body before it is coded.
+    pub witness: Option<Box<dyn Tap>>,
     /// Who codes the answer's body.
     pub coat: Option<Box<dyn Coat>>,
     /// What policies keep until the answer is there.
@@ -179,6 +181,7 @@ impl Default for Exchange {
             scratch: Vec::new(),
             instead: None,
             tap: None,
+            witness: None,
             coat: None,
             notes: Notes::default(),
             errand: None,
@@ -211,6 +214,7 @@ impl Exchange {
     /// Lets go what others may be waiting for. To be called when the exchange is over.
     pub fn let_go(&mut self) {
         (self.instead, self.tap, self.coat, self.errand) = (None, None, None, None);
+        self.witness = None;
         self.notes.clear();
     }
 

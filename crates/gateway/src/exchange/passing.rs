@@ -50,6 +50,11 @@ impl Notes {
         self.0.swap_remove(place).downcast().ok()
     }
 
+    /// The value of this type, which stays.
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.iter().find_map(|note| note.downcast_ref())
+    }
+
     /// Lets all go.
     pub fn clear(&mut self) {
         self.0.clear();

@@ -5,11 +5,15 @@
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use http1::Method;
 
 use crate::fault::Fault;
+
+/// Tries that are written down.
+const MOST_ATTEMPTS: usize = 16;
 
 /// What happened to one exchange.
 pub struct Record {
@@ -29,6 +33,8 @@ pub struct Record {
     pub target: Vec<u8>,
     /// How often an endpoint was asked.
     pub tries: u32,
+    /// The tries that failed, in order, as far as they are kept.
+    pub attempts: Vec<Attempt>,
     /// Whether the last try went over a connection that had been used before.
     pub reused: bool,
     /// When the request was handed to the service, from `started`.
@@ -47,6 +53,10 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the answer's body as sent.
     pub bytes_out: u64,
+    /// What the client got in place of the service's answer: `standby`, `last-good`, `answer`; empty for that answer itself.
+    pub degraded: &'static str,
+    /// The steps that were tried in place of the service, and what came of each.
+    pub fallback: Vec<(Arc<str>, &'static str)>,
     /// The word for why the gateway answered itself; empty when the service's answer was passed on.
     pub reason: &'static str,
     /// The policy that answered, if one did.
@@ -63,6 +73,19 @@ pub struct Record {
     pub connection_stays: bool,
     /// Whether the connection was switched to another protocol (101).
     pub upgraded: bool,
+}
+
+/// A try that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// The service that was asked, by its place in the snapshot.
+    pub service: u32,
+    /// The endpoint that was asked.
+    pub endpoint: SocketAddr,
+    /// The stable word for what happened.
+    pub outcome: &'static str,
+    /// The status of its answer; 0 for none.
+    pub status: u16,
 }
 
 impl Default for Record {
@@ -83,6 +106,7 @@ impl Record {
             endpoint: None,
             target,
             tries: 0,
+            attempts: Vec::new(),
             reused: false,
             sent: None,
             answered: None,
@@ -92,6 +116,8 @@ impl Record {
             status: 0,
             bytes_in: 0,
             bytes_out: 0,
+            degraded: "",
+            fallback: Vec::new(),
             reason: "",
             refused_by: None,
             why: Cow::Borrowed(""),
@@ -108,6 +134,13 @@ impl Record {
         let mut target = std::mem::take(&mut self.target);
         target.clear();
         *self = Record::at(self.started, self.started_at, target);
+    }
+
+    /// Writes down a try that failed.
+    pub fn failed(&mut self, attempt: Attempt) {
+        if self.attempts.len() < MOST_ATTEMPTS {
+            self.attempts.push(attempt);
+        }
     }
 
     /// Time since the exchange started.

@@ -28,7 +28,8 @@ pub fn respond_fault(exchange: &mut Exchange, fault: &Fault) -> Arc<[u8]> {
         Fault::MethodRefused(_) => {
             answer = answer.with("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
         }
-        Fault::Overloaded => answer = answer.with("Retry-After", "1"),
+        Fault::Overloaded | Fault::ServiceFull => answer = answer.with("Retry-After", "1"),
+        Fault::CircuitOpen(seconds) => answer = answer.with("Retry-After", seconds.to_string()),
         _ => {}
     }
     respond(exchange, &answer)

@@ -56,6 +56,11 @@ impl Span {
         Span { start: 0, end: length }
     }
 
+    /// A place in something that is no [`Buffer`].
+    pub fn between(start: usize, end: usize) -> Span {
+        Span { start, end }
+    }
+
     /// The bytes at this place.
     pub fn of_bytes(self, bytes: &[u8]) -> &[u8] {
         bytes.get(self.start..self.end).unwrap_or_default()

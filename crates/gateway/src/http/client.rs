@@ -3,6 +3,7 @@
 //! One connection of HTTP/1.1 or one stream of HTTP/2: the road does not see which.
 //! Gives one request after the other, in order. Never reads ahead of the exchange by more than one buffer.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use super::http2::Asked;
 use super::http2::inflow::Inflow;
 use super::http2::outflow::Outflow;
 use super::incoming::{Broken, Incoming, Piece};
+use super::kept::Kept;
 use super::responder::Responder;
 use super::socket::Socket;
 use super::timer::Timer;
@@ -103,13 +105,8 @@ pub struct ClientReader {
     /// Most bytes of body the exchange takes.
     pub body_limit: u64,
     window: Option<(Instant, u64)>,
-    held: Option<Box<Held>>,
-}
-
-/// A whole body that was read ahead, to be given again.
-struct Held {
-    bytes: Vec<u8>,
-    given: bool,
+    /// What is kept of the body to be sent again.
+    kept: Option<Box<Kept>>,
 }
 
 /// Where requests come from.
@@ -125,7 +122,7 @@ enum Source {
 
 impl ClientReader {
     fn of(source: Source) -> ClientReader {
-        ClientReader { source, body_limit: u64::MAX, window: None, held: None }
+        ClientReader { source, body_limit: u64::MAX, window: None, kept: None }
     }
 
     /// The connection's bytes; `None` on a stream.
@@ -182,8 +179,8 @@ impl ClientReader {
 
     /// The bytes of a piece, until more is received.
     pub fn data(&self, span: Span) -> &[u8] {
-        if let Some(held) = &self.held {
-            return span.of_bytes(&held.bytes);
+        if let Some(data) = self.kept.as_ref().and_then(|kept| kept.data(span)) {
+            return data;
         }
         match &self.source {
             Source::Connection(incoming, _) => incoming.data(span),
@@ -271,32 +268,44 @@ impl ClientReader {
             Source::Nobody(_) => {}
         }
         self.body_limit = limit;
-        self.window = None;
-        self.held = None;
+        (self.window, self.kept) = (None, None);
     }
 
     /// Reads the whole body ahead, to be looked at and then given again; its trailers are dropped. `None` when it has more
     /// than `most` bytes.
-    pub async fn hold(&mut self, limits: &ClientLimits, most: u64) -> Result<Option<&[u8]>, Fault> {
-        let mut bytes = Vec::new();
+    pub async fn hold(&mut self, limits: &ClientLimits, most: usize) -> Result<Option<&[u8]>, Fault> {
+        let whole = self.keep(most);
         loop {
             match self.piece()? {
-                Piece::Data(_) if self.received() > most => return Ok(None),
-                Piece::Data(span) => bytes.extend_from_slice(self.data(span)),
+                Piece::Data(_) if whole.get() => {}
+                Piece::Data(_) => return Ok(None),
                 Piece::Starved => self.receive(limits).await?,
                 Piece::Done => break,
             }
         }
         self.trailers_mut().clear();
-        let held = self.held.insert(Box::new(Held { bytes, given: false }));
-        Ok(Some(&held.bytes))
+        Ok(self.rewind().then(|| self.kept.as_ref().map_or(&[][..], |kept| kept.bytes())))
+    }
+
+    /// Keeps what is read of the body from now on, up to so many bytes, to be sent again. What is given back is true as
+    /// long as that is all of it. What was asked for before holds.
+    pub fn keep(&mut self, most: usize) -> Rc<Cell<bool>> {
+        let kept = self.kept.get_or_insert_with(|| Box::new(Kept::new(most)));
+        kept.whole().clone()
+    }
+
+    /// Lets the body begin anew with what is kept of it. False when that is not all.
+    pub fn rewind(&mut self) -> bool {
+        match &mut self.kept {
+            Some(kept) => kept.rewind(),
+            None => self.received() == 0,
+        }
     }
 
     /// What the buffer holds of the body.
     pub fn piece(&mut self) -> Result<Piece, Fault> {
-        if let Some(held) = &mut self.held {
-            let first = !std::mem::replace(&mut held.given, true) && !held.bytes.is_empty();
-            return Ok(if first { Piece::Data(Span::of(held.bytes.len())) } else { Piece::Done });
+        if let Some(span) = self.kept.as_mut().and_then(|kept| kept.next_piece()) {
+            return Ok(Piece::Data(span));
         }
         let piece = match &mut self.source {
             Source::Connection(incoming, _) => incoming.piece().map_err(Fault::Body)?,
@@ -305,6 +314,13 @@ impl ClientReader {
         };
         match piece {
             Piece::Data(_) if self.received() > self.body_limit => Err(Fault::BodyTooLarge(self.body_limit)),
+            Piece::Data(span) => {
+                if let Some(mut kept) = self.kept.take() {
+                    kept.keep(self.data(span));
+                    self.kept = Some(kept);
+                }
+                Ok(piece)
+            }
             piece => Ok(piece),
         }
     }

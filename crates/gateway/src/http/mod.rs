@@ -5,6 +5,7 @@ pub mod client;
 pub mod host;
 pub mod http2;
 pub mod incoming;
+pub mod kept;
 pub mod list;
 pub mod path;
 pub mod preflight;

@@ -56,6 +56,7 @@ pub struct Responder {
     /// Body bytes put out so far.
     pub sent: u64,
     tap: Option<Box<dyn Tap>>,
+    witness: Option<Box<dyn Tap>>,
     coat: Option<Box<dyn Coat>>,
     /// What the coat has made of a piece.
     coated: Vec<u8>,
@@ -90,6 +91,7 @@ impl Responder {
             is_cut: false,
             sent: 0,
             tap: None,
+            witness: None,
             coat: None,
             coated: Vec::new(),
         }
@@ -100,7 +102,7 @@ impl Responder {
     pub fn begin(&mut self, method: Method, version: Version, keep_alive: bool, stall: Duration) {
         (self.method, self.version, self.keep_alive, self.stall) = (method, version, keep_alive, stall);
         (self.ending, self.head_sent, self.sent) = (Ending::NoBody, false, 0);
-        (self.tap, self.coat) = (None, None);
+        (self.tap, self.coat, self.witness) = (None, None, None);
         if self.out.capacity() == 0 {
             self.out = take_out();
         }
@@ -123,6 +125,7 @@ impl Responder {
     /// Begins to pass on the answer of a service, with whoever takes a copy of its body or codes it.
     pub fn pass_on(&mut self, exchange: &mut Exchange) {
         (self.tap, self.coat) = (exchange.tap.take(), exchange.coat.take());
+        self.witness = exchange.witness.take();
         self.head(&mut exchange.response);
     }
 
@@ -174,6 +177,9 @@ impl Responder {
 
     /// Puts out a piece of the body.
     pub async fn data(&mut self, data: &[u8]) -> io::Result<()> {
+        if let Some(witness) = &mut self.witness {
+            witness.data(data);
+        }
         match &mut self.coat {
             None => self.put(data).await,
             Some(coat) => {
@@ -228,7 +234,7 @@ impl Responder {
         if self.coat.is_some() && self.end_coat().is_err() {
             return self.cut();
         }
-        if let Some(mut tap) = self.tap.take() {
+        for mut tap in [self.tap.take(), self.witness.take()].into_iter().flatten() {
             tap.end();
         }
         match &self.sink {
@@ -295,7 +301,7 @@ impl Responder {
     pub fn cut(&mut self) {
         self.out.clear();
         (self.keep_alive, self.is_cut) = (false, true);
-        (self.tap, self.coat) = (None, None);
+        (self.tap, self.coat, self.witness) = (None, None, None);
         match &self.sink {
             Sink::Connection(socket) => socket.reset_on_close(),
             Sink::Stream(outflow) => outflow.reset(Reason::INTERNAL_ERROR),

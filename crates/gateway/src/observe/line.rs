@@ -4,6 +4,8 @@
 //! value from outside is escaped and cut to its own length, so that a line is one line, valid, and at most
 //! [`MOST_LINE`] long whatever a client sends. Credentials and cookies are never looked at.
 
+mod attempts;
+
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -37,6 +39,10 @@ mod most {
     pub(super) const DETAIL: usize = 160;
     pub(super) const AGENT: usize = 512;
     pub(super) const REFERER: usize = 512;
+    /// Failed tries that are told.
+    pub(super) const ATTEMPTS: usize = 4;
+    /// Steps in place of a service that are told.
+    pub(super) const STEPS: usize = 4;
     /// Refusals of watching policies that are told.
     pub(super) const SHADOWED: usize = 8;
 }
@@ -236,6 +242,8 @@ impl LineWriter {
         if !record.shadowed.is_empty() {
             out.push(b']');
         }
+        attempts::attempts(out, &record.attempts);
+        attempts::fallback(out, record);
         if let Some(fault) = &record.fault {
             let facts = fault.facts();
             text(out, b",\"fault\":", facts.code.as_bytes(), most::REASON);

@@ -4,7 +4,9 @@
 //! [`PageInput::most_series`] series whatever the configuration holds; routes for which there is no room count
 //! together as `_OTHER`. Runs on the control side, never on a worker.
 
+pub mod fallback;
 mod http2;
+pub mod retries;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,13 +23,15 @@ pub use super::openmetrics::CONTENT_TYPE;
 use super::openmetrics::{Exposition, HISTOGRAM_SERIES, Kind, seconds};
 use super::process::Process;
 use super::tally::OTHER;
+use fallback::FallbackReading;
+use retries::{DoorReading, RetryReading};
 
 /// Series of a page unless something else is said.
 pub const MOST_SERIES: usize = 10_000;
 /// Certificates that are told of each by itself.
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
-const RESERVED: usize = 500;
+const RESERVED: usize = 1200;
 /// Circuit breakers of a page; together they fit into what is kept.
 const MOST_CIRCUITS: usize = 100;
 
@@ -41,6 +45,12 @@ pub struct PageInput<'a> {
     pub targets: &'a [TargetReading<'a>],
     /// All circuit breakers.
     pub circuits: &'a [CircuitReading<'a>],
+    /// What was sent again to services.
+    pub retries: &'a [RetryReading<'a>],
+    /// The doors of services.
+    pub doors: &'a [DoorReading<'a>],
+    /// What stood in for services that failed.
+    pub fallback: &'a [FallbackReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
     /// TLS of all listeners that have it, by name.
@@ -120,6 +130,9 @@ pub fn page(input: &PageInput<'_>) -> String {
     routes.write(&mut page);
     targets.write(&mut page);
     circuits(&mut page, input.circuits);
+    retries::write(&mut page, input.retries);
+    retries::write_doors(&mut page, input.doors);
+    fallback::write(&mut page, input.fallback);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
     http2::tell(&mut page, input.listeners);

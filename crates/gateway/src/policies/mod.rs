@@ -13,6 +13,7 @@ pub mod compress;
 pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
+pub mod fallback;
 pub mod headers;
 pub mod hmac;
 pub mod identity_keys;
@@ -22,6 +23,7 @@ pub mod jwt;
 pub mod mtls;
 pub mod oidc;
 pub mod rate_limit;
+pub mod retry;
 pub mod rewrite;
 pub mod timeout;
 
@@ -39,6 +41,7 @@ use crate::fault::Fault;
 use crate::identity::{Callers, Shelf};
 pub use crate::identity::{Lives, Remembered};
 use crate::observe::Figure;
+use crate::upstream::care::Care;
 use crate::upstream::service::Service;
 
 /// All policies, in the order of running.
@@ -70,6 +73,7 @@ pub static LIST: &[Kind] = &[
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
+    kind::<retry::Retry>(),
     // After whoever may refuse the request: what is kept is for those only who might ask the service. Before whoever shapes
     // the answer in the same way for all, so that this is done once.
     kind::<cache::Cache>(),
@@ -80,6 +84,8 @@ pub static LIST: &[Kind] = &[
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
     // policies before it have the last word about the headers that are theirs.
     kind::<headers::Headers>(),
+    // Sees the answer as the service gave it, since what it gives again goes back through all the others.
+    kind::<fallback::Fallback>(),
 ];
 
 /// The schemas of all policies by name, for [`crate::config::schema`].
@@ -195,6 +201,9 @@ pub trait Policy: Send + Sync {
 
     /// Tells its numbers. Those of one name are told once for all routes, so they are about all of them.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Says what the route is to do for its requests besides sending them once.
+    fn care(&self, _care: &mut Care) {}
 
     /// Tells the names of headers by which it tells services what it found: they are taken from every request.
     fn tells(&self, _tell: &mut dyn FnMut(&str)) {}

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::exchange::Answer;
 use crate::observe::RouteStats;
 use crate::policies::Bound;
+use crate::upstream::care::Care;
 use crate::values::Template;
 
 /// A route of the snapshot. One cache line, because with very many routes each one that a request touches counts.
@@ -31,8 +32,8 @@ impl Route {
 
 /// What a route does.
 pub enum Action {
-    /// Asks the service at this place of the snapshot.
-    Forward(u32),
+    /// Asks the service at this place of the snapshot, with what is done for the request besides.
+    Forward(u32, Option<Box<Care>>),
     /// Answers this.
     Respond(Box<Answer>),
     /// Sends the client elsewhere.

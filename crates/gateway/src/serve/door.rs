@@ -63,8 +63,14 @@ fn secure_location(exchange: &Exchange, port: u16) -> Result<Answer, Fault> {
     Ok(Answer::empty(308, "https").with("Location", location))
 }
 
-/// Puts what the listener says of itself on an answer under TLS.
+/// Puts on an answer what the gateway says of it: that something stood in for the service, and what the listener wants said
+/// under TLS.
 pub fn dress(listener: &Listener, exchange: &mut Exchange) {
+    if !exchange.record.degraded.is_empty()
+        && let Ok(name) = Name::new(b"Tidegate-Degraded")
+    {
+        exchange.response.fields.set(name, exchange.record.degraded.as_bytes());
+    }
     if let Some(hsts) = listener.tls.as_ref().and_then(|tls| tls.hsts.as_deref())
         && exchange.secure.is_some()
         && let Ok(name) = Name::new(b"Strict-Transport-Security")

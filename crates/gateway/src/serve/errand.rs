@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use http1::Version;
 
+use super::Asked;
 use crate::exchange::Exchange;
 use crate::http::client::ClientConnection;
 use crate::policies;
@@ -41,14 +42,22 @@ pub(super) fn send(worker: &Rc<Worker>, view: &Rc<View>, listener: &Listener, ex
 
 async fn run(worker: &Worker, view: &View, listener: &Listener, mut exchange: Box<Exchange>) {
     let Some(route) = exchange.record.route.and_then(|place| view.snapshot.route(place)) else { return };
-    let Action::Forward(place) = &route.action else { return };
+    let Action::Forward(place, care) = &route.action else { return };
     let mut client = ClientConnection::of_nobody(listener.limits.clone(), worker.timers.timer());
     client.responder.begin(exchange.request.method, Version::Http11, true, listener.limits.write_stall);
     let rest = route.policies.get(exchange.record.policies_run..).unwrap_or_default();
     if policies::request(rest, &mut exchange).await.is_err() {
         return;
     }
-    if let Err(fault) = super::ask(worker, view, listener, (route, *place), &mut exchange, &mut client).await
+    if let Err(fault) = super::ask(
+        worker,
+        view,
+        listener,
+        Asked::of(route, *place, care.as_deref()),
+        &mut exchange,
+        &mut client,
+    )
+    .await
     {
         tracing::debug!(route = %route.key, fault = fault.facts().code, "what a cache has could not be renewed");
     }

@@ -28,7 +28,9 @@ pub(super) async fn refusal(
         exchange.request.expect_continue = false;
         exchange.request.fields.remove(names::EXPECT);
     }
-    let Some(body) = client.reader.hold(&client.limits, wanted.most).await? else {
+    let Some(body) =
+        client.reader.hold(&client.limits, usize::try_from(wanted.most).unwrap_or(usize::MAX)).await?
+    else {
         return Err(Fault::BodyTooLarge(wanted.most));
     };
     if wanted.is_of(body) {

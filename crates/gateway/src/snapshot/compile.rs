@@ -24,8 +24,12 @@ use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
 use crate::tls::target::Identity;
 use crate::upstream::breaker::Breaker;
+use crate::upstream::budget::Budget;
+use crate::upstream::care::Care;
+use crate::upstream::door::Door;
 use crate::upstream::health;
 use crate::upstream::request::Forwarding;
+use crate::upstream::retry::Retry;
 use crate::upstream::service::{HostHeader, Service, ServiceLive, Target};
 
 /// Bytes of body a route takes that says nothing.
@@ -59,8 +63,9 @@ pub fn compile(
                     keys.push(key);
                 }
             }
-            let action = action(&route.action, &mut services, faults);
+            let mut action = action(&route.action, &mut services, faults);
             let mut policies = bind(config, route, &context, faults);
+            services.take_care(&mut action, &policies);
             let service = services.asked_by(&action);
             settle(&mut policies, (key, &service), &mut lives, faults);
             let name: Arc<str> = key.as_str().into();
@@ -193,7 +198,7 @@ fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut 
 
 fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Diagnostics) -> Action {
     match action {
-        config::Action::To(to) => Action::Forward(services.place(to, faults)),
+        config::Action::To(to) => Action::Forward(services.place(to, faults), None),
         config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
         config::Action::Redirect(redirect) => {
             let status = redirect.status.get();
@@ -278,10 +283,21 @@ impl<'a> Services<'a> {
         }
     }
 
+    /// Gives a route that asks a service what it does for its requests besides.
+    fn take_care(&self, action: &mut Action, policies: &[Bound]) {
+        if let Action::Forward(place, care) = action
+            && let Some(service) = self.list.get(*place as usize)
+        {
+            let mut wanted = Care::of(service);
+            policies.iter().for_each(|bound| bound.policy.care(&mut wanted));
+            *care = wanted.boxed();
+        }
+    }
+
     /// The name of the service that an action asks; empty for none.
     fn asked_by(&self, action: &Action) -> Arc<str> {
         let asked = match action {
-            Action::Forward(place) => self.list.get(*place as usize),
+            Action::Forward(place, _) => self.list.get(*place as usize),
             Action::Respond(_) | Action::Redirect { .. } => None,
         };
         asked.map_or_else(|| "".into(), |service| service.name.clone())
@@ -295,7 +311,8 @@ impl<'a> Services<'a> {
         faults: &mut Diagnostics,
     ) -> u32 {
         let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
-        let live = self.previous.get(name).map_or_else(ServiceLive::new, |known| known.live.clone());
+        let known = self.previous.get(name).copied();
+        let live = known.map_or_else(ServiceLive::new, |known| known.live.clone());
         let identity = self.identities.of(name, span, settings, faults);
         let targets = targets_of(settings, identity.as_ref(), faults);
         self.list.push(Arc::new(Service {
@@ -325,7 +342,14 @@ impl<'a> Services<'a> {
                 config::ProxyVersion::V1 => Version::V1,
                 config::ProxyVersion::V2 => Version::V2,
             }),
-            breaker: Breaker::of(settings, self.previous.get(name).copied(), self.workers),
+            breaker: Breaker::of(settings, known, self.workers),
+            door: Door::of(settings, known),
+            deadline_header: settings
+                .deadline_header
+                .as_ref()
+                .and_then(|name| NameBuf::new(name.as_str()).ok()),
+            retry: settings.retry.as_ref().map(Retry::new),
+            budget: known.map_or_else(|| Budget::new(self.workers), |known| known.budget.clone()),
             health: health::Settings::new(settings),
             live,
         }));

@@ -105,7 +105,7 @@ impl Snapshot {
     /// The name of the service a route forwards to; empty when it answers itself.
     pub fn service_of(&self, route: &Route) -> &str {
         match &route.action {
-            Action::Forward(place) => self.service(*place).map_or("", |service| &*service.name),
+            Action::Forward(place, _) => self.service(*place).map_or("", |service| &*service.name),
             Action::Respond(_) | Action::Redirect { .. } => "",
         }
     }

@@ -8,20 +8,21 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::failures::Failures;
 use super::service::Service;
 use crate::config;
 use crate::exchange::Exchange;
 use crate::fault::{Blame, Fault};
 use crate::observe::histogram::add;
 
-/// The first status that counts as a failure of the service.
-const FAILED: u16 = 500;
 /// Parts of the window in which outcomes are counted.
 const PARTS: u32 = 10;
 
 /// When the circuit opens and closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// What is a failure.
+    pub on: Failures,
     /// Share of failures that opens it, in parts of a million.
     pub error_rate: u32,
     /// A time to answer that counts as slow, and the share of slow answers that opens it.
@@ -56,6 +57,9 @@ pub struct Breaker {
     tickets: AtomicU32,
     trials_good: AtomicU32,
     trials_bad: AtomicU32,
+    made: Instant,
+    /// When an open circuit has rested, in milliseconds since it was made.
+    open_until: AtomicU64,
     /// Times that it opened.
     pub opened: AtomicU64,
     /// Requests that it refused.
@@ -93,6 +97,7 @@ impl Settings {
     pub fn new(written: &config::CircuitBreaker) -> Settings {
         let slow = written.slow.as_ref();
         Settings {
+            on: Failures::of(written.on.iter()),
             error_rate: written.error_rate.parts_per_million(),
             slow: slow.map(|slow| (slow.over.get(), slow.rate.parts_per_million())),
             window: written.window.get(),
@@ -134,10 +139,11 @@ pub fn ended<T>(
 ) {
     let Some(admitted) = admitted else { return };
     let failed = match outcome {
-        Ok(_) => exchange.record.service_status >= FAILED,
+        // A policy may have put another answer in place of the service's.
+        Ok(_) => admitted.breaker.settings.on.has_status(exchange.record.service_status),
         // What the client did says nothing about the service.
         Err(fault) if fault.facts().blame != Blame::Service => return,
-        Err(_) => true,
+        Err(fault) => admitted.breaker.settings.on.has(fault),
     };
     let took = exchange.record.answered.zip(exchange.record.sent);
     let took = took.map(|(answered, sent)| answered.saturating_sub(sent));
@@ -153,6 +159,8 @@ impl Breaker {
             tickets: AtomicU32::new(0),
             trials_good: AtomicU32::new(0),
             trials_bad: AtomicU32::new(0),
+            made: Instant::now(),
+            open_until: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
@@ -192,9 +200,16 @@ impl Breaker {
             }
             State::HalfOpen | State::Open => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
-                Err(Fault::CircuitOpen)
+                Err(Fault::CircuitOpen(self.rest()))
             }
         }
+    }
+
+    /// Seconds until the next trials, at least one.
+    pub fn rest(&self) -> u32 {
+        let until = self.open_until.load(Ordering::Relaxed);
+        let now = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
+        u32::try_from(until.saturating_sub(now).div_ceil(1000)).unwrap_or(u32::MAX).max(1)
     }
 
     fn counts(&self) -> Counts {
@@ -231,6 +246,8 @@ impl Breaker {
         };
         if next == State::Open {
             self.opened.fetch_add(1, Ordering::Relaxed);
+            let until = now.saturating_duration_since(self.made).saturating_add(self.settings.open_for);
+            self.open_until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
         }
         watched.changed = Some(now);
         self.state.store(next as u8, Ordering::Release);

@@ -16,15 +16,17 @@ use std::time::Duration;
 
 use ::http1::{Version, names};
 
-use self::http2::Replay;
 use super::connection::Connection;
-use super::health::attempt;
+use super::health::attempt as health;
 use super::http2::pool::Slot;
+use super::ladder::Below;
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
+use super::retry;
 use super::service::Service;
 use super::tunnel;
 use crate::exchange::Exchange;
+use crate::exchange::record::Attempt;
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
 use crate::http::timer::Timers;
@@ -36,6 +38,10 @@ use crate::values::random::Random;
 
 /// Interim answers (1xx) that are passed on for one request.
 const MOST_INTERIM: u32 = 16;
+/// The first status that may be a failure.
+const FAILED: u16 = 400;
+/// Bytes of a body that are kept for another service.
+const MOST_KEPT: usize = 64 * 1024;
 /// Endpoints that are asked for a connection.
 const MOST_CONNECTS: usize = 3;
 
@@ -58,6 +64,10 @@ pub struct Forward<'a> {
     pub shape: &'a dyn Fn(&mut Exchange),
     /// Cleans trailers as it cleaned the head.
     pub trust: &'a Trust,
+    /// Whether the request is sent once more.
+    pub again: retry::Again<'a>,
+    /// What stands in when the service fails.
+    pub below: Option<Below<'a>>,
     /// Whether the gateway is ending, so that the client's connection should too.
     pub closing: &'a dyn Fn() -> bool,
 }
@@ -74,6 +84,8 @@ enum Way {
 struct Aimed {
     way: Way,
     endpoint: Rc<LocalEndpoint>,
+    /// The endpoint's place in its group.
+    place: usize,
     in_flight: InFlight,
 }
 
@@ -137,30 +149,92 @@ impl Forward<'_> {
         request::prepare(exchange, self.service, self.forwarding);
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
+        self.again.begin(exchange, &mut client.reader);
+        if self.below.is_some_and(|below| below.keeps(exchange)) {
+            client.reader.keep(MOST_KEPT);
+        }
         let mut tried = Vec::new();
         let (mut fresh, mut refusals) = (false, 0);
-        let mut replay = Replay::default();
         loop {
-            let aimed = self.open(&group, exchange, &mut tried, fresh).await?;
-            let (reused, endpoint) = (aimed.way.is_reused(), aimed.endpoint.clone());
-            // Made where it stays: awaited alone it is copied twice, two kilobytes each.
-            match pin!(self.attempt(aimed, exchange, client, &mut replay)).await {
-                Ok(switched) => return Ok(switched),
-                Err(failed) => {
-                    if let Some(shard) = endpoint.shard() {
-                        add(&shard.faults, 1);
-                    }
-                    match failed.again {
-                        Again::Unprocessed if refusals < MOST_REFUSALS => refusals += 1,
-                        Again::Fresh if reused && !fresh => fresh = true,
-                        _ => {
-                            attempt::failed(self.service, &endpoint, &failed.fault);
-                            return Err(failed.fault);
+            let (fault, sent) = match self.open(&group, exchange, &mut tried, fresh).await {
+                Ok(aimed) => {
+                    let (reused, place, endpoint) =
+                        (aimed.way.is_reused(), aimed.place, aimed.endpoint.clone());
+                    // Made where it stays: awaited alone it is copied twice, two kilobytes each.
+                    let attempted = pin!(self.attempt(aimed, exchange, client)).await;
+                    let failed = match attempted {
+                        Ok(switched) => return Ok(switched),
+                        Err(failed) => failed,
+                    };
+                    let harmless = match failed.again {
+                        Again::Unprocessed if refusals < MOST_REFUSALS => {
+                            refusals += 1;
+                            true
                         }
+                        Again::Fresh if reused && !fresh => {
+                            fresh = true;
+                            true
+                        }
+                        _ => false,
+                    };
+                    let anew = harmless && client.reader.rewind();
+                    self.blame(exchange, &endpoint, &failed.fault, !anew);
+                    if anew {
+                        continue;
                     }
+                    tried.push(place);
+                    (failed.fault, !matches!(failed.again, Again::Unprocessed))
                 }
+                Err(fault) => (fault, false),
+            };
+            if client.responder.head_sent || !self.again.goes_on(exchange, &fault, sent) {
+                return Err(fault);
             }
+            // On the heap: hardly any request comes here.
+            Box::pin(self.pause(exchange, client, fault)).await?;
+            fresh = false;
         }
+    }
+
+    /// Counts a try that failed, and writes it down. `tells` says whether it speaks against the endpoint's health.
+    fn blame(&self, exchange: &mut Exchange, endpoint: &LocalEndpoint, fault: &Fault, tells: bool) {
+        let record = &mut exchange.record;
+        record.failed(Attempt {
+            service: self.service.index,
+            endpoint: endpoint.shared.settings.address,
+            outcome: fault.facts().code,
+            status: if let Fault::ServiceFailed(status) = fault { *status } else { 0 },
+        });
+        // An answer is counted where its head comes in.
+        if matches!(fault, Fault::ServiceFailed(_)) {
+            return;
+        }
+        if let Some(shard) = endpoint.shard() {
+            add(&shard.faults, 1);
+        }
+        if tells {
+            health::failed(self.service, endpoint, fault);
+        }
+    }
+
+    /// Rests before the next attempt, while the client is there.
+    async fn pause(
+        &self,
+        exchange: &mut Exchange,
+        client: &mut ClientConnection,
+        fault: Fault,
+    ) -> Result<(), Fault> {
+        let rest = self.again.next(exchange, self.random);
+        exchange.record.answered = None;
+        if !client.reader.rewind() {
+            return Err(fault);
+        }
+        if !client.reader.is_done() {
+            tokio::time::sleep(rest).await;
+            return Ok(());
+        }
+        let gone = pin!(client.reader.watch());
+        tokio::time::timeout(rest, gone).await.map_or(Ok(()), Err)
     }
 
     /// A connection to an endpoint: a rested one, or a new one to the first that accepts.
@@ -172,8 +246,14 @@ impl Forward<'_> {
         fresh: bool,
     ) -> Result<Aimed, Fault> {
         let mut fault = Fault::NoEndpoint;
-        while tried.len() < MOST_CONNECTS {
-            let Some((place, endpoint)) = group.choose(exchange, self.random, tried) else { break };
+        for _ in 0..MOST_CONNECTS {
+            let chosen = group.choose(exchange, self.random, tried);
+            // Where every endpoint has failed an attempt, each may be asked again.
+            let chosen = chosen.or_else(|| {
+                let anew = self.again.is_again() && fault == Fault::NoEndpoint && !tried.is_empty();
+                anew.then(|| tried.clear()).and_then(|()| group.choose(exchange, self.random, tried))
+            });
+            let Some((place, endpoint)) = chosen else { break };
             let settings = &endpoint.shared.settings;
             request::aim(exchange, self.service, settings);
             exchange.record.endpoint = Some(settings.address);
@@ -186,13 +266,10 @@ impl Forward<'_> {
                 Ok(way) => {
                     exchange.record.reused = way.is_reused();
                     let in_flight = endpoint.enter();
-                    return Ok(Aimed { way, endpoint, in_flight });
+                    return Ok(Aimed { way, endpoint, place, in_flight });
                 }
                 Err(failed) => {
-                    if let Some(shard) = endpoint.shard() {
-                        add(&shard.faults, 1);
-                    }
-                    attempt::failed(self.service, &endpoint, &failed);
+                    self.blame(exchange, &endpoint, &failed, true);
                     if failed == Fault::Timeout {
                         return Err(failed);
                     }
@@ -210,33 +287,44 @@ impl Forward<'_> {
         aimed: Aimed,
         exchange: &mut Exchange,
         client: &mut ClientConnection,
-        replay: &mut Replay,
     ) -> Result<Option<Switched>, Failed> {
-        let Aimed { way, endpoint, in_flight } = aimed;
+        let Aimed { way, endpoint, in_flight, .. } = aimed;
         match way {
             Way::Http1(connection) => {
                 self.attempt_http1((connection, endpoint, in_flight), exchange, client).await
             }
             Way::Http2(slot) => {
                 // On the heap, so that requests over HTTP/1.1 do not carry its room.
-                let attempt = self.attempt_http2((slot, endpoint, in_flight), exchange, client, replay);
+                let attempt = self.attempt_http2((slot, endpoint, in_flight), exchange, client);
                 Box::pin(attempt).await.map(|()| None)
             }
         }
     }
 
+    /// Whether an answer is passed over: the request is sent once more, or something else stands in.
+    #[cold]
+    fn passes_over(&self, exchange: &Exchange) -> bool {
+        self.again.passes_over(exchange) || self.below.is_some_and(|below| below.passes_over(exchange))
+    }
+
     /// Makes the head of the service's answer the one for the client. False when another answer is to go out instead: then
     /// nothing is put out of this one.
-    #[must_use]
-    fn dress(&self, exchange: &mut Exchange) -> bool {
-        exchange.record.service_status = exchange.response.status;
+    ///
+    /// # Errors
+    /// The answer is passed over, because the request is sent once more or something else stands in.
+    fn dress(&self, exchange: &mut Exchange) -> Result<bool, Fault> {
+        let status = exchange.response.status;
+        exchange.record.service_status = status;
+        if status >= FAILED && self.passes_over(exchange) {
+            return Err(Fault::ServiceFailed(status));
+        }
         let head = &mut exchange.response;
         head.remove_hop_by_hop();
         let via: &[u8] = if head.version == Version::Http2 { b"2.0 tidegate" } else { b"1.1 tidegate" };
         head.fields.push(names::VIA, via);
         head.fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
         (self.shape)(exchange);
-        exchange.instead.is_none()
+        Ok(exchange.instead.is_none())
     }
 }
 

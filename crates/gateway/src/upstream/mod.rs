@@ -5,12 +5,18 @@
 
 pub mod ask;
 pub mod breaker;
+pub mod budget;
+pub mod care;
 pub mod connection;
+pub mod door;
+pub mod failures;
 pub mod forward;
 pub mod health;
 pub mod http2;
+pub mod ladder;
 pub mod local;
 pub mod request;
 pub mod resolve;
+pub mod retry;
 pub mod service;
 pub mod tunnel;

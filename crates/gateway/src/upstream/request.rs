@@ -107,6 +107,10 @@ pub fn aim(exchange: &mut Exchange, service: &Service, endpoint: &EndpointSettin
     }
     exchange.request.set_target(&target);
     exchange.record.target = target;
+    if let (Some(name), Some(timeout)) = (&service.deadline_header, exchange.plan.timeout) {
+        let left = timeout.saturating_sub(exchange.record.elapsed()).as_millis();
+        exchange.request.fields.set(name.as_name(), left.to_string().as_bytes());
+    }
     let nameless = !exchange.request.fields.contains(names::HOST);
     if nameless || (service.host == HostHeader::Target && exchange.plan.host.is_none()) {
         exchange.request.fields.set(names::HOST, endpoint.authority.as_bytes());

@@ -11,16 +11,13 @@ use std::time::{Duration, Instant};
 use hickory_resolver::TokioResolver;
 use tokio::task::JoinHandle;
 
-use super::service::{EndpointSettings, Service, Target};
+use super::service::{EndpointSettings, SHARES, Service, Target};
 use crate::values::TargetHost;
 
 /// How long a new configuration waits for names it has not resolved before.
 const FIRST_ANSWER: Duration = Duration::from_secs(2);
 /// One look-up takes at most so long.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Every weight is multiplied by this, so that it can be divided among the addresses of a name.
-const SHARES: u32 = 60;
-
 /// How long answers are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DnsTimes {

@@ -3,16 +3,20 @@
 //! Written by the control side (resolver, compile), read by all workers. Only this file holds what workers share
 //! about services: one published set of endpoints, and for each endpoint one shard of counters for each worker.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http1::NameBuf;
 
 use super::breaker::Breaker;
+use super::budget::Budget;
+use super::door::Door;
 use super::health::{self, Health, Standing};
+use super::retry::Retry;
 use crate::balance::Balance;
 use crate::config::Protocol;
 use crate::http::proxy_protocol::Version;
@@ -51,6 +55,14 @@ pub struct Service {
     pub proxy_protocol: Option<Version>,
     /// Refuses requests while too many fail.
     pub breaker: Option<Arc<Breaker>>,
+    /// Bounds the requests it has at a time.
+    pub door: Option<Arc<Door>>,
+    /// The header that tells it how much time is left.
+    pub deadline_header: Option<NameBuf>,
+    /// When its requests are sent again, where the route does not say.
+    pub retry: Option<Retry>,
+    /// What may be sent again of all its requests.
+    pub budget: Arc<Budget>,
     /// How its endpoints are watched.
     pub health: health::Settings,
     /// What outlives a reload.
@@ -93,12 +105,17 @@ pub struct ServiceLive {
     changes: Mutex<Changes>,
 }
 
+/// Every weight is multiplied by this, so that it can be divided among the addresses of a name.
+pub const SHARES: u32 = 60;
+
 /// What shares are made from besides the endpoints.
 #[derive(Default)]
 struct Changes {
     panic_threshold: u32,
     /// Targets, as written or as addresses, that were taken out by command.
     drained: BTreeSet<String>,
+    /// Weights that were given to targets by command, in place of those of the configuration.
+    weights: BTreeMap<String, u32>,
 }
 
 impl ServiceLive {
@@ -187,6 +204,23 @@ impl ServiceLive {
         Some(changed)
     }
 
+    /// Gives a target, as written or by the address of one endpoint, another weight: as in the configuration.
+    /// `None` gives it back that of the configuration. False when the service has no such target.
+    pub fn weigh(&self, target: &str, weight: Option<u32>) -> bool {
+        if !self.endpoints().iter().any(|endpoint| endpoint.is_named(target)) {
+            return false;
+        }
+        {
+            let weights = &mut self.changes().weights;
+            match weight {
+                Some(weight) => _ = weights.insert(target.to_owned(), weight),
+                None => _ = weights.remove(target),
+            }
+        }
+        self.settle();
+        true
+    }
+
     fn changes(&self) -> MutexGuard<'_, Changes> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,7 +232,12 @@ fn share_out(endpoints: &[Arc<Endpoint>], changes: &Changes) -> (bool, Vec<Stand
         .iter()
         .map(|endpoint| {
             let drained = changes.drained.iter().any(|target| endpoint.is_named(target));
-            endpoint.health.standing(endpoint.settings.weight, endpoint.settings.backup, drained)
+            let given = changes.weights.iter().find(|(target, _)| endpoint.is_named(target));
+            let weight = given.map_or(endpoint.settings.weight, |(target, weight)| {
+                let alike = endpoints.iter().filter(|one| one.is_named(target)).count();
+                weight.saturating_mul(SHARES).div_ceil(u32::try_from(alike).unwrap_or(1).max(1))
+            });
+            endpoint.health.standing(weight, endpoint.settings.backup, drained)
         })
         .collect();
     let shares = health::shares(&standing, changes.panic_threshold);

@@ -74,6 +74,7 @@ mod policies {
     mod cors;
     mod csrf;
     mod ext_auth;
+    mod fallback;
     mod headers;
     mod hmac;
     mod identity_keys;
@@ -83,6 +84,7 @@ mod policies {
     mod mtls;
     mod oidc;
     mod rate_limit;
+    mod retry;
     mod rewrite;
     mod timeout;
 }
@@ -100,6 +102,7 @@ mod tls {
 mod upstream {
     mod answers;
     mod breaker;
+    mod door;
     mod health;
     pub(crate) mod http2;
     mod pool;

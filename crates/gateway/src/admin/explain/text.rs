@@ -86,10 +86,13 @@ fn changed(Change { what, before, after }: &Change) -> String {
 }
 
 fn sent_lines(page: &mut Page, sent: &Sent, request: &Seen) {
-    let Sent { service, targets, endpoints, balance, method, target, headers, changes } = sent;
+    let Sent { service, targets, endpoints, balance, care, method, target, headers, changes } = sent;
     page.line("upstream", &format!("service `{service}`: {} ({balance})", targets.join(", ")));
     if !endpoints.is_empty() {
         page.line("", &format!("endpoints now: {}", endpoints.join(", ")));
+    }
+    for care in care {
+        page.line("", care);
     }
     page.line("", &format!("  {method} {target} HTTP/1.1"));
     for (name, value) in headers {

@@ -8,6 +8,7 @@ use crate::balance::Balance;
 use crate::exchange::Exchange;
 use crate::route::pattern::Pattern;
 use crate::snapshot::{Listener, Snapshot};
+use crate::upstream::care::Care;
 use crate::upstream::service::Service;
 
 /// What would become of a request.
@@ -136,6 +137,9 @@ pub struct Sent {
     pub endpoints: Vec<String>,
     /// How one is chosen.
     pub balance: String,
+    /// What is done for the request besides sending it once.
+    #[serde(default)]
+    pub care: Vec<String>,
     /// The method.
     pub method: String,
     /// The target.
@@ -244,7 +248,7 @@ impl Step {
 impl Sent {
     pub(super) fn of(
         exchange: &Exchange,
-        service: &Service,
+        (service, care): (&Service, Option<&Care>),
         endpoints: Vec<String>,
         received: &Look,
     ) -> Sent {
@@ -258,6 +262,7 @@ impl Sent {
             targets: service.targets.iter().map(|target| target.url.to_string()).collect(),
             endpoints,
             balance: balance(&service.balance),
+            care: care.map(Care::told).unwrap_or_default(),
             method: masked::text(exchange.request.method_text()),
             target: masked::text(head.target()),
             headers: lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::exchange::record::Attempt;
 use crate::exchange::{ClientCert, Identity, RequestId, Trace};
 use crate::fault::Fault;
 
@@ -211,6 +212,14 @@ fn the_document_names_every_field_in_the_order_of_the_line() {
     let record = &mut exchange.record;
     (record.reason, record.refused_by, record.upgraded) = ("ip_denied", Some("ip"), true);
     record.shadowed.push(("cors", "origin_denied"));
+    record.failed(Attempt {
+        service: 0,
+        endpoint: exchange.client.peer,
+        outcome: "service_failed",
+        status: 503,
+    });
+    record.degraded = "standby";
+    record.fallback.push(("orders-standby".into(), "answered"));
     record.fault = Some(Fault::Panic);
     record.why = "not in this network".into();
     exchange.identity = Some(Rc::new(Identity {
@@ -256,6 +265,13 @@ proptest! {
         exchange.record.reason = "answer_timeout";
         exchange.secure = Some(Rc::new(secure(&"a.".repeat(126))));
         exchange.record.shadowed.extend([("some_policy", "some_reason_of_it"); 20]);
+        let endpoint = "[fe80:1111:2222:3333:4444:5555:6666:7777]:65535".parse().unwrap();
+        for _ in 0..20 {
+            exchange.record.failed(Attempt { service: 0, endpoint, outcome: "target_certificate", status: 503 });
+        }
+        exchange.record.degraded = "last-good";
+        let step = Arc::<str>::from("s".repeat(64));
+        exchange.record.fallback.extend(vec![(step, "target_certificate"); 8]);
         let labels = Labels { route: &route, ..LABELS };
         for format in [LineFormat::Json, LineFormat::Text] {
             let line = written(format, &exchange, &labels);

@@ -97,6 +97,9 @@ fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> 
         figures: &[],
         auth_failures: &[],
         circuits: &[],
+        retries: &[],
+        doors: &[],
+        fallback: &[],
         most_series: MOST_SERIES,
     }
 }

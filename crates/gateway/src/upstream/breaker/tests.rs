@@ -4,6 +4,7 @@ use super::*;
 
 fn breaker() -> Arc<Breaker> {
     let settings = Settings {
+        on: Failures::default(),
         error_rate: 500_000,
         slow: Some((Duration::from_secs(1), 800_000)),
         window: Duration::from_secs(10),
@@ -72,7 +73,7 @@ fn open() -> (Arc<Breaker>, Instant) {
 fn an_open_circuit_refuses_until_trials_were_good() {
     let (breaker, start) = open();
     let at = |seconds: u64| start + Duration::from_secs(seconds);
-    assert_eq!(breaker.admit().err(), Some(Fault::CircuitOpen));
+    assert_eq!(breaker.admit().err(), Some(Fault::CircuitOpen(breaker.rest())));
     assert_eq!(state(&breaker, at(29)), State::Open);
     assert_eq!(
         (breaker.look(false, at(30)), breaker.state()),
@@ -81,7 +82,7 @@ fn an_open_circuit_refuses_until_trials_were_good() {
     );
     assert_eq!(state(&breaker, at(30)), State::HalfOpen);
     let (first, second) = (breaker.admit().ok().unwrap(), breaker.admit().ok().unwrap());
-    assert_eq!(breaker.admit().err(), Some(Fault::CircuitOpen), "two trials and no more");
+    assert_eq!(breaker.admit().err(), Some(Fault::CircuitOpen(breaker.rest())), "two trials and no more");
     drop(second);
     let again = breaker.admit().ok().unwrap();
     first.told(0, false, Duration::ZERO);

@@ -41,7 +41,7 @@ impl Forward<'_> {
         let repeatable = exchange.request.method.is_idempotent() && request::is_bodyless(exchange);
         let progress = Progress::begin(Waiting::begin(self.service, &endpoint));
         let socket = connection.incoming.socket.clone();
-        socket.read_timer.arm(self.service.answer_timeout);
+        socket.read_timer.arm(self.again.answer_timeout(self.service));
         if let Some(timeout) = exchange.plan.timeout {
             client.total.arm(timeout.saturating_sub(sent));
         }
@@ -62,6 +62,12 @@ impl Forward<'_> {
                 learn(exchange, &endpoint);
                 self.rest(exchange, connection, &endpoint, progress.upload.get());
                 Ok(None)
+            }
+            Err(fault @ Fault::ServiceFailed(_)) => {
+                // What has come of the answer is passed over, so that the connection may stay.
+                while let Ok(Piece::Data(_)) = connection.incoming.piece() {}
+                self.rest(exchange, connection, &endpoint, progress.upload.get());
+                Err(Failed { fault, again: Again::Never })
             }
             Err(fault) => {
                 let untouched = repeatable && fault == Fault::NoAnswer && !connection.heard;
@@ -102,7 +108,7 @@ impl Forward<'_> {
         // The time for the answer counts from the last byte of the request. After its head the timer is the answer's.
         let await_answer = |is_client_awaited: bool| match (progress.answered.get(), is_client_awaited) {
             (false, true) => socket.read_timer.disarm(),
-            (false, false) => socket.read_timer.arm(self.service.answer_timeout),
+            (false, false) => socket.read_timer.arm(self.again.answer_timeout(self.service)),
             (true, _) => {}
         };
         let sent = send_body(reader, limits, socket, &mut out, framing, &await_answer, self.trust).await;
@@ -137,7 +143,7 @@ impl Forward<'_> {
         {
             return Err(Fault::AnswerUnasked);
         }
-        if !self.dress(exchange) {
+        if !self.dress(exchange)? {
             // What has come of this answer is passed over, so that the connection may stay.
             while let Ok(Piece::Data(_)) = connection.incoming.piece() {}
             return Ok(false);

@@ -46,25 +46,6 @@ struct Stream {
     slot: Slot,
 }
 
-/// What was sent of a body, as long as it is little: until the service has looked at it, it can be sent again.
-#[derive(Default)]
-pub(super) struct Replay {
-    bytes: Vec<u8>,
-    /// More was sent than is kept.
-    over: bool,
-}
-
-impl Replay {
-    fn keep(&mut self, data: &[u8]) {
-        self.over |= self.bytes.len().saturating_add(data.len()) > REPLAYED;
-        if self.over {
-            self.bytes = Vec::new();
-        } else {
-            self.bytes.extend_from_slice(data);
-        }
-    }
-}
-
 impl Forward<'_> {
     /// One try over a place on a connection.
     pub(super) async fn attempt_http2(
@@ -72,7 +53,6 @@ impl Forward<'_> {
         (slot, endpoint, _in_flight): (Slot, std::rc::Rc<LocalEndpoint>, InFlight),
         exchange: &mut Exchange,
         client: &mut ClientConnection,
-        replay: &mut Replay,
     ) -> Result<(), Failed> {
         let settings = &endpoint.shared.settings;
         let head = heads::request(&exchange.request, settings.peer.is_some(), &settings.authority, false);
@@ -80,6 +60,8 @@ impl Forward<'_> {
             return Err(Failed { fault: Fault::AnswerUnasked, again: Again::Never });
         };
         let whole = request::is_bodyless(exchange);
+        // Until the service has looked at it, little of a body can be sent again.
+        let kept = (!whole).then(|| client.reader.keep(REPLAYED));
         let sent = exchange.record.elapsed();
         exchange.record.sent = Some(sent);
         let Ok((answer, sending)) = slot.ask(head, whole) else {
@@ -87,7 +69,7 @@ impl Forward<'_> {
         };
         let mut stream = Stream::new(answer, sending, self.timers.timer(), self.timers.timer(), slot);
         let progress = Progress::begin(Waiting::begin(self.service, &endpoint));
-        stream.timer.arm(self.service.answer_timeout);
+        stream.timer.arm(self.again.answer_timeout(self.service));
         if let Some(timeout) = exchange.plan.timeout {
             client.total.arm(timeout.saturating_sub(sent));
         }
@@ -95,7 +77,7 @@ impl Forward<'_> {
             let Stream { answer, outflow, timer, heard, unprocessed, .. } = &mut stream;
             let waits = Waits { timer, heard, unprocessed };
             let up = pin!(self.upload_http2(
-                (&mut client.reader, replay),
+                &mut client.reader,
                 &client.limits,
                 (outflow, timer),
                 whole,
@@ -114,7 +96,7 @@ impl Forward<'_> {
                 if matches!(fault, Fault::AnswerTimeout | Fault::AnswerStalled | Fault::Timeout) {
                     stream.slot.doubt();
                 }
-                let untaken = !replay.over && !stream.heard.get();
+                let untaken = kept.is_none_or(|whole| whole.get()) && !stream.heard.get();
                 let repeatable = whole && exchange.request.method.is_idempotent();
                 let again = match fault {
                     Fault::NoAnswer if untaken && stream.unprocessed.get() => Again::Unprocessed,
@@ -129,7 +111,7 @@ impl Forward<'_> {
     /// Sends the body, then watches the client. Ends only with what is the client's fault.
     async fn upload_http2(
         &self,
-        (reader, replay): (&mut ClientReader, &mut Replay),
+        reader: &mut ClientReader,
         limits: &ClientLimits,
         (outflow, timer): (&Outflow, &Timer),
         whole: bool,
@@ -137,12 +119,12 @@ impl Forward<'_> {
     ) -> Fault {
         let await_answer = |is_client_awaited: bool| match (progress.answered.get(), is_client_awaited) {
             (false, true) => timer.disarm(),
-            (false, false) => timer.arm(self.service.answer_timeout),
+            (false, false) => timer.arm(self.again.answer_timeout(self.service)),
             (true, _) => {}
         };
         let sent = match whole {
             true => Ok(true),
-            false => send_body((reader, replay), limits, outflow, &await_answer, self.trust).await,
+            false => send_body(reader, limits, outflow, &await_answer, self.trust).await,
         };
         match sent {
             Ok(complete) => progress.upload.set(if complete { Upload::Complete } else { Upload::Refused }),
@@ -164,7 +146,7 @@ impl Forward<'_> {
         progress.answered(exchange.response.status);
         exchange.record.answered = Some(exchange.record.elapsed());
         inflow.begin(exchange.response.framing);
-        if !self.dress(exchange) {
+        if !self.dress(exchange)? {
             // The stream is given up with what is left of this answer.
             return Ok(());
         }
@@ -281,22 +263,16 @@ impl Waits<'_> {
 
 /// Sends the body as the windows allow. False when the endpoint takes no more.
 async fn send_body(
-    (reader, replay): (&mut ClientReader, &mut Replay),
+    reader: &mut ClientReader,
     limits: &ClientLimits,
     outflow: &Outflow,
     await_answer: &dyn Fn(bool),
     trust: &Trust,
 ) -> Result<bool, Fault> {
-    if !replay.bytes.is_empty() && outflow.send(&replay.bytes, limits.write_stall).await.is_err() {
-        return Ok(false);
-    }
     loop {
         let piece = reader.piece()?;
         let sent = match piece {
-            Piece::Data(span) => {
-                replay.keep(reader.data(span));
-                outflow.send(reader.data(span), limits.write_stall).await
-            }
+            Piece::Data(span) => outflow.send(reader.data(span), limits.write_stall).await,
             Piece::Done => {
                 outflow.end(trailers(reader, trust));
                 outflow.send(b"", limits.write_stall).await

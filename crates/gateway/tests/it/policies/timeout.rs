@@ -8,6 +8,24 @@ use testkit::origin::{Origin, Reply};
 use crate::setup::{FullQueue, with_routes};
 
 #[test]
+fn the_service_learns_how_much_time_is_left() {
+    let origin = Origin::start();
+    let gateway = testkit::gateway!(
+        "listen: 127.0.0.1:0\nservices:\n  app: {{ targets: \"{}\", deadline_header: X-Time-Left }}\n\
+         routes:\n  /*: {{ to: app, timeout: 20s }}\n  /open: {{ to: app }}\n",
+        origin.url()
+    );
+    assert_eq!(gateway.get("/").status, 200);
+    assert_eq!(gateway.get("/open").status, 200);
+    let left: Vec<Option<u64>> = origin
+        .requests()
+        .iter()
+        .map(|request| request.header("X-Time-Left").map(|left| left.parse().unwrap()))
+        .collect();
+    assert!(matches!(left[..], [Some(1..=20_000), None]), "{left:?}");
+}
+
+#[test]
 fn an_answer_that_does_not_begin_in_time_is_a_504() {
     let origin = Origin::answering(|_| Reply::hang());
     let gateway = with_routes(&origin, "  /*: { to: app, timeout: 50ms }");

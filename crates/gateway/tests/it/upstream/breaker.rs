@@ -64,6 +64,8 @@ fn while_the_circuit_is_open_nothing_is_sent_and_everybody_says_so() {
         (answer.status, answer.json()["type"].as_str()),
         (503, Some("urn:tidegate:problem:circuit_open"))
     );
+    let rest: u32 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((3000..=3600).contains(&rest), "{rest}");
     assert_eq!(client::request(gateway.addr(), "POST", "/", &[], b"body").status, 503);
     assert_eq!(origin.requests().len(), sent);
     gateway.wait_for_log(|line| line["reason"] == "circuit_open");
@@ -117,4 +119,23 @@ fn answers_below_500_and_clients_that_go_away_do_not_open() {
     status.store(200, Ordering::SeqCst);
     assert!((0..10).all(|_| gateway.get("/").status == 200));
     assert_eq!(gateway.metric("tidegate_circuit_opened_total{service=\"app\"}"), 0.0);
+}
+
+#[test]
+fn only_what_is_named_is_a_failure() {
+    let (origin, status) = changing();
+    status.store(500, Ordering::SeqCst);
+    let breaker = "    circuit_breaker: { min_requests: 4, on: [connect, 503], open_for: 1h }";
+    let gateway = testkit::gateway!("{}", yaml(&origin, breaker));
+    for _ in 0..8 {
+        assert_eq!(gateway.get("/").status, 500);
+    }
+    status.store(503, Ordering::SeqCst);
+    for _ in 0..8 {
+        gateway.get("/");
+    }
+    // Half of the requests failed now; before, none did.
+    opened(&gateway);
+    gateway
+        .wait_for_line(|line| line.contains("8 of 16 requests failed") || line.contains("requests failed"));
 }

@@ -306,3 +306,34 @@ fn a_target_that_hangs_is_out_before_the_time_for_answers_is_over() {
     let told = gateway.admin("/api/v1/status").text();
     assert!(told.contains("ms to answer where others take"), "{told}");
 }
+
+#[test]
+fn weights_are_changed_by_command() {
+    let (a, b) = (Origin::start(), Origin::start());
+    let gateway = testkit::gateway!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nworkers: 1\nservices:\n  app: {{ targets: [\"{}\", \"{}\"] }}\n\
+         routes:\n  /*: {{ to: app }}\n",
+        a.url(),
+        b.url()
+    );
+    let admin = format!("http://{}", gateway.admin_addr());
+    let weigh = |target: &str, weight: &[&str]| {
+        let words = [&["weight", "app", target][..], weight, &["--admin", &admin]].concat();
+        crate::setup::tidegate(std::path::Path::new("."), &words)
+    };
+    let asked = |count: usize| {
+        (0..count).for_each(|_| assert_eq!(gateway.get("/").status, 200));
+        (a.requests().len(), b.requests().len())
+    };
+    let target = a.addr().to_string();
+    assert_eq!(weigh(&target, &["0"]).code, Some(0));
+    assert_eq!(asked(4), (0, 4));
+    let told = weigh(&target, &["3"]);
+    assert_eq!((told.code, told.stdout.trim()), (Some(0), &*format!("weight: {target} in app weighs 3")));
+    assert_eq!(asked(8), (6, 6));
+    assert_eq!(weigh(&target, &[]).code, Some(0));
+    assert_eq!(asked(4), (8, 8));
+    let told = weigh("127.0.0.1:1", &["3"]);
+    assert!(told.code == Some(1) && told.stderr.contains("no service has a target"), "{}", told.stderr);
+    assert_eq!(weigh(&target, &["1001"]).code, Some(2));
+}

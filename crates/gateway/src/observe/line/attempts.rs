@@ -1,0 +1,38 @@
+//! The tries of an exchange that failed, and what stood in for the service, as they stand in its line.
+
+use super::{most, number, socket, text};
+use crate::exchange::record::{Attempt, Record};
+
+/// Appends the failed tries, if there were any.
+pub(super) fn attempts(out: &mut Vec<u8>, attempts: &[Attempt]) {
+    for (nth, attempt) in attempts.iter().take(most::ATTEMPTS).enumerate() {
+        let start: &[u8] =
+            if nth == 0 { b",\"failed_tries\":[{\"endpoint\":\"" } else { b",{\"endpoint\":\"" };
+        out.extend_from_slice(start);
+        socket(out, attempt.endpoint);
+        text(out, b"\",\"outcome\":", attempt.outcome.as_bytes(), most::REASON);
+        if attempt.status != 0 {
+            number(out, b",\"status\":", u64::from(attempt.status));
+        }
+        out.push(b'}');
+    }
+    if !attempts.is_empty() {
+        out.push(b']');
+    }
+}
+
+/// Appends what the client got in place of the service's answer, and the steps that were tried for that.
+pub(super) fn fallback(out: &mut Vec<u8>, record: &Record) {
+    if !record.degraded.is_empty() {
+        text(out, b",\"degraded\":", record.degraded.as_bytes(), most::REASON);
+    }
+    for (nth, (step, outcome)) in record.fallback.iter().take(most::STEPS).enumerate() {
+        let start: &[u8] = if nth == 0 { b",\"fallback\":[{\"step\":" } else { b",{\"step\":" };
+        text(out, start, step.as_bytes(), most::NAME);
+        text(out, b",\"outcome\":", outcome.as_bytes(), most::REASON);
+        out.push(b'}');
+    }
+    if !record.fallback.is_empty() {
+        out.push(b']');
+    }
+}

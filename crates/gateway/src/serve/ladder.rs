@@ -1,0 +1,113 @@
+//! The way down when a service fails: the steps of a route's ladder, one after the other, until one has an answer.
+
+use http1::Fields;
+
+use super::{Asked, ask, rescued};
+use crate::exchange::Exchange;
+use crate::fault::Fault;
+use crate::http::client::ClientConnection;
+use crate::policies;
+use crate::snapshot::Listener;
+use crate::snapshot::worker::{View, Worker};
+use crate::upstream::forward::Switched;
+use crate::upstream::ladder::{Below, By, Ladder, Step, is_for_another};
+
+/// The request as it was before it was made the one for a service: another service gets nothing that was meant for the
+/// first, neither its host nor its credentials.
+struct Before {
+    fields: Fields,
+    query: Option<Vec<u8>>,
+}
+
+impl Before {
+    fn of(exchange: &Exchange) -> Before {
+        Before { fields: exchange.request.fields.clone(), query: exchange.plan.query.clone() }
+    }
+
+    fn restore(&self, exchange: &mut Exchange) {
+        exchange.request.fields.copy_from(&self.fields);
+        exchange.plan.query.clone_from(&self.query);
+        exchange.record.answered = None;
+    }
+}
+
+/// Asks the service of a route, and whatever stands below it when that fails.
+pub(super) async fn descend(
+    worker: &Worker,
+    view: &View,
+    listener: &Listener,
+    (asked, ladder): (Asked<'_>, &Ladder),
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<Option<Switched>, Fault> {
+    let before = ladder.asks().then(|| Before::of(exchange));
+    let below = |next| Some(Below { ladder, next });
+    let first = Asked { below: below(0), ..asked };
+    let mut fault = match ask(worker, view, listener, first, exchange, client).await {
+        Err(fault) if !client.responder.head_sent && ladder.on.has(&fault) => fault,
+        outcome => return outcome,
+    };
+    let mut rescuing = true;
+    for (place, step) in ladder.steps.iter().enumerate() {
+        match &step.by {
+            By::Service(service) => {
+                if !is_for_another(exchange) || !client.reader.rewind() {
+                    told(exchange, step, "not_repeatable");
+                    continue;
+                }
+                if let Some(before) = &before {
+                    before.restore(exchange);
+                }
+                exchange.record.degraded = step.word;
+                let retry = view.service(*service).and_then(|(service, _)| service.retry.as_ref());
+                let next = Asked {
+                    route: asked.route,
+                    place: *service,
+                    retry,
+                    below: below(place.saturating_add(1)),
+                };
+                match ask(worker, view, listener, next, exchange, client).await {
+                    Err(failed) => {
+                        let over = client.responder.head_sent || !ladder.on.has(&failed);
+                        told(exchange, step, failed.facts().code);
+                        if over {
+                            return Err(failed);
+                        }
+                        exchange.record.degraded = "";
+                        fault = failed;
+                    }
+                    outcome => {
+                        served(exchange, ladder, (place, step));
+                        return outcome;
+                    }
+                }
+            }
+            By::Here(stand_in) => {
+                // What a cache has is nearer to the truth than what stands here.
+                if std::mem::take(&mut rescuing) && rescued(asked.route, exchange, client, &fault) {
+                    return Ok(None);
+                }
+                if stand_in.stand_in(exchange) {
+                    exchange.record.degraded = step.word;
+                    exchange.record.reason = "fallback";
+                    exchange.record.why = fault.facts().code.into();
+                    policies::response(&asked.route.policies, exchange);
+                    served(exchange, ladder, (place, step));
+                    return Ok(None);
+                }
+                told(exchange, step, "nothing_kept");
+            }
+        }
+    }
+    ladder.counts.count(None);
+    Err(fault)
+}
+
+fn served(exchange: &mut Exchange, ladder: &Ladder, (place, step): (usize, &Step)) {
+    ladder.counts.count(Some(place));
+    told(exchange, step, "answered");
+}
+
+fn told(exchange: &mut Exchange, step: &Step, outcome: &'static str) {
+    exchange.record.fallback.push((step.name.clone(), outcome));
+}
