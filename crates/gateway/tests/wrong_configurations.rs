@@ -29,6 +29,8 @@ const KNOWN: Known<'static> = Known {
         "rate_limit",
         "mtls",
         "ext_auth",
+        "quota",
+        "concurrency",
     ],
 };
 

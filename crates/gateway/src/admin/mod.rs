@@ -55,6 +55,7 @@ pub async fn serve(
         .route("/api/v1/reload", post(pages::reload))
         .route("/api/v1/drain", post(drain::drain))
         .route("/api/v1/undrain", post(drain::undrain))
+        .route("/api/v1/quotas", get(pages::quotas))
         .route("/api/v1/explain", post(pages::explain))
         .route("/api/v1/topology", get(api::topology))
         .route("/api/v1/series", get(api::series))

@@ -19,7 +19,7 @@ use crate::upstream::service::{Endpoint, Service};
 
 pub(super) async fn index() -> Response {
     let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n\
-                /api/v1/status\n/api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
+                /api/v1/status\n/api/v1/quotas\n/api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
                 /api/v1/heatmap?kind=route&name=..&window=1h\n/api/v1/samples?filter=..\n/api/v1/events\n\
                 POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/explain\n";
     text.into_response()
@@ -52,6 +52,24 @@ pub(super) async fn ready(State(control): Shared, RawQuery(query): RawQuery) -> 
 pub(super) async fn keys(State(control): Shared) -> Response {
     let keys = control.gateway.live.snapshot().callers.published_keys();
     ([(header::CACHE_CONTROL, "max-age=300")], axum::Json(keys)).into_response()
+}
+
+/// Who has used how much of which quota, in the periods that run.
+pub(super) async fn quotas(State(control): Shared) -> Response {
+    let snapshot = control.gateway.live.snapshot();
+    // It waits for what is being written down.
+    let told = tokio::task::spawn_blocking(move || {
+        let policies = snapshot.routes.iter().flat_map(|route| &route.policies);
+        let mut told: Vec<Value> = Vec::new();
+        for account in policies.flat_map(|bound| bound.policy.usage()) {
+            // All quotas of a gateway have one ledger.
+            if !told.contains(&account) {
+                told.push(account);
+            }
+        }
+        told
+    });
+    axum::Json(json!({ "quotas": told.await.unwrap_or_default() })).into_response()
 }
 
 pub(super) async fn metrics(State(control): Shared) -> Response {

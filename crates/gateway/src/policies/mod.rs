@@ -8,6 +8,7 @@ pub mod any_of;
 pub mod api_key;
 pub mod basic;
 pub mod body_limit;
+pub mod concurrency;
 pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
@@ -16,12 +17,13 @@ pub mod introspection;
 pub mod ip;
 pub mod jwt;
 pub mod mtls;
+pub mod quota;
 pub mod rate_limit;
 pub mod rewrite;
 pub mod timeout;
 
-use std::any::Any;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -33,6 +35,7 @@ use crate::config::{Diagnostics, Kind as NodeKind, Node, Redis, Spanned, codes, 
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::fault::Fault;
 use crate::identity::{Callers, Shelf};
+pub use crate::identity::{Lives, Remembered};
 use crate::observe::Figure;
 use crate::upstream::service::Service;
 
@@ -56,8 +59,12 @@ pub static LIST: &[Kind] = &[
     kind::<allow::Allow>(),
     // After whoever says who calls, since limits may be by consumer; before whoever reads bodies or waits for anybody.
     kind::<rate_limit::RateLimit>(),
+    // After it: what comes too fast shall not use up what is for a month.
+    kind::<quota::Quota>(),
     // After whoever can refuse by itself, so that nobody else is asked about what is refused anyway.
     kind::<ext_auth::ExtAuth>(),
+    // After whatever refuses without waiting: a place is taken for as long as the request lasts.
+    kind::<concurrency::Concurrency>(),
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
@@ -154,6 +161,8 @@ pub struct Context {
     pub services: HashMap<String, Arc<Service>>,
     /// The Redis that policies may share with those of other gateways.
     pub redis: Option<Redis>,
+    /// The folder of what is to outlive restarts.
+    pub state: Option<PathBuf>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
     pub is_whole: bool,
 }
@@ -177,6 +186,17 @@ pub trait Policy: Send + Sync {
     /// Takes its place on a route: here it finds again what it remembered before a reload.
     fn settle(&mut self, _place: &mut Place<'_, '_>) {}
 
+    /// Who has used how much of what it gives, as the admin address tells it.
+    fn usage(&self) -> Vec<Value> {
+        Vec::new()
+    }
+
+    /// Its snapshot is about to run for the first time: reads what it needs. May take a moment.
+    fn start(&self) {}
+
+    /// The process is about to end: keeps what it has to keep. May take a moment.
+    fn close(&self) {}
+
     /// Tells its numbers. Those of one name are told once for all routes, so they are about all of them.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
 
@@ -199,45 +219,6 @@ pub trait Policy: Send + Sync {
 }
 
 type Compile = fn(&Spanned<String>, &Node, &Context, &mut Diagnostics) -> Option<Box<dyn Policy>>;
-/// What policies remember beyond a reload, by what it is for: each carries its own over, and nothing else stays.
-#[derive(Default)]
-pub struct Remembered(HashMap<String, Arc<dyn Any + Send + Sync>>);
-
-/// What policies remember while a snapshot is compiled. Nothing of the snapshot before is changed.
-pub struct Lives<'p> {
-    before: Option<&'p Remembered>,
-    kept: Remembered,
-}
-
-impl<'p> Lives<'p> {
-    /// After those of the snapshot before.
-    pub fn after(before: Option<&'p Remembered>) -> Lives<'p> {
-        Lives { before, kept: Remembered::default() }
-    }
-
-    /// The live part of this identity: the one that another policy of this snapshot has, else what `make` makes of that of
-    /// the snapshot before.
-    pub fn keep<T: Any + Send + Sync>(
-        &mut self,
-        identity: &str,
-        make: impl FnOnce(Option<&Arc<T>>) -> Arc<T>,
-    ) -> Arc<T> {
-        let known = self.kept.0.get(identity).and_then(|known| known.clone().downcast().ok());
-        if let Some(known) = known {
-            return known;
-        }
-        let before = self.before.and_then(|before| before.0.get(identity));
-        let before = before.and_then(|before| before.clone().downcast().ok());
-        let live = make(before.as_ref());
-        self.kept.0.insert(identity.to_owned(), live.clone());
-        live
-    }
-
-    /// What the snapshot keeps.
-    pub fn into_kept(self) -> Remembered {
-        self.kept
-    }
-}
 
 /// One line of the list.
 pub struct Kind {

@@ -97,6 +97,7 @@ fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostic
         callers: Arc::new(Callers::new(config, faults)),
         shelf: Shelf::after(known),
         redis: config.redis.clone(),
+        state: config.state.as_ref().map(|state| state.as_str().into()),
         is_whole: true,
         ..Context::default()
     }

@@ -88,6 +88,11 @@ impl Listener {
 }
 
 impl Snapshot {
+    /// Lets policies read what they need, before it runs. Never called on a worker.
+    pub fn start(&self) {
+        self.routes.iter().flat_map(|route| &route.policies).for_each(|bound| bound.policy.start());
+    }
+
     /// The route at a place.
     pub fn route(&self, place: u32) -> Option<&Route> {
         self.routes.get(place as usize)

@@ -60,6 +60,7 @@ mod policies {
     mod api_key;
     mod basic;
     mod body_limit;
+    mod concurrency;
     mod cors;
     mod csrf;
     mod ext_auth;
@@ -68,6 +69,7 @@ mod policies {
     mod ip;
     mod jwt;
     mod mtls;
+    mod quota;
     mod rate_limit;
     mod rewrite;
     mod timeout;
