@@ -6,6 +6,7 @@
 
 mod acme;
 mod api;
+mod bans;
 mod certificates;
 pub mod connections;
 pub mod control;
@@ -53,6 +54,9 @@ pub async fn serve(
         .route("/.well-known/jwks.json", get(pages::keys))
         .route("/api/v1/status", get(pages::status))
         .route("/api/v1/reload", post(pages::reload))
+        .route("/api/v1/bans", get(bans::bans))
+        .route("/api/v1/ban", post(bans::ban))
+        .route("/api/v1/unban", post(bans::unban))
         .route("/api/v1/drain", post(drain::drain))
         .route("/api/v1/undrain", post(drain::undrain))
         .route("/api/v1/quotas", get(pages::quotas))

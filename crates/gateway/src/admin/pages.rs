@@ -19,9 +19,9 @@ use crate::upstream::service::{Endpoint, Service};
 
 pub(super) async fn index() -> Response {
     let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n\
-                /api/v1/status\n/api/v1/quotas\n/api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
+                /api/v1/status\n/api/v1/quotas\n/api/v1/bans\n/api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
                 /api/v1/heatmap?kind=route&name=..&window=1h\n/api/v1/samples?filter=..\n/api/v1/events\n\
-                POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/explain\n";
+                POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/ban\nPOST /api/v1/unban\nPOST /api/v1/explain\n";
     text.into_response()
 }
 

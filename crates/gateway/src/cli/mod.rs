@@ -3,6 +3,7 @@
 //! stdout is data, stderr is talk. Exit codes: 0 good, 1 the answer is "no", 2 wrong usage, 3 cannot reach.
 
 pub mod admin_client;
+pub mod ban;
 pub mod check;
 pub mod completions;
 pub mod config_show;
@@ -68,6 +69,12 @@ enum Command {
     Drain(drain::Options),
     /// Take a drained target back in
     Undrain(drain::Options),
+    /// Keep an address out of a running gateway, for a time
+    Ban(ban::Options),
+    /// Let a banned address in again
+    Unban(ban::Lifted),
+    /// List who is banned
+    Bans(ban::Listed),
     /// Print the version
     Version,
 }
@@ -118,6 +125,9 @@ pub fn main() -> ExitCode {
         Command::Reload(options) => reload::run(options),
         Command::Drain(options) => drain::drain(options),
         Command::Undrain(options) => drain::undrain(options),
+        Command::Ban(options) => ban::ban(&options),
+        Command::Unban(options) => ban::unban(&options),
+        Command::Bans(options) => ban::bans(&options),
         Command::Version => version::run(),
     };
     exit.into()

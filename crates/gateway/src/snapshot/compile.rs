@@ -82,6 +82,8 @@ pub fn compile(
         listeners,
         identities: services.identities.list,
         callers: context.callers,
+        bans: previous.map(|previous| previous.bans.clone()).unwrap_or_default(),
+        state: context.state,
         kept: context.shelf.into_kept(),
         lives: lives.into_kept(),
         proofs: secure::proofs(config, previous),

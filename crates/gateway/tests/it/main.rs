@@ -26,6 +26,7 @@ mod admin {
     mod telemetry;
 }
 mod cli {
+    mod ban;
     mod check;
     mod completions;
     mod config_show;
