@@ -23,7 +23,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -47,6 +47,12 @@ const NEEDS: [Need; 12] = [
         program: "redis-server",
         package: Some("redis-server"),
         without: "limits that gateways share cannot be tried",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "chromium",
+        package: Some("chromium"),
+        without: "the console cannot be tried in a browser",
     },
     Need {
         purpose: Purpose::Bench,

@@ -77,6 +77,10 @@ pub enum Fault {
     AnswerStalled,
     /// The answer switches protocols though nobody asked for that, or sends interim answers without end.
     AnswerUnasked,
+    /// The service breaks the rules of HTTP/2.
+    AnswerProtocol,
+    /// No connection to the service takes another request in time.
+    ServiceFull,
     /// The whole exchange took longer than the route allows.
     Timeout,
     /// The request came in clear to a port for TLS.
@@ -222,6 +226,20 @@ impl Fault {
                 Service,
                 "http_protocol_error",
                 "the service answered what nobody asked",
+            ),
+            Fault::AnswerProtocol => line(
+                502,
+                "answer_protocol",
+                Service,
+                "http_protocol_error",
+                "the service breaks the rules of HTTP/2",
+            ),
+            Fault::ServiceFull => line(
+                503,
+                "service_full",
+                Service,
+                "connection_limit_reached",
+                "the service takes no more requests at the moment",
             ),
             Fault::Timeout => {
                 line(504, "timeout", Service, "http_response_timeout", "the request took too long")

@@ -9,10 +9,12 @@ use crate::fields::Fields;
 use crate::head::{Framing, HeadLimits, Version};
 use crate::host;
 use crate::marks::Marks;
+use crate::method::Method;
 use crate::name::Name;
 use crate::names::{self, FieldId};
 use crate::octets;
 use crate::request::RequestHead;
+use crate::response::ResponseHead;
 use crate::target;
 use crate::trailers;
 
@@ -59,6 +61,49 @@ impl RequestHead {
             taking.field(self, name, value)?;
         }
         taking.finish(self, pseudo)
+    }
+}
+
+impl ResponseHead {
+    /// Takes an answer over, interim or final. `ended` says that the stream ends with the head. An answer that says no
+    /// length and has not ended is [`Framing::Chunked`].
+    ///
+    /// # Errors
+    /// The first rule that is broken; what stands in the head means nothing then.
+    pub fn take_over<'f>(
+        &mut self,
+        status: u16,
+        ended: bool,
+        request_method: Method,
+        fields: impl Iterator<Item = (&'f [u8], &'f [u8])>,
+        limits: &HeadLimits,
+    ) -> Result<(), HeadError> {
+        self.clear();
+        // Nothing is switched on a stream (RFC 9113 section 8.6).
+        if !(100..600).contains(&status) || status == 101 {
+            return Err(HeadError::BadStatus);
+        }
+        self.set_status(status);
+        let (mut marks, mut count, mut bytes) = (Marks::default(), 0, 0);
+        for (name, value) in fields {
+            let (name, value) = line(name, value, limits, &mut count, &mut bytes)?;
+            marks.see(Version::Http11, name.id(), name.text(), value)?;
+            self.fields.push(name, value);
+        }
+        let said = marks.framing()?;
+        let bodyless = request_method == Method::Head || matches!(status, 100..200 | 204 | 304);
+        self.framing = match (said, ended) {
+            _ if bodyless => Framing::None,
+            (Some(Framing::Length(length)), true) if length > 0 => return Err(HeadError::BadContentLength),
+            (Some(framing), _) => framing,
+            (None, true) => Framing::None,
+            (None, false) => Framing::Chunked,
+        };
+        if request_method == Method::Head || status == 304 {
+            self.declared_length = marks.length.filter(|_| !matches!(status, 100..200 | 204));
+        }
+        (self.version, self.keep_alive) = (Version::Http2, true);
+        Ok(())
     }
 }
 

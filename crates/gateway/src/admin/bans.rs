@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -12,11 +13,15 @@ use crate::snapshot::bans::Ban;
 use crate::values::{Cidr, Duration};
 
 /// Who, for how long, and why.
-#[derive(Deserialize)]
-struct Question {
+#[derive(Deserialize, JsonSchema)]
+#[schemars(rename = "Ban")]
+pub(super) struct Question {
+    /// An address or a network.
     network: Cidr,
+    /// For how long. Default: 1h.
     #[serde(default = "an_hour", rename = "for")]
     time: Duration,
+    /// Why, for the list.
     #[serde(default)]
     why: String,
 }

@@ -185,6 +185,7 @@ impl<'s> Rehearsal<'s> {
                 authority,
                 weight: target.weight,
                 peer: target.peer.clone(),
+                protocol: target.protocol,
                 backup: false,
             })
         });

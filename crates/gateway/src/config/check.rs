@@ -8,7 +8,7 @@ use super::diagnostic::Diagnostics;
 use super::node::{Kind, Node};
 use super::place::{Span, Spanned};
 use super::route::{Action, PathMatch, To, Use};
-use super::{AdminListen, Config, Limits, Listener, ProxyProtocol, Segment, Service, Timeouts};
+use super::{AdminListen, Config, Limits, Listener, Protocol, ProxyProtocol, Segment, Service, Timeouts};
 use crate::values::{Address, Duration, Source, nearest};
 use std::collections::{HashMap, HashSet};
 
@@ -216,6 +216,19 @@ impl Checking<'_> {
             super::breaker::check(name, breaker, &at, diagnostics);
         }
         super::health::check(name, service, &at, complete, diagnostics);
+        self.protocol(name, service, diagnostics);
+    }
+
+    fn protocol(&self, name: &Spanned<String>, service: &Service, diagnostics: &mut Diagnostics) {
+        if service.protocol != Protocol::Http1 && service.proxy_protocol.is_some() {
+            let span = self.at(&["services", name, "protocol"]);
+            let announced = self.at(&["services", name, "proxy_protocol"]);
+            let message = format!("service `{name}` shares connections that are for one client each");
+            diagnostics
+                .error(codes::CONFLICT, span, message)
+                .note(announced, "each connection announces a client")
+                .help("remove one of the two");
+        }
     }
 
     /// Names of services and bundles.

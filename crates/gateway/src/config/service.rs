@@ -16,6 +16,11 @@ use std::{fmt, str::FromStr};
 pub struct Service {
     /// The instances: one URL, or a list of URLs or of maps with `url` and `weight`. At least one.
     pub targets: OneOrMany<Target>,
+    /// What targets speak: `http1` (the default), `http2`, or `auto`, which lets a target with `https://` choose in the
+    /// handshake (ALPN) and speaks HTTP/1.1 to others. `http2` in clear is spoken from the first byte (prior knowledge).
+    /// Requests then share connections: as many at a time on each as the target allows, 100 at most.
+    #[serde(default)]
+    pub protocol: Protocol,
     /// How a target is chosen. Default `round_robin`.
     #[serde(default)]
     pub balance: Balance,
@@ -98,6 +103,7 @@ impl Service {
     pub fn of_target(url: Spanned<TargetUrl>) -> Self {
         Self {
             targets: vec![Target { url, weight: 1, backup: false }].into(),
+            protocol: Protocol::default(),
             balance: Balance::default(),
             connect_timeout: one_second(),
             timeout: fifteen_seconds(),
@@ -115,6 +121,19 @@ impl Service {
             panic_threshold: no_share(),
         }
     }
+}
+
+/// What is spoken to targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// What the target chooses.
+    Auto,
 }
 
 /// A version of the PROXY protocol.
@@ -202,7 +221,7 @@ pub struct KeepAlive {
     /// its own time in `Keep-Alive` gets that minus 1s.
     pub idle: Duration,
     /// How many idle connections to one target each worker keeps. Default 64. With 0 each request has a connection of
-    /// its own.
+    /// its own. Over HTTP/2, where requests share connections, also how many there may be at all, at least one.
     pub max_idle: u32,
 }
 

@@ -133,6 +133,9 @@ impl Responder {
             head.framing =
                 if self.version == Version::Http10 { Framing::UntilClose } else { Framing::Chunked };
         }
+        if head.framing == Framing::None && head.version == Version::Http2 && self.wants_length(head.status) {
+            head.framing = Framing::Length(0);
+        }
         self.keep_alive &= head.framing != Framing::UntilClose;
         self.ending = match head.framing {
             _ if self.method == Method::Head => Ending::NoBody,
@@ -159,6 +162,14 @@ impl Responder {
             Sink::Nobody => {}
         }
         self.head_sent = true;
+    }
+
+    /// Whether a client of HTTP/1.1 has to be told that no body follows: a stream ends with its head, a connection does
+    /// not.
+    fn wants_length(&self, status: u16) -> bool {
+        matches!(self.sink, Sink::Connection(_))
+            && self.method != Method::Head
+            && !matches!(status, 100..200 | 204 | 304)
     }
 
     /// Puts out a piece of the body.

@@ -22,6 +22,7 @@ use crate::observe::RouteStats;
 use crate::policies::{self, Bound, Context, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
+use crate::tls::target::Identity;
 use crate::upstream::breaker::Breaker;
 use crate::upstream::health;
 use crate::upstream::request::Forwarding;
@@ -286,16 +287,11 @@ impl<'a> Services<'a> {
         let index = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
         let live = self.previous.get(name).map_or_else(ServiceLive::new, |known| known.live.clone());
         let identity = self.identities.of(name, span, settings, faults);
-        let targets = settings.targets.iter().map(|target| Target {
-            url: (*target.url).clone(),
-            weight: target.weight,
-            peer: secure::peer(&target.url, &settings.tls, identity.as_ref(), faults),
-            backup: target.backup,
-        });
+        let targets = targets_of(settings, identity.as_ref(), faults);
         self.list.push(Arc::new(Service {
             name: name.into(),
             index,
-            targets: targets.collect(),
+            targets,
             balance: match &settings.balance {
                 config::Balance::RoundRobin => Balance::RoundRobin,
                 config::Balance::LeastRequest => Balance::LeastRequest,
@@ -326,6 +322,21 @@ impl<'a> Services<'a> {
         self.places.insert(name.to_owned(), index);
         index
     }
+}
+
+fn targets_of(
+    settings: &config::Service,
+    identity: Option<&Arc<Identity>>,
+    faults: &mut Diagnostics,
+) -> Vec<Target> {
+    let target = |target: &config::Target| Target {
+        url: (*target.url).clone(),
+        weight: target.weight,
+        peer: secure::peer(&target.url, &settings.tls, identity, faults),
+        backup: target.backup,
+        protocol: secure::protocol(&target.url, settings.protocol),
+    };
+    settings.targets.iter().map(target).collect()
 }
 
 /// What was counted about routes: a route of the same key and service goes on with its counters.

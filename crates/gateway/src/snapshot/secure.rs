@@ -9,7 +9,8 @@ use rustls::pki_types::ServerName;
 
 use super::Snapshot;
 use crate::config::{
-    Acme, CertificateFiles, Config, Diagnostics, Listener, Service, ServiceTls, Span, Spanned, codes,
+    Acme, CertificateFiles, Config, Diagnostics, Listener, Protocol, Service, ServiceTls, Span, Spanned,
+    codes,
 };
 use crate::observe::handshakes::Handshakes;
 use crate::tls::acme::{Proofs, certificate_file};
@@ -220,13 +221,13 @@ impl<'a> Identities<'a> {
                 .as_ref()
                 .map(|own| (path(&own.cert, faults), path(&own.key, faults))),
         };
-        let same = |identity: &&Arc<Identity>| identity.is_of(settings, &paths);
+        let same = |identity: &&Arc<Identity>| identity.is_of(settings, &paths, service.protocol);
         if let Some(made) = self.list.iter().find(same) {
             return Some(made.clone());
         }
         let identity = match self.known.iter().find(same) {
             Some(known) => known.clone(),
-            None => match Identity::load(settings, paths) {
+            None => match Identity::load(settings, paths, service.protocol) {
                 Ok(identity) => Arc::new(identity),
                 Err(reason) => {
                     let ca = settings.ca.as_ref().map(Spanned::span);
@@ -240,6 +241,11 @@ impl<'a> Identities<'a> {
         self.list.push(identity.clone());
         Some(identity)
     }
+}
+
+/// What is spoken to a target: in clear there is no handshake to choose in.
+pub(super) fn protocol(url: &TargetUrl, wanted: Protocol) -> Protocol {
+    if wanted == Protocol::Auto && !url.is_secure() { Protocol::Http1 } else { wanted }
 }
 
 /// What a target under TLS must prove.

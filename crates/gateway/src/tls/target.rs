@@ -18,7 +18,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use super::files::{self, State};
 use super::pair::Pair;
 use super::{provider, versions};
-use crate::config::ServiceTls;
+use crate::config::{Protocol, ServiceTls};
 
 /// Sessions kept for each identity, to be taken up again.
 const SESSIONS: usize = 256;
@@ -49,8 +49,12 @@ impl Paths {
 pub struct Identity {
     /// Unlike that of any other of this process.
     pub id: u64,
-    /// What a handshake goes by.
+    /// What a handshake goes by that offers what the service may speak.
     pub config: Arc<ClientConfig>,
+    /// What a handshake goes by that offers HTTP/1.1 alone, with the same sessions.
+    pub http1: Arc<ClientConfig>,
+    /// What the service may speak.
+    pub protocol: Protocol,
     /// As written, to see whether a reload changed it.
     pub settings: ServiceTls,
     /// Its files.
@@ -63,7 +67,7 @@ impl Identity {
     ///
     /// # Errors
     /// A sentence that says which file is wrong and how.
-    pub fn load(settings: &ServiceTls, paths: Paths) -> Result<Identity, String> {
+    pub fn load(settings: &ServiceTls, paths: Paths, protocol: Protocol) -> Result<Identity, String> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let seen = paths.state();
         let builder = ClientConfig::builder_with_provider(provider())
@@ -87,13 +91,20 @@ impl Identity {
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let http1 = Arc::new(config.clone());
+        match protocol {
+            Protocol::Http1 => {}
+            Protocol::Http2 => config.alpn_protocols = vec![b"h2".to_vec()],
+            Protocol::Auto => config.alpn_protocols.insert(0, b"h2".to_vec()),
+        }
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Ok(Identity { id, config: Arc::new(config), settings: settings.clone(), paths, seen })
+        let settings = settings.clone();
+        Ok(Identity { id, config: Arc::new(config), http1, protocol, settings, paths, seen })
     }
 
     /// Whether these settings and files are the ones it was made of.
-    pub fn is_of(&self, settings: &ServiceTls, paths: &Paths) -> bool {
-        self.settings == *settings && self.paths == *paths && self.is_current()
+    pub fn is_of(&self, settings: &ServiceTls, paths: &Paths, protocol: Protocol) -> bool {
+        self.settings == *settings && self.protocol == protocol && self.paths == *paths && self.is_current()
     }
 
     /// Whether the files are as they were.

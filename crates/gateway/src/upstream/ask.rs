@@ -68,7 +68,7 @@ async fn try_to_ask(service: &Service, question: &mut Exchange) -> Result<(), Fa
             }
         }
         let timers = TIMERS.with(Rc::clone);
-        match Connection::open(&endpoint.settings, service.connect_timeout, &timers, None).await {
+        match Connection::open(&endpoint.settings, true, service.connect_timeout, &timers, None).await {
             Ok(connection) => {
                 let ended = converse(service, connection, endpoint, question).await;
                 return ended.map_err(|failed| failed.fault);

@@ -1,6 +1,7 @@
 //! One connection to an endpoint: connecting, under TLS too, sending a head, receiving the heads of answers.
 //!
-//! HTTP/1.1 only. A connection carries one exchange at a time and rests in the pool between them.
+//! Where both speak HTTP/1.1 it carries one exchange at a time and rests in the pool between them; where they have agreed
+//! on HTTP/2 only its socket goes on (`http2`).
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
@@ -11,10 +12,11 @@ use http1::{HeadLimits, Method, ResponseHead, ResponseParser};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::config;
 use crate::fault::Fault;
 use crate::http::incoming::Incoming;
 use crate::http::proxy_protocol::{self, Version};
-use crate::http::socket::{HandshakeFault, Session, Socket};
+use crate::http::socket::{HandshakeFault, Protocol, Session, Socket};
 use crate::http::timer::Timers;
 use crate::tls::target::Peer;
 use crate::upstream::service::EndpointSettings;
@@ -37,9 +39,10 @@ pub type Ends = (SocketAddr, SocketAddr);
 
 impl Connection {
     /// Connects within the time: begins with a PROXY protocol header where one is to be sent, and shakes hands where the
-    /// endpoint wants TLS.
+    /// endpoint wants TLS. With `plain` nothing but HTTP/1.1 is offered.
     pub async fn open(
         endpoint: &EndpointSettings,
+        plain: bool,
         within: Duration,
         timers: &Rc<Timers>,
         announce: Option<(Version, Ends)>,
@@ -60,7 +63,7 @@ impl Connection {
         if let Some(peer) = &endpoint.peer {
             let left = within.saturating_sub(started.elapsed());
             // On the heap, so that connections in clear do not carry the room of a handshake.
-            Box::pin(shake_hands(&mut socket, peer, left)).await?;
+            Box::pin(shake_hands(&mut socket, peer, plain, left)).await?;
         }
         let socket = Rc::new(socket);
         Ok(Box::new(Connection {
@@ -101,6 +104,14 @@ impl Connection {
         }
     }
 
+    /// Whether HTTP/2 is spoken over it.
+    pub fn is_http2(&self, endpoint: &EndpointSettings) -> bool {
+        match endpoint.peer {
+            Some(_) => self.incoming.socket.alpn() == Protocol::Http2,
+            None => endpoint.protocol == config::Protocol::Http2,
+        }
+    }
+
     /// Gives back what a resting connection does not need.
     pub fn rest(&mut self) {
         self.incoming.socket.read_timer.disarm();
@@ -109,8 +120,9 @@ impl Connection {
     }
 }
 
-async fn shake_hands(socket: &mut Socket, peer: &Peer, within: Duration) -> Result<(), Fault> {
-    let session = Session::client(peer.identity.config.clone(), peer.name.clone());
+async fn shake_hands(socket: &mut Socket, peer: &Peer, plain: bool, within: Duration) -> Result<(), Fault> {
+    let config = if plain { &peer.identity.http1 } else { &peer.identity.config };
+    let session = Session::client(config.clone(), peer.name.clone());
     let session = session.map_err(|_| Fault::TargetTls)?;
     socket.secure(session, within).await.map_err(|fault| match fault {
         HandshakeFault::TimedOut => Fault::ConnectTimeout,

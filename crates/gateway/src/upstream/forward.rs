@@ -6,6 +6,8 @@
 //! dead and nothing can have happened; never otherwise.
 
 mod http1;
+mod http2;
+mod opening;
 mod progress;
 
 use std::pin::pin;
@@ -14,11 +16,13 @@ use std::time::Duration;
 
 use ::http1::{Version, names};
 
-use super::connection::{Connection, Ends};
+use self::http2::Replay;
+use super::connection::Connection;
 use super::health::attempt;
+use super::http2::pool::Slot;
 use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
-use super::service::{EndpointSettings, Service};
+use super::service::Service;
 use super::tunnel;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
@@ -34,6 +38,9 @@ use crate::values::random::Random;
 const MOST_INTERIM: u32 = 16;
 /// Endpoints that are asked for a connection.
 const MOST_CONNECTS: usize = 3;
+
+/// Tries that a service may refuse unseen before the fault is the client's to know.
+const MOST_REFUSALS: u32 = 3;
 
 /// What forwarding needs besides the exchange.
 pub struct Forward<'a> {
@@ -55,12 +62,29 @@ pub struct Forward<'a> {
     pub closing: &'a dyn Fn() -> bool,
 }
 
-/// A connection and whose it is.
+/// What an exchange goes over.
+enum Way {
+    /// A connection of its own. Boxed, because it is handed from hand to hand.
+    Http1(Box<Connection>),
+    /// A place on one that others share.
+    Http2(Slot),
+}
+
+/// A way and whose it is.
 struct Aimed {
-    // Boxed, because it is handed from hand to hand.
-    connection: Box<Connection>,
+    way: Way,
     endpoint: Rc<LocalEndpoint>,
-    _in_flight: InFlight,
+    in_flight: InFlight,
+}
+
+impl Way {
+    /// Whether its connection carried an exchange before.
+    fn is_reused(&self) -> bool {
+        match self {
+            Way::Http1(connection) => connection.reused,
+            Way::Http2(slot) => slot.reused,
+        }
+    }
 }
 
 /// A connection that was switched to another protocol. It holds on to nothing of the snapshot: tunnels outlive many.
@@ -81,7 +105,17 @@ impl Switched {
 /// A try that failed, and whether it may be made again.
 struct Failed {
     fault: Fault,
-    untouched: bool,
+    again: Again,
+}
+
+/// Whether a try may be made again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Again {
+    Never,
+    /// Over a fresh connection, if this one had rested: nothing of an answer came, and to ask twice does no harm.
+    Fresh,
+    /// Whatever it was: the service has said, or it is known, that it never looked at the request.
+    Unprocessed,
 }
 
 impl Forward<'_> {
@@ -101,22 +135,26 @@ impl Forward<'_> {
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
         let mut tried = Vec::new();
-        let mut fresh = false;
+        let (mut fresh, mut refusals) = (false, 0);
+        let mut replay = Replay::default();
         loop {
             let aimed = self.open(&group, exchange, &mut tried, fresh).await?;
-            let (reused, endpoint) = (aimed.connection.reused, aimed.endpoint.clone());
+            let (reused, endpoint) = (aimed.way.is_reused(), aimed.endpoint.clone());
             // Made where it stays: awaited alone it is copied twice, two kilobytes each.
-            match pin!(self.attempt(aimed, exchange, client)).await {
+            match pin!(self.attempt(aimed, exchange, client, &mut replay)).await {
                 Ok(switched) => return Ok(switched),
                 Err(failed) => {
                     if let Some(shard) = endpoint.shard() {
                         add(&shard.faults, 1);
                     }
-                    if fresh || !reused || !failed.untouched {
-                        attempt::failed(self.service, &endpoint, &failed.fault);
-                        return Err(failed.fault);
+                    match failed.again {
+                        Again::Unprocessed if refusals < MOST_REFUSALS => refusals += 1,
+                        Again::Fresh if reused && !fresh => fresh = true,
+                        _ => {
+                            attempt::failed(self.service, &endpoint, &failed.fault);
+                            return Err(failed.fault);
+                        }
                     }
-                    fresh = true;
                 }
             }
         }
@@ -137,25 +175,15 @@ impl Forward<'_> {
             request::aim(exchange, self.service, settings);
             exchange.record.endpoint = Some(settings.address);
             exchange.record.tries = exchange.record.tries.saturating_add(1);
-            // Where the request cannot be sent twice, asking the kernel as well narrows the race with an origin
-            // that is closing.
-            let careful = !exchange.request.method.is_idempotent() || !request::is_bodyless(exchange);
-            let announced = self.announced(exchange);
-            let rested = if fresh { None } else { endpoint.take_idle(careful, announced) };
-            let connected = match rested {
-                Some(connection) => Ok(connection),
-                None => {
-                    if let Some(shard) = endpoint.shard() {
-                        add(&shard.connects, 1);
-                    }
-                    self.connect(exchange, settings).await
-                }
+            let way = match &endpoint.http2 {
+                None => self.over_http1(exchange, &endpoint, fresh).await,
+                Some(pool) => Box::pin(self.over_either(exchange, &endpoint, pool, fresh)).await,
             };
-            match connected {
-                Ok(connection) => {
-                    exchange.record.reused = connection.reused;
+            match way {
+                Ok(way) => {
+                    exchange.record.reused = way.is_reused();
                     let in_flight = endpoint.enter();
-                    return Ok(Aimed { connection, endpoint, _in_flight: in_flight });
+                    return Ok(Aimed { way, endpoint, in_flight });
                 }
                 Err(failed) => {
                     if let Some(shard) = endpoint.shard() {
@@ -173,35 +201,25 @@ impl Forward<'_> {
         Err(fault)
     }
 
-    /// A new connection, within the time of the service and what is left of the route's.
-    async fn connect(
-        &self,
-        exchange: &Exchange,
-        endpoint: &EndpointSettings,
-    ) -> Result<Box<Connection>, Fault> {
-        let left = exchange.plan.timeout.map(|timeout| timeout.saturating_sub(exchange.record.elapsed()));
-        let within = left.map_or(self.service.connect_timeout, |left| left.min(self.service.connect_timeout));
-        let announce = self.service.proxy_protocol.zip(self.announced(exchange));
-        let opened = Connection::open(endpoint, within, self.timers, announce).await;
-        match opened {
-            Err(Fault::ConnectTimeout) if left == Some(within) => Err(Fault::Timeout),
-            opened => opened,
-        }
-    }
-
-    /// The client for whom alone a connection is, where the service is told of it at the connection's beginning.
-    fn announced(&self, exchange: &Exchange) -> Option<Ends> {
-        self.service.proxy_protocol.map(|_| request::ends(&exchange.client))
-    }
-
     /// One try over one connection.
     async fn attempt(
         &self,
         aimed: Aimed,
         exchange: &mut Exchange,
         client: &mut ClientConnection,
+        replay: &mut Replay,
     ) -> Result<Option<Switched>, Failed> {
-        self.attempt_http1(aimed, exchange, client).await
+        let Aimed { way, endpoint, in_flight } = aimed;
+        match way {
+            Way::Http1(connection) => {
+                self.attempt_http1((connection, endpoint, in_flight), exchange, client).await
+            }
+            Way::Http2(slot) => {
+                // On the heap, so that requests over HTTP/1.1 do not carry its room.
+                let attempt = self.attempt_http2((slot, endpoint, in_flight), exchange, client, replay);
+                Box::pin(attempt).await.map(|()| None)
+            }
+        }
     }
 
     /// Makes the head of the service's answer the one for the client. False when another answer is to go out instead: then

@@ -11,8 +11,10 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use super::connection::{Connection, Ends};
+use super::http2::pool::Pool;
 use super::service::{Endpoint, EndpointShard, Service, ServiceLive};
 use crate::balance::{Balance, Choice, Load, Spread, hash};
+use crate::config::Protocol;
 use crate::exchange::Exchange;
 use crate::values::random::Random;
 
@@ -35,6 +37,8 @@ pub struct Group {
 pub struct LocalEndpoint {
     /// The endpoint that all workers share.
     pub shared: Arc<Endpoint>,
+    /// Connections that exchanges share; `None` where it speaks HTTP/1.1 only.
+    pub http2: Option<Rc<Pool>>,
     worker: usize,
     idle: RefCell<Vec<Idle>>,
     retired: Cell<bool>,
@@ -94,6 +98,9 @@ impl LocalService {
     /// Closes connections that rested too long.
     pub fn sweep(&self, now: u64) {
         for endpoint in &self.group.borrow().endpoints {
+            if let Some(pool) = &endpoint.http2 {
+                pool.sweep(now);
+            }
             endpoint.idle.borrow_mut().retain(|idle| {
                 let stays = idle.until > now;
                 if !stays {
@@ -132,6 +139,7 @@ impl Group {
         same.cloned().unwrap_or_else(|| {
             Rc::new(LocalEndpoint {
                 shared: shared.clone(),
+                http2: (shared.settings.protocol != Protocol::Http1).then(Rc::default),
                 worker,
                 idle: RefCell::default(),
                 retired: Cell::new(false),
@@ -204,6 +212,9 @@ impl LocalEndpoint {
 
     fn retire(&self) {
         self.retired.set(true);
+        if let Some(pool) = &self.http2 {
+            pool.retire();
+        }
         for idle in self.idle.borrow_mut().drain(..) {
             idle.connection.incoming.socket.farewell();
         }

@@ -1,4 +1,4 @@
-//! Connections to endpoints: connecting, pooling, speaking HTTP/1.1.
+//! Connections to endpoints: connecting, pooling, speaking HTTP/1.1 or HTTP/2.
 //!
 //! `service` is what all workers share, `local` what one worker owns, `forward` the way of one exchange through them, `ask`
 //! that of a question which the gateway has itself.
@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod connection;
 pub mod forward;
 pub mod health;
+pub mod http2;
 pub mod local;
 pub mod request;
 pub mod resolve;

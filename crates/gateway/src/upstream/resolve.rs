@@ -213,6 +213,7 @@ fn endpoints(targets: &[Target], known: &HashMap<&str, &[IpAddr]>) -> Vec<Endpoi
             weight: share,
             backup: target.backup,
             peer: target.peer.clone(),
+            protocol: target.protocol,
         }));
     }
     all
@@ -221,9 +222,10 @@ fn endpoints(targets: &[Target], known: &HashMap<&str, &[IpAddr]>) -> Vec<Endpoi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Protocol;
 
     fn target(url: &str, weight: u32) -> Target {
-        Target { url: url.parse().unwrap(), weight, backup: false, peer: None }
+        Target { url: url.parse().unwrap(), weight, backup: false, peer: None, protocol: Protocol::Http1 }
     }
 
     #[test]

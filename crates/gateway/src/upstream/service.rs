@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use super::breaker::Breaker;
 use super::health::{self, Health, Standing};
 use crate::balance::Balance;
+use crate::config::Protocol;
 use crate::http::proxy_protocol::Version;
 use crate::identity::Sending;
 use crate::observe::histogram::Histogram;
@@ -67,6 +68,8 @@ pub struct Target {
     pub backup: bool,
     /// TLS to it; `None` in clear.
     pub peer: Option<Peer>,
+    /// What is spoken to it; the choice is left to it under TLS only.
+    pub protocol: Protocol,
 }
 
 /// Which Host the service sees.
@@ -226,6 +229,8 @@ pub struct EndpointSettings {
     /// TLS to it; `None` in clear. Part of what tells endpoints apart, so that connections, which belong to an endpoint,
     /// never carry what another identity sends.
     pub peer: Option<Peer>,
+    /// What is spoken to it.
+    pub protocol: Protocol,
 }
 
 /// One endpoint: an address that does the service's job.
@@ -317,7 +322,14 @@ mod tests {
 
     fn settings(port: u16) -> EndpointSettings {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        EndpointSettings { address, authority: "a".into(), weight: 1, backup: false, peer: None }
+        EndpointSettings {
+            address,
+            authority: "a".into(),
+            weight: 1,
+            backup: false,
+            peer: None,
+            protocol: Protocol::Http1,
+        }
     }
 
     #[test]

@@ -18,9 +18,12 @@ mod accept {
     mod proxy_protocol;
 }
 mod admin {
+    mod access;
     mod address;
     mod agreement;
+    mod changes;
     mod commands;
+    mod console;
     mod explain;
     mod samples;
     mod telemetry;
@@ -31,6 +34,7 @@ mod cli {
     mod completions;
     mod config_show;
     mod explain;
+    mod fmt;
     mod init;
     mod key;
     mod schema;
@@ -90,6 +94,7 @@ mod upstream {
     mod answers;
     mod breaker;
     mod health;
+    pub(crate) mod http2;
     mod pool;
     mod proxy_protocol;
     mod tunnel;

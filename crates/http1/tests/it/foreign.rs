@@ -1,7 +1,8 @@
 //! Heads taken over from HTTP/2: the same rules, the same words for what breaks them.
 
 use http1::{
-    BodyLimits, Fields, Framing, HeadError, HeadLimits, Method, Pseudo, RequestHead, Version, names,
+    BodyLimits, Fields, Framing, HeadError, HeadLimits, Method, Pseudo, RequestHead, ResponseHead, Version,
+    names,
 };
 
 const GET: Pseudo<'static> =
@@ -80,4 +81,55 @@ fn trailers_that_are_none_are_passed_over() {
     assert_eq!(take(&[("grpc-status", "0"), ("content-length", "9"), ("host", "a")]), Ok(1));
     assert!(take(&vec![("x", "y"); 33]).is_err());
     assert!(take(&[("x", "a\r\nb")]).is_err());
+}
+
+fn answer(
+    status: u16,
+    ended: bool,
+    method: Method,
+    fields: &[(&str, &str)],
+) -> Result<(Framing, Option<u64>), HeadError> {
+    let mut head = ResponseHead::default();
+    let fields = fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    head.take_over(status, ended, method, fields, &HeadLimits::default())?;
+    assert_eq!((head.status, head.version, head.keep_alive), (status, Version::Http2, true));
+    Ok((head.framing, head.declared_length))
+}
+
+#[test]
+fn an_answer_says_where_its_body_ends() {
+    let five = &[("content-length", "5")][..];
+    for (status, ended, method, fields, framing, declared) in [
+        (200, false, Method::Get, five, Framing::Length(5), None),
+        (200, false, Method::Get, &[], Framing::Chunked, None),
+        (200, true, Method::Get, &[], Framing::None, None),
+        (200, true, Method::Get, &[("content-length", "0")], Framing::Length(0), None),
+        (200, true, Method::Head, five, Framing::None, Some(5)),
+        (304, true, Method::Get, five, Framing::None, Some(5)),
+        (204, true, Method::Get, &[], Framing::None, None),
+        (103, false, Method::Get, &[("link", "</a>")], Framing::None, None),
+    ] {
+        let found = answer(status, ended, method, fields);
+        assert_eq!(found, Ok((framing, declared)), "{status} {ended} {method:?} {fields:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_could_be_read_in_two_ways_is_refused() {
+    use HeadError::*;
+    for (status, ended, fields, error) in [
+        (101, false, &[][..], BadStatus),
+        (600, false, &[], BadStatus),
+        (200, true, &[("content-length", "5")], BadContentLength),
+        (200, false, &[("content-length", "5"), ("content-length", "5")], DuplicateContentLength),
+        (200, false, &[("content-length", "+5")], BadContentLength),
+        (200, false, &[("transfer-encoding", "chunked")], BadTransferEncoding),
+        (200, false, &[("content_length", "5")], AmbiguousName),
+        (200, false, &[("connection", "x")], BadConnection),
+        (200, false, &[("keep-alive", "timeout=5")], BadConnection),
+        (200, false, &[("X", "a")], BadName),
+        (200, false, &[("x", "a\nb: c")], BadValue),
+    ] {
+        assert_eq!(answer(status, ended, Method::Get, fields), Err(error), "{status} {fields:?}");
+    }
 }

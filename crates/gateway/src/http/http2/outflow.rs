@@ -45,6 +45,16 @@ impl Outflow {
         }
     }
 
+    /// Sends the body of a request, whose head has gone out on this stream.
+    pub fn of_request(stream: SendStream<Bytes>, timer: Timer) -> Outflow {
+        Outflow {
+            state: RefCell::new(State::Head(stream)),
+            timer,
+            finish: RefCell::default(),
+            failed: Cell::new(false),
+        }
+    }
+
     /// Sends an interim head.
     ///
     /// # Errors

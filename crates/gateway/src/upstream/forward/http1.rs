@@ -2,16 +2,17 @@
 
 use std::future::pending;
 use std::pin::pin;
+use std::rc::Rc;
 use std::time::Duration;
 
 use http1::{CHUNK_END, Fields, Framing, HeadLimits, ResponseHead, Upgrade};
 
 use super::super::connection::Connection;
 use super::super::health::attempt::Waiting;
-use super::super::local::LocalEndpoint;
+use super::super::local::{InFlight, LocalEndpoint};
 use super::super::request;
 use super::progress::{Progress, Upload, answer_fault, client_fault, race};
-use super::{Aimed, Failed, Forward, MOST_INTERIM, Switched, learn};
+use super::{Again, Failed, Forward, MOST_INTERIM, Switched, learn};
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::buffer::{give_out, take_out};
@@ -29,11 +30,10 @@ impl Forward<'_> {
     /// One try over one connection.
     pub(super) async fn attempt_http1(
         &self,
-        aimed: Aimed,
+        (mut connection, endpoint, _in_flight): (Box<Connection>, Rc<LocalEndpoint>, InFlight),
         exchange: &mut Exchange,
         client: &mut ClientConnection,
     ) -> Result<Option<Switched>, Failed> {
-        let Aimed { mut connection, endpoint, _in_flight } = aimed;
         let mut out = take_out();
         http1::encode_request(&mut out, &exchange.request, true);
         let sent = exchange.record.elapsed();
@@ -65,7 +65,7 @@ impl Forward<'_> {
             }
             Err(fault) => {
                 let untouched = repeatable && fault == Fault::NoAnswer && !connection.heard;
-                Err(Failed { fault, untouched })
+                Err(Failed { fault, again: if untouched { Again::Fresh } else { Again::Never } })
             }
         }
     }

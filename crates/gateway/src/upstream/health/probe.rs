@@ -7,14 +7,17 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http1::{HeadLimits, Method, ResponseHead};
 
 use super::Check;
+use crate::config::Protocol;
 use crate::fault::Fault;
 use crate::http::incoming::Piece;
 use crate::http::proxy_protocol::Version;
 use crate::http::timer::Timers;
 use crate::upstream::connection::Connection;
+use crate::upstream::http2::once;
 use crate::upstream::service::Endpoint;
 
 /// Most bytes of an answer's body that are looked at.
@@ -46,9 +49,13 @@ impl Probe {
         let settings = &self.endpoint.settings;
         // Nobody is announced: the gateway asks for itself.
         let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let is_http2 = settings.protocol == Protocol::Http2;
         let announce = self.announce.map(|version| (version, (nobody, settings.address)));
-        let opened = Connection::open(settings, self.check.timeout, &self.timers, announce).await;
+        let opened = Connection::open(settings, !is_http2, self.check.timeout, &self.timers, announce).await;
         let mut connection = opened.map_err(failed)?;
+        if is_http2 {
+            return self.ask_http2(&connection).await;
+        }
         let Some(path) = &self.check.path else { return Ok(()) };
         let host = self.check.host.as_deref().unwrap_or(&settings.authority);
         let head = format!(
@@ -63,22 +70,49 @@ impl Probe {
                 break;
             }
         }
-        let status = head.status;
-        let expected = match &*self.check.status {
-            [] => (200..300).contains(&status),
-            some => some.contains(&status),
-        };
-        if !expected {
-            return Err(format!("status {status}"));
-        }
+        self.expects(head.status)?;
         match &self.check.body {
             Some(text) => body_holds(&mut connection, &head, text.as_bytes()).await,
             None => Ok(()),
         }
     }
+
+    /// The same over HTTP/2.
+    async fn ask_http2(&self, connection: &Connection) -> Result<(), String> {
+        let settings = &self.endpoint.settings;
+        if !connection.is_http2(settings) {
+            return Err("the target speaks no HTTP/2".to_owned());
+        }
+        let Some(path) = &self.check.path else { return Ok(()) };
+        let host = self.check.host.as_deref().unwrap_or(&settings.authority);
+        let scheme = if settings.peer.is_some() { "https" } else { "http" };
+        let request = http::Request::builder()
+            .uri(format!("{scheme}://{host}{path}"))
+            .header("user-agent", "tidegate-health")
+            .header("accept", "*/*")
+            .body(())
+            .map_err(|error| error.to_string())?;
+        let socket = connection.incoming.socket.clone();
+        let answered = once::ask(socket, request, Bytes::new(), MOST_BODY).await?;
+        self.expects(answered.parts.status.as_u16())?;
+        self.check.body.as_ref().map_or(Ok(()), |text| holds(&answered.body, text.as_bytes()))
+    }
+
+    fn expects(&self, status: u16) -> Result<(), String> {
+        let expected = match &*self.check.status {
+            [] => (200..300).contains(&status),
+            some => some.contains(&status),
+        };
+        if expected { Ok(()) } else { Err(format!("status {status}")) }
+    }
 }
 
-/// Whether the text stands in the body, as far as that is looked at.
+fn holds(body: &[u8], text: &[u8]) -> Result<(), String> {
+    let found = memchr::memmem::find(body, text).is_some();
+    if found { Ok(()) } else { Err("the expected text is not in the answer".to_owned()) }
+}
+
+/// Whether the text stands in the body of HTTP/1.1, as far as that is looked at.
 async fn body_holds(connection: &mut Connection, head: &ResponseHead, text: &[u8]) -> Result<(), String> {
     let incoming = &mut connection.incoming;
     incoming.begin(head.framing);
@@ -90,8 +124,7 @@ async fn body_holds(connection: &mut Connection, head: &ResponseHead, text: &[u8
                 incoming.fill().await.map_err(|_| "the answer was cut".to_owned())?;
             }
             Piece::Done | Piece::Starved => {
-                let found = memchr::memmem::find(&body, text).is_some();
-                return if found { Ok(()) } else { Err("the expected text is not in the answer".to_owned()) };
+                return holds(&body, text);
             }
         }
     }

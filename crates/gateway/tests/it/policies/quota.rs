@@ -96,8 +96,8 @@ fn a_reload_changes_the_amount_and_a_question_uses_nothing() {
     let quota = "{ name: q, amount: 2, every: week, per: all }";
     let gateway = gateway(&origin, state.path(), quota);
     let explain = || {
-        let question = br#"{"method":"GET","url":"http://h/api/x"}"#;
-        let answer = request(gateway.admin_addr(), "POST", "/api/v1/explain", &[], question).json();
+        let question = r#"{"method":"GET","url":"http://h/api/x"}"#;
+        let answer = gateway.admin_request("POST", "/api/v1/explain", &[], question).json();
         answer["policies"][0]["verdict"].as_str().unwrap().to_owned()
     };
     assert_eq!([explain(), explain(), explain()], ["go", "go", "go"]);

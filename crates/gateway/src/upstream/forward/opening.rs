@@ -1,0 +1,117 @@
+//! The way to an endpoint that was chosen: a connection that rested, a place on one that is shared, or a new one.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use ::http1::Upgrade;
+
+use super::super::connection::{Connection, Ends};
+use super::super::http2::pool::{Pool, Turn};
+use super::super::local::LocalEndpoint;
+use super::super::request;
+use super::{Forward, Way};
+use crate::config::Protocol;
+use crate::exchange::Exchange;
+use crate::fault::Fault;
+use crate::observe::histogram::add;
+
+impl Forward<'_> {
+    /// A connection of HTTP/1.1: one that rested, or a new one.
+    pub(super) async fn over_http1(
+        &self,
+        exchange: &Exchange,
+        endpoint: &LocalEndpoint,
+        fresh: bool,
+    ) -> Result<Way, Fault> {
+        match self.rested(exchange, endpoint, fresh) {
+            Some(connection) => Ok(Way::Http1(connection)),
+            None => self.connect(exchange, endpoint, true).await.map(Way::Http1),
+        }
+    }
+
+    fn rested(&self, exchange: &Exchange, endpoint: &LocalEndpoint, fresh: bool) -> Option<Box<Connection>> {
+        // Where the request cannot be sent twice, asking the kernel as well narrows the race with an origin
+        // that is closing.
+        let careful = !exchange.request.method.is_idempotent() || !request::is_bodyless(exchange);
+        if fresh { None } else { endpoint.take_idle(careful, self.announced(exchange)) }
+    }
+
+    /// A place on a connection of HTTP/2, or a connection of HTTP/1.1 where the endpoint chose that.
+    pub(super) async fn over_either(
+        &self,
+        exchange: &Exchange,
+        endpoint: &LocalEndpoint,
+        pool: &Rc<Pool>,
+        fresh: bool,
+    ) -> Result<Way, Fault> {
+        let settings = &endpoint.shared.settings;
+        if settings.protocol == Protocol::Auto && exchange.request.upgrade == Upgrade::WebSocket {
+            return self.over_http1(exchange, endpoint, fresh).await;
+        }
+        let (within, left) = self.time_to_connect(exchange);
+        let rest = if self.service.pool_size == 0 { Duration::ZERO } else { self.service.pool_idle };
+        let turn = pool.turn((self.service.pool_size, rest), within, self.timers, fresh).await;
+        let opening = match turn {
+            Ok(Turn::Stream(slot)) => return Ok(Way::Http2(slot)),
+            Ok(Turn::Open(opening)) => opening,
+            Ok(Turn::Plain) => match self.rested(exchange, endpoint, fresh) {
+                Some(connection) => return Ok(Way::Http1(connection)),
+                None => pool.claim(),
+            },
+            Err(Fault::ServiceFull) if left == Some(within) => return Err(Fault::Timeout),
+            Err(fault) => return Err(fault),
+        };
+        match self.connect(exchange, endpoint, false).await {
+            Ok(connection) if connection.is_http2(settings) => {
+                let socket = connection.incoming.socket.clone();
+                opening.open(socket, self.service.max_head).await.map(Way::Http2)
+            }
+            Ok(_) if settings.protocol == Protocol::Http2 => {
+                opening.failed(&Fault::TargetTls);
+                Err(Fault::TargetTls)
+            }
+            Ok(connection) => {
+                opening.plain();
+                Ok(Way::Http1(connection))
+            }
+            Err(fault) => {
+                // How much time the others have is their own matter.
+                opening.failed(if fault == Fault::Timeout { &Fault::ConnectTimeout } else { &fault });
+                Err(fault)
+            }
+        }
+    }
+
+    /// The time for a connection: the service's, within what is left of the route's, which is told too.
+    fn time_to_connect(&self, exchange: &Exchange) -> (Duration, Option<Duration>) {
+        let left = exchange.plan.timeout.map(|timeout| timeout.saturating_sub(exchange.record.elapsed()));
+        let within = left.map_or(self.service.connect_timeout, |left| left.min(self.service.connect_timeout));
+        (within, left)
+    }
+
+    /// A new connection, within the time of the service and what is left of the route's. With `plain` it can only be one
+    /// of HTTP/1.1.
+    async fn connect(
+        &self,
+        exchange: &Exchange,
+        endpoint: &LocalEndpoint,
+        plain: bool,
+    ) -> Result<Box<Connection>, Fault> {
+        if let Some(shard) = endpoint.shard() {
+            add(&shard.connects, 1);
+        }
+        let (within, left) = self.time_to_connect(exchange);
+        let announce = self.service.proxy_protocol.zip(self.announced(exchange));
+        let settings = &endpoint.shared.settings;
+        let opened = Connection::open(settings, plain, within, self.timers, announce).await;
+        match opened {
+            Err(Fault::ConnectTimeout) if left == Some(within) => Err(Fault::Timeout),
+            opened => opened,
+        }
+    }
+
+    /// The client for whom alone a connection is, where the service is told of it at the connection's beginning.
+    fn announced(&self, exchange: &Exchange) -> Option<Ends> {
+        self.service.proxy_protocol.map(|_| request::ends(&exchange.client))
+    }
+}
