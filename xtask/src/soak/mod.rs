@@ -3,6 +3,7 @@
 //! dropped, a reload did not take, or memory grew.
 //! It must never try a failed request again or open a dropped WebSocket anew: each is counted.
 
+mod http2;
 mod loss;
 mod origin;
 mod shared;
@@ -66,6 +67,11 @@ struct Counted {
     stop: AtomicBool,
     answered: AtomicU64,
     failed: AtomicU64,
+    /// Of those answered, the ones over HTTP/2 and over TLS with HTTP/1.1.
+    http2: AtomicU64,
+    secure: AtomicU64,
+    /// Of the TLS connections with HTTP/1.1, those that took an earlier session up.
+    resumed: AtomicU64,
     echoes: AtomicU64,
     dropped: AtomicU64,
     /// Of failures, the first few.
@@ -154,6 +160,13 @@ fn upgrade(gateway: Gateway, folder: &Path, options: &Options) -> Result<(), Fai
     println!("| upgrades | {}, slowest {:.0} ms until served |", times.len(), slowest.as_secs_f64() * 1e3);
     println!("| time | {seconds:.0} s |");
     tell_counted(&counted, options);
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    println!("| of them over HTTP/2 under TLS | {} |", read(&counted.http2));
+    let resumed = read(&counted.resumed);
+    println!(
+        "| of them over TLS, each on a connection of its own | {}, {resumed} resumed |",
+        read(&counted.secure)
+    );
     let told = judge(&counted, false);
     if told.is_ok() {
         let _ = fs::remove_dir_all(folder);
@@ -167,8 +180,10 @@ fn start(binary: &Path, folder: &Path, options: &Options) -> Result<Gateway, Fai
     configure(&file, origin, 0)?;
     if options.upgrades > 0 {
         let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        fs::write(&file, upgrades::DRAIN.to_owned() + &text)
-            .map_err(|e| format!("{}: {e}", file.display()))?;
+        crate::tls::certificate(folder)?;
+        let text =
+            upgrades::DRAIN.to_owned() + &text.replacen("listen: 127.0.0.1:0\n", upgrades::LISTENERS, 1);
+        fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     let line =
         [binary.into(), "run".into(), file.clone().into(), "--ready-file".into(), ready.clone().into()];

@@ -36,8 +36,10 @@ mod variables;
 pub use admin::{Admin, AdminListen, AdminToken, Role};
 pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
-pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login};
-pub use credentials::{BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials};
+pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login, RsaSignature, SigningKey};
+pub use credentials::{
+    AwsCredentials, BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials,
+};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};

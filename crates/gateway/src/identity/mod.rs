@@ -5,20 +5,24 @@
 //! `claims` judge tokens by the keys that `provider` keeps fresh. Never lets a
 //! credential through to a service, a log or an answer, unless the configuration wants the service to have it.
 
+mod aws;
 pub mod callers;
 pub mod claims;
+pub mod failures;
 pub mod fetch;
 pub mod gate;
 pub mod introspect;
 pub mod jose;
 pub mod lives;
 pub mod memory;
+pub mod oidc;
 pub mod passwords;
 pub mod patience;
 pub mod place;
 pub mod provider;
 pub mod sending;
 pub mod shelf;
+pub mod signatures;
 pub mod word;
 
 pub use callers::Callers;

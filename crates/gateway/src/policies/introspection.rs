@@ -69,7 +69,7 @@ pub struct Introspection {
     /// Whether who has no token, or none that holds, may pass without an identity. Default: false.
     #[serde(default)]
     optional: bool,
-    /// How often tokens may fail, by client address, before the next is answered 429 unseen. Each worker counts for itself.
+    /// How often tokens may fail, by client address, before the next is answered 429 unseen.
     /// Default: 100/min.
     #[serde(default = "usual_patience")]
     max_failures: Rate,
@@ -144,6 +144,7 @@ impl Settings for Introspection {
     ) -> Option<Box<dyn Policy>> {
         let check = self.check(context, faults)?;
         Some(Box::new(Asking(Gate::new(
+            Self::NAME,
             vec![Box::new(check)],
             self.gate_settings(),
             context.callers.clone(),
@@ -171,6 +172,10 @@ pub(super) struct Asked {
 }
 
 impl Check for Asked {
+    fn policy(&self) -> &'static str {
+        Introspection::NAME
+    }
+
     fn recall(&self, exchange: &Exchange) -> Recalled {
         match PLACE.find(exchange) {
             Found::Nothing => Recalled::Absent,
@@ -194,6 +199,10 @@ impl Check for Asked {
         let Some(token) = text.filter(|text| text.bytes().all(plain)).map(str::to_owned) else {
             return Finding::Failed(Refusal::bad("no token that could be asked about"));
         };
+        if exchange.rehearsal {
+            // Nobody is asked for the sake of an explanation.
+            return Finding::Wait(Box::pin(std::future::pending()));
+        }
         let Some(told) = self.server.ask(token.clone()) else {
             return Finding::Failed(Refusal::undecided("too many tokens wait to be asked about"));
         };

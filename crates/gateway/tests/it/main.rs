@@ -10,7 +10,9 @@
     reason = "a failure here is a failure of the test"
 )]
 
+mod browser;
 mod issuer;
+mod provider;
 mod setup;
 
 mod accept {
@@ -51,12 +53,14 @@ mod http {
 }
 mod identity {
     mod fetch;
+    mod gate;
     mod sending;
     mod word;
 }
 mod observe {
     mod access_log;
     mod metrics;
+    mod redact;
     mod trace;
 }
 mod policies {
@@ -70,10 +74,13 @@ mod policies {
     mod csrf;
     mod ext_auth;
     mod headers;
+    mod hmac;
+    mod identity_keys;
     mod introspection;
     mod ip;
     mod jwt;
     mod mtls;
+    mod oidc;
     mod quota;
     mod rate_limit;
     mod rewrite;
