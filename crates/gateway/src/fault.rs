@@ -43,6 +43,8 @@ pub enum Fault {
     ClientStalled,
     /// A method that a gateway does not forward (CONNECT, TRACE).
     MethodRefused(Method),
+    /// Somebody has banned the client's address.
+    Banned,
     /// No route matches.
     NoRoute,
     /// A route matches but for its method; these would do.
@@ -246,6 +248,9 @@ impl Fault {
             }
             Fault::Timeout => {
                 line(504, "timeout", Service, "http_response_timeout", "the request took too long")
+            }
+            Fault::Banned => {
+                line(403, "banned", Client, "http_request_denied", "this address may not come for a while")
             }
             Fault::PlainHttp => {
                 line(400, "plain_http", Client, "http_request_denied", "this port speaks TLS: use https")

@@ -288,6 +288,9 @@ pub fn find_route<'s>(
     has_params: bool,
     params: &mut Params,
 ) -> Result<&'s Route, Fault> {
+    if snapshot.bans.refuse(exchange.client.ip) {
+        return Err(Fault::Banned);
+    }
     let method = exchange.request.method;
     if matches!(method, Method::Connect | Method::Trace) {
         return Err(Fault::MethodRefused(method));

@@ -41,6 +41,7 @@ fn faults() -> Vec<Fault> {
         Fault::ClientGone,
         Fault::ClientStalled,
         Fault::MethodRefused(Method::Trace),
+        Fault::Banned,
         Fault::NoRoute,
         Fault::MethodNotAllowed(String::new()),
         Fault::AmbiguousPath,
@@ -79,7 +80,7 @@ fn faults() -> Vec<Fault> {
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
             Fault::TargetCertificate | Fault::TargetTls | Fault::PlainHttp | Fault::Misdirected => {}
-            Fault::AnswerUnasked | Fault::Timeout | Fault::Overloaded | Fault::Panic => {}
+            Fault::AnswerUnasked | Fault::Timeout | Fault::Overloaded | Fault::Panic | Fault::Banned => {}
         }
     }
     all

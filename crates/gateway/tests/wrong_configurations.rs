@@ -36,6 +36,8 @@ const KNOWN: Known<'static> = Known {
         "compress",
         "retry",
         "fallback",
+        "quota",
+        "concurrency",
     ],
 };
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::changes::{Proposal, answers, preview};
 use super::control::Control;
-use super::{api, cache, drain, live, openapi, pages, routes, samples, session};
+use super::{api, bans, cache, drain, live, openapi, pages, routes, samples, session};
 use crate::config::Role;
 
 /// A method of the admin API.
@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 30] = {
+pub(super) static ENDPOINTS: [Endpoint; 34] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -227,6 +227,16 @@ pub(super) static ENDPOINTS: [Endpoint; 30] = {
         Endpoint::look("/api/v1/cache", Viewer, "What the cache holds.", || get(cache::show)),
         Endpoint::work("/api/v1/cache/purge", Operator, "Take answers out of the cache.", || {
             post(cache::purge)
+        }),
+        Endpoint::look("/api/v1/bans", Viewer, "The addresses that are kept out by hand.", || {
+            get(bans::bans)
+        }),
+        Endpoint::work("/api/v1/ban", Operator, "Keep an address out for a time.", || post(bans::ban))
+            .taking(|generator| generator.subschema_for::<bans::Question>()),
+        Endpoint::work("/api/v1/unban", Operator, "Let an address in again.", || post(bans::unban))
+            .taking(|generator| generator.subschema_for::<bans::Question>()),
+        Endpoint::look("/api/v1/quotas", Viewer, "Who has used how much of which quota.", || {
+            get(pages::quotas)
         }),
         Endpoint::question("/api/v1/explain", Viewer, "What would become of a request.", || {
             post(pages::explain)

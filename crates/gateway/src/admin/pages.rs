@@ -50,6 +50,24 @@ pub(super) async fn keys(State(control): Shared) -> Response {
     ([(header::CACHE_CONTROL, "max-age=300")], axum::Json(keys)).into_response()
 }
 
+/// Who has used how much of which quota, in the periods that run.
+pub(super) async fn quotas(State(control): Shared) -> Response {
+    let snapshot = control.gateway.live.snapshot();
+    // It waits for what is being written down.
+    let told = tokio::task::spawn_blocking(move || {
+        let policies = snapshot.routes.iter().flat_map(|route| &route.policies);
+        let mut told: Vec<Value> = Vec::new();
+        for account in policies.flat_map(|bound| bound.policy.usage()) {
+            // All quotas of a gateway have one ledger.
+            if !told.contains(&account) {
+                told.push(account);
+            }
+        }
+        told
+    });
+    axum::Json(json!({ "quotas": told.await.unwrap_or_default() })).into_response()
+}
+
 pub(super) async fn metrics(State(control): Shared) -> Response {
     let text = metrics_text(&control);
     ([(header::CONTENT_TYPE, page::CONTENT_TYPE)], text).into_response()

@@ -255,6 +255,8 @@ impl Process {
         let (control, observe) = (self.control.clone(), self.observe.clone());
         let ended = tokio::task::spawn_blocking(move || {
             control.gateway.stop();
+            let snapshot = control.gateway.live.snapshot();
+            snapshot.routes.iter().flat_map(|route| &route.policies).for_each(|bound| bound.policy.close());
             observe.close(LAST_LINES);
         });
         let _ = ended.await;

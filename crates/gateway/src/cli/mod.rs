@@ -5,6 +5,7 @@
 pub mod admin_client;
 pub mod apply;
 pub mod audit;
+pub mod ban;
 pub mod check;
 pub mod completions;
 pub mod config_show;
@@ -95,6 +96,12 @@ enum Command {
     Purge(purge::Options),
     /// Give a target another share of its service's requests
     Weight(weight::Options),
+    /// Keep an address out of a running gateway, for a time
+    Ban(ban::Options),
+    /// Let a banned address in again
+    Unban(ban::Lifted),
+    /// List who is banned
+    Bans(ban::Listed),
     /// Print the version
     Version,
 }
@@ -154,6 +161,9 @@ pub fn main() -> ExitCode {
         Command::Undrain(options) => drain::undrain(options),
         Command::Purge(options) => purge::run(options),
         Command::Weight(options) => weight::run(options),
+        Command::Ban(options) => ban::ban(&options),
+        Command::Unban(options) => ban::unban(&options),
+        Command::Bans(options) => ban::bans(&options),
         Command::Version => version::run(),
     };
     exit.into()

@@ -116,6 +116,10 @@ pub struct Config {
     pub limits: Limits,
     /// How long one client may take. Listeners may say otherwise for themselves.
     pub timeouts: Timeouts,
+    /// The folder of what is to outlive restarts, such as what of quotas was used. It is made where it is not there; two
+    /// gateways on one machine need two. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<Spanned<String>>,
     /// The Redis that several gateways share, for limits that hold over all of them: an address such as
     /// `redis://127.0.0.1:6379`, or a map. Default: none.
     #[schemars(schema_with = "schema::redis")]

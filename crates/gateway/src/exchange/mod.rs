@@ -16,6 +16,7 @@ pub mod record;
 pub mod secure;
 pub mod source;
 
+use std::any::Any;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
@@ -72,6 +73,10 @@ pub struct Exchange {
     pub meters: Vec<Meter>,
     /// Header lines that a policy has promised to the answer, whoever gives it.
     pub promised: Vec<(NameBuf, Box<[u8]>)>,
+    /// What a quota said that this exchange met.
+    pub allowance: Option<Allowance>,
+    /// What is held for this exchange until it is over; dropping gives it back.
+    pub held: Vec<Box<dyn Any>>,
     /// Memory for whoever puts a value together.
     pub scratch: Vec<u8>,
     /// The body of an answer that goes out instead of the service's; its head is then [`Exchange::response`].
@@ -118,6 +123,17 @@ pub struct Meter {
     pub remaining: u64,
     /// Seconds until that changes: until one has room again, or until nothing is consumed any more.
     pub reset: u64,
+}
+
+/// What a quota said of an exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    /// What is left in this period.
+    pub remaining: u64,
+    /// Seconds until the next one.
+    pub reset: u64,
+    /// Seconds from the beginning of this period to the next.
+    pub window: u64,
 }
 
 /// How the request is to be sent on: what policies changed.
@@ -177,6 +193,8 @@ impl Default for Exchange {
             record: Record::default(),
             cookies: Vec::new(),
             meters: Vec::new(),
+            held: Vec::new(),
+            allowance: None,
             promised: Vec::new(),
             scratch: Vec::new(),
             instead: None,
@@ -206,6 +224,8 @@ impl Exchange {
         self.reader.clear();
         self.cookies.clear();
         self.meters.clear();
+        self.held.clear();
+        self.allowance = None;
         self.let_go();
         self.promised.clear();
         self.record.clear();
@@ -215,6 +235,7 @@ impl Exchange {
     pub fn let_go(&mut self) {
         (self.instead, self.tap, self.coat, self.errand) = (None, None, None, None);
         self.witness = None;
+        self.held.clear();
         self.notes.clear();
     }
 

@@ -1,6 +1,7 @@
-//! What policies remember beyond a configuration: found again by the next one, by what it is for.
+//! What policies remember beyond a reload: counts, places, stores.
 //!
-//! A shelf is for what policies of one configuration share; this is for what outlives it: counters, kept answers.
+//! Takes what the snapshot before kept; gives to each policy its own, by an identity of its own. What nobody asks for any
+//! more goes with the snapshot that had it.
 
 use std::any::Any;
 use std::collections::HashMap;

@@ -10,6 +10,7 @@ pub mod basic;
 pub mod body_limit;
 pub mod cache;
 pub mod compress;
+pub mod concurrency;
 pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
@@ -22,12 +23,14 @@ pub mod ip;
 pub mod jwt;
 pub mod mtls;
 pub mod oidc;
+pub mod quota;
 pub mod rate_limit;
 pub mod retry;
 pub mod rewrite;
 pub mod timeout;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -68,8 +71,12 @@ pub static LIST: &[Kind] = &[
     kind::<identity_keys::IdentityKeys>(),
     // After whoever says who calls, since limits may be by consumer; before whoever reads bodies or waits for anybody.
     kind::<rate_limit::RateLimit>(),
+    // After it: what comes too fast shall not use up what is for a month.
+    kind::<quota::Quota>(),
     // After whoever can refuse by itself, so that nobody else is asked about what is refused anyway.
     kind::<ext_auth::ExtAuth>(),
+    // After whatever refuses without waiting: a place is taken for as long as the request lasts.
+    kind::<concurrency::Concurrency>(),
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
@@ -176,6 +183,8 @@ pub struct Context {
     pub cache_memory: Option<u64>,
     /// The Redis that policies may share with those of other gateways.
     pub redis: Option<Redis>,
+    /// The folder of what is to outlive restarts.
+    pub state: Option<PathBuf>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
     pub is_whole: bool,
 }
@@ -198,6 +207,17 @@ pub struct Place<'a, 'p> {
 pub trait Policy: Send + Sync {
     /// Takes its place on a route: here it finds again what it remembered before a reload.
     fn settle(&mut self, _place: &mut Place<'_, '_>) {}
+
+    /// Who has used how much of what it gives, as the admin address tells it.
+    fn usage(&self) -> Vec<Value> {
+        Vec::new()
+    }
+
+    /// Its snapshot is about to run for the first time: reads what it needs. May take a moment.
+    fn start(&self) {}
+
+    /// The process is about to end: keeps what it has to keep. May take a moment.
+    fn close(&self) {}
 
     /// Tells its numbers. Those of one name are told once for all routes, so they are about all of them.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}

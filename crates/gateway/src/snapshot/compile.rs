@@ -86,6 +86,8 @@ pub fn compile(
         listeners,
         identities: services.identities.list,
         callers: context.callers,
+        bans: previous.map(|previous| previous.bans.clone()).unwrap_or_default(),
+        state: context.state,
         kept: context.shelf.into_kept(),
         cache: lives.get(policies::cache::STORE),
         cache_memory: config.cache_memory.bytes(),
@@ -116,6 +118,7 @@ fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostic
         shelf: Shelf::after(known),
         redis: config.redis.clone(),
         cache_memory: Some(config.cache_memory.bytes()),
+        state: config.state.as_ref().map(|state| state.as_str().into()),
         is_whole: true,
         ..Context::default()
     }

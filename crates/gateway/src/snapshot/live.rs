@@ -24,6 +24,7 @@ pub struct Live {
 impl Live {
     /// Starts with a snapshot.
     pub fn new(snapshot: Arc<Snapshot>, observe: Arc<observe::Shared>, workers: usize) -> Arc<Live> {
+        snapshot.start();
         Arc::new(Live {
             snapshot: ArcSwap::new(snapshot),
             generation: AtomicU64::new(1),
@@ -42,6 +43,7 @@ impl Live {
     /// Lets another snapshot run: for every exchange that starts from now on.
     pub fn swap(&self, next: Arc<Snapshot>) {
         next.take_effect();
+        next.start();
         self.snapshot.store(next);
         self.generation.fetch_add(1, Ordering::Release);
     }

@@ -3,6 +3,7 @@
 //! `compile` makes a [`Snapshot`] of a configuration and is the only place that may refuse one; `live` publishes it;
 //! `worker` is what one worker sees of it. No request sees two configurations.
 
+pub mod bans;
 pub mod compile;
 pub mod live;
 mod pattern;
@@ -10,6 +11,7 @@ mod secure;
 pub mod worker;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::ProxyProtocol;
@@ -54,6 +56,10 @@ pub struct Snapshot {
     pub cache_memory: u64,
     /// What policies remember beyond this snapshot.
     pub lives: policies::Remembered,
+    /// Who is kept out by hand.
+    pub bans: Arc<bans::Bans>,
+    /// The folder of what is to outlive restarts.
+    pub state: Option<PathBuf>,
     /// Counts requests that no route takes.
     pub unrouted: Arc<RouteStats>,
 }
@@ -92,6 +98,14 @@ impl Listener {
 }
 
 impl Snapshot {
+    /// Lets policies read what they need, before it runs. Never called on a worker.
+    pub fn start(&self) {
+        if let Some(state) = &self.state {
+            self.bans.keep_in(state);
+        }
+        self.routes.iter().flat_map(|route| &route.policies).for_each(|bound| bound.policy.start());
+    }
+
     /// The route at a place.
     pub fn route(&self, place: u32) -> Option<&Route> {
         self.routes.get(place as usize)

@@ -166,7 +166,8 @@ impl Worker {
     }
 
     /// Gives an exchange back for later.
-    pub fn give_exchange(&self, exchange: Box<Exchange>) {
+    pub fn give_exchange(&self, mut exchange: Box<Exchange>) {
+        exchange.held.clear();
         let kept = &mut self.exchanges.borrow_mut().0;
         if kept.len() < KEPT_EXCHANGES {
             kept.push(exchange);

@@ -32,6 +32,14 @@ impl Cidr {
         self.address
     }
 
+    /// Whether it is a single address.
+    pub const fn is_address(&self) -> bool {
+        match self.address {
+            IpAddr::V4(_) => self.prefix == 32,
+            IpAddr::V6(_) => self.prefix == 128,
+        }
+    }
+
     /// How many leading bits are fixed.
     pub const fn prefix(&self) -> u8 {
         self.prefix

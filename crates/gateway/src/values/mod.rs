@@ -5,6 +5,7 @@
 //! a file it stood.
 
 mod address;
+mod amount;
 mod cidr;
 mod cron;
 mod duration;
@@ -16,6 +17,7 @@ mod moment;
 mod names;
 mod or_off;
 mod origin;
+mod per_word;
 mod percent;
 mod rate;
 mod redis_url;
@@ -26,12 +28,14 @@ mod target;
 mod template;
 mod web_url;
 mod when;
+mod zone;
 
 mod ip_text;
 pub mod random;
 pub mod table;
 
 pub use address::Address;
+pub use amount::Amount;
 pub use cidr::Cidr;
 pub use duration::Duration;
 pub use failure::Failure;
@@ -43,6 +47,7 @@ pub use moment::Moment;
 pub use names::{Name, nearest};
 pub use or_off::OrOff;
 pub use origin::OriginPattern;
+pub use per_word::PerWord;
 pub use percent::Percent;
 pub use rate::Rate;
 pub use redis_url::RedisUrl;
@@ -53,6 +58,7 @@ pub use target::{TargetHost, TargetUrl};
 pub use template::{Part, Template};
 pub use web_url::WebUrl;
 pub use when::When;
+pub use zone::Zone;
 
 use std::fmt;
 

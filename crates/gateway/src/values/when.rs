@@ -11,7 +11,7 @@ use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
 use super::cron::{Cron, DAYS};
-use super::{Duration, Invalid, nearest, text_value};
+use super::{Duration, Invalid, Zone, text_value};
 
 const REMEDY: &str = "write days, times and a zone: `2026-11-27 00:00/24:00 Europe/Berlin`, `mon-fri 09:00/17:00 UTC` or \
                       `cron 0 22 * * * for 8h UTC`";
@@ -151,14 +151,7 @@ fn read_zone(name: &str, not: impl Fn() -> Invalid) -> Result<TimeZone, Invalid>
             remedy: REMEDY.to_owned(),
         });
     }
-    TimeZone::get(name).map_err(|_| {
-        let known: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
-        let meant = nearest(name, known.iter().map(String::as_str));
-        let remedy = meant.map_or("write one such as Europe/Berlin or UTC".to_owned(), |meant| {
-            format!("did you mean `{meant}`?")
-        });
-        Invalid::new(format!("`{name}` is not a time zone"), remedy)
-    })
+    name.parse().map(|zone: Zone| zone.get().clone())
 }
 
 /// `daily`, `mon-fri`, `sat,sun`; as bits from Monday.

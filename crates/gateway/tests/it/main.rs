@@ -32,6 +32,7 @@ mod admin {
     mod telemetry;
 }
 mod cli {
+    mod ban;
     mod check;
     mod completions;
     mod config_show;
@@ -71,6 +72,7 @@ mod policies {
     mod body_limit;
     mod cache;
     mod compress;
+    mod concurrency;
     mod cors;
     mod csrf;
     mod ext_auth;
@@ -83,6 +85,7 @@ mod policies {
     mod jwt;
     mod mtls;
     mod oidc;
+    mod quota;
     mod rate_limit;
     mod retry;
     mod rewrite;

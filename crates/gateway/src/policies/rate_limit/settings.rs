@@ -1,13 +1,10 @@
 //! What a user writes under `rate_limit`. What it stands for is `settled`.
 
-use std::fmt;
-use std::str::FromStr;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::config::{Named, OneOrMany, Spanned};
-use crate::values::{HeaderName, Invalid, Name, Rate, Source, When, text_value};
+use crate::values::{HeaderName, Name, PerWord, Rate, When};
 
 /// How often requests may come: a rate such as `100/min`, a list of limits, or a map.
 ///
@@ -322,41 +319,3 @@ pub(super) enum Headers {
     /// None.
     Off,
 }
-
-/// A word of `per`: a source, or `all`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PerWord {
-    /// All requests together.
-    All,
-    /// By this.
-    By(Source),
-}
-
-impl FromStr for PerWord {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text == "all" {
-            return Ok(PerWord::All);
-        }
-        text.parse()
-            .map(PerWord::By)
-            .map_err(|Invalid { what, remedy }| Invalid { what, remedy: format!("{remedy}; or `all`") })
-    }
-}
-
-impl fmt::Display for PerWord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            PerWord::All => f.write_str("all"),
-            PerWord::By(source) => source.fmt(f),
-        }
-    }
-}
-
-text_value!(PerWord, "PerWord", "a source such as ip, consumer or header.x-tenant, or all", {
-    "type": "string",
-    "description": "consumer, jwt.CLAIM, path.NAME, query.NAME, header.NAME, cookie.NAME, ip, method, host, path, scheme, \
-                    request_id; or `all`.",
-    "examples": ["ip", "consumer", "header.x-tenant", "all"]
-});

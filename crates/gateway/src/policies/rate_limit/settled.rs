@@ -4,11 +4,9 @@
 //! can pass it at all, and that limits can be told apart.
 
 use super::gcra::{FASTEST, LARGEST};
-use super::settings::{
-    Cost, Grade, GradeMap, Limit, LimitMap, PerWord, RateLimit, RateLimitMap, Scope, Turn,
-};
+use super::settings::{Cost, Grade, GradeMap, Limit, LimitMap, RateLimit, RateLimitMap, Scope, Turn};
 use crate::config::{Diagnostics, OneOrMany, Span, Spanned, codes};
-use crate::values::{Name, Rate, Source, When};
+use crate::values::{Name, PerWord, Rate, Source, When};
 
 /// Most limits of one policy.
 pub(super) const MOST_LIMITS: usize = 8;

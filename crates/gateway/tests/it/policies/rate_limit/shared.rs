@@ -6,7 +6,8 @@ use testkit::client::{Raw, Response, request};
 use testkit::event::eventually;
 use testkit::gateway::{Gateway, Signal};
 use testkit::origin::Origin;
-use testkit::redis::{Redis, Way, Weather};
+use testkit::redis::{Redis, Way, Weather, free_port};
+use testkit::tls::Authority;
 
 use super::{passed, statuses};
 
@@ -203,4 +204,31 @@ fn clusters_and_sentinels_lead_to_the_right_server() {
     assert_eq!(statuses(&gateway, "/", 7), [200, 200, 200, 200, 200, 429, 429]);
     let other = request(gateway.addr(), "GET", "/", &[], b"");
     assert_eq!(other.status, 429);
+}
+
+#[test]
+fn under_tls_the_server_has_to_be_believed() {
+    let (origin, folder, authority) =
+        (Origin::start(), tempfile::tempdir().unwrap(), Authority::new("limits"));
+    authority.issue(&["localhost"]).write(folder.path(), "redis");
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(file("ca.pem"), authority.pem()).unwrap();
+    let port = free_port().to_string();
+    let (cert, key, ca) = (file("redis.crt"), file("redis.key"), file("ca.pem"));
+    let files = ["--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-ca-cert-file", &ca];
+    let words = [&["--tls-port", &port, "--tls-auth-clients", "no"], &files[..]].concat();
+    let _redis = Redis::start_with(&words);
+    let yaml = format!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nworkers: 1\nservices: {{ app: \"{}\" }}\n\
+         redis: {{ url: \"rediss://localhost:{port}\", timeout: 5s }}\n\
+         routes: {{ /*: {{ to: app, rate_limit: {{ rate: 2/hour, store: redis, on_fault: closed }} }} }}\n",
+        origin.url()
+    );
+    let launch = || Gateway::with_binary(env!("CARGO_BIN_EXE_tidegate"));
+    let believing = launch().env("SSL_CERT_FILE", &ca).start(&yaml);
+    assert_eq!(statuses(&believing, "/", 3), [200, 200, 429]);
+    let other = Authority::new("others");
+    std::fs::write(file("other.pem"), other.pem()).unwrap();
+    let doubting = launch().env("SSL_CERT_FILE", &file("other.pem")).start(&yaml);
+    assert_eq!(statuses(&doubting, "/", 2), [503, 503]);
 }
