@@ -23,7 +23,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 15] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -53,6 +53,12 @@ const NEEDS: [Need; 14] = [
         program: "npm",
         package: Some("npm"),
         without: "the packages of that provider cannot be fetched",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "redis-server",
+        package: Some("redis-server"),
+        without: "limits that gateways share cannot be tried",
     },
     Need {
         purpose: Purpose::Test,

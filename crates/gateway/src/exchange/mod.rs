@@ -8,6 +8,7 @@ pub mod answer;
 pub mod caller;
 pub mod captures;
 pub mod digest;
+pub mod expression;
 pub mod identity;
 pub mod passing;
 mod per;
@@ -27,6 +28,7 @@ use http1::{NameBuf, RequestHead, ResponseHead};
 pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
 pub use captures::Captures;
+pub use expression::Expression;
 pub use identity::{RequestId, Trace};
 pub use passing::{Coat, Notes, Tap};
 pub use record::Record;
@@ -108,6 +110,8 @@ pub struct Meter {
     pub key: u64,
     /// Which of the measures of the policy it was.
     pub measure: u32,
+    /// The key as other gateways know it; 0 where they need not.
+    pub shared: u128,
     /// Requests that may come at once after this one.
     pub remaining: u64,
     /// Seconds until that changes: until one has room again, or until nothing is consumed any more.
