@@ -44,6 +44,12 @@ const NEEDS: [Need; 15] = [
     },
     Need {
         purpose: Purpose::Test,
+        program: "redis-server",
+        package: Some("redis-server"),
+        without: "limits that gateways share cannot be tried",
+    },
+    Need {
+        purpose: Purpose::Test,
         program: "node",
         package: Some("nodejs"),
         without: "the provider of logins that the tests log in at does not run (Node 20 or later)",
@@ -53,12 +59,6 @@ const NEEDS: [Need; 15] = [
         program: "npm",
         package: Some("npm"),
         without: "the packages of that provider cannot be fetched",
-    },
-    Need {
-        purpose: Purpose::Test,
-        program: "redis-server",
-        package: Some("redis-server"),
-        without: "limits that gateways share cannot be tried",
     },
     Need {
         purpose: Purpose::Test,
