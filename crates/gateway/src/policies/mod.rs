@@ -67,7 +67,6 @@ pub static LIST: &[Kind] = &[
     // Whether it may do that, once it is known who it is.
     kind::<csrf::Csrf>(),
     kind::<allow::Allow>(),
-    // After whoever says who may ask, like an action.
     kind::<identity_keys::IdentityKeys>(),
     // After whoever says who calls, since limits may be by consumer; before whoever reads bodies or waits for anybody.
     kind::<rate_limit::RateLimit>(),
@@ -348,10 +347,8 @@ pub async fn request(bound: &[Bound], exchange: &mut Exchange) -> Result<(), Sto
     for Bound { name, policy, shadow, .. } in bound {
         exchange.record.policies_run = exchange.record.policies_run.saturating_add(1);
         let decided = decide(policy.request(exchange)).await;
-        if *shadow && exchange.plan.digest.as_ref().is_some_and(|digest| digest.wanted_by == *name) {
-            // Who only watches has no body refused either.
-            exchange.plan.digest = None;
-        }
+        // Who only watches has no body refused either.
+        exchange.plan.digest.take_if(|digest| *shadow && digest.wanted_by == *name);
         let answer = match decided {
             Ok(()) => continue,
             Err(Stop::Answered) => return Err(Stop::Answered),

@@ -16,7 +16,7 @@ use crate::policies::Settings;
 /// How long a worker remembers a session, and one that could not be renewed.
 const REMEMBERED: Duration = Duration::from_secs(60);
 const REMEMBERED_UNRENEWED: Duration = Duration::from_secs(5);
-/// How long a request waits for a renewal that is not urgent yet, and for keys of the provider.
+/// How long a request that may go on anyway waits for a renewal, and how long one waits for keys of the provider.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// What sessions are sealed for.
 pub(super) const PURPOSE: &str = "session";
@@ -111,7 +111,8 @@ impl Logins {
         }
         let asked = session.refresh_token.as_deref().and_then(|token| self.party.renew(token));
         let Some(told) = asked else { return go_on(&session) };
-        let patience = if second < must { PATIENCE } else { self.party.settings().timeout };
+        // Whoever may go on anyway does not wait long: what comes of it is kept for the next request.
+        let patience = if second < last { PATIENCE } else { self.party.settings().timeout };
         Finding::Wait(Box::pin(async move {
             let tokens = match tokio::time::timeout(patience, told).await {
                 Ok(Ok(Ok(tokens))) => tokens,
