@@ -55,6 +55,7 @@ fn faults() -> Vec<Fault> {
         Fault::AnswerCut,
         Fault::AnswerStalled,
         Fault::AnswerUnasked,
+        Fault::NotBase64,
         Fault::AnswerProtocol,
         Fault::ServiceFull,
         Fault::Timeout,
@@ -73,7 +74,7 @@ fn faults() -> Vec<Fault> {
             | Fault::AnswerBody(_) => {}
             Fault::HeadTimeout | Fault::BodyTimeout | Fault::BodyTooLarge(_) | Fault::ClientGone => {}
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
-            Fault::CircuitOpen | Fault::AnswerProtocol | Fault::ServiceFull => {}
+            Fault::CircuitOpen | Fault::NotBase64 | Fault::AnswerProtocol | Fault::ServiceFull => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
             Fault::TargetCertificate | Fault::TargetTls | Fault::PlainHttp | Fault::Misdirected => {}

@@ -11,6 +11,7 @@ pub mod body_limit;
 pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
+pub mod grpc_web;
 pub mod headers;
 pub mod introspection;
 pub mod ip;
@@ -61,7 +62,8 @@ pub static LIST: &[Kind] = &[
     // What a request may cost: known before a policy reads its body or waits for anybody.
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
-    // After whoever judges the request as it came, before the headers.
+    // After whoever judges the request as it came, before the headers: a call of gRPC-Web becomes one of gRPC.
+    kind::<grpc_web::GrpcWeb>(),
     kind::<rewrite::Rewrite>(),
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
     // policies before it have the last word about the headers that are theirs.
@@ -162,6 +164,8 @@ pub struct Place<'a, 'p> {
     pub route: &'a str,
     /// The service that the route asks; empty for none.
     pub service: &'a str,
+    /// Whether that service may be asked over HTTP/2.
+    pub http2: bool,
     /// Whether it only watches there.
     pub shadow: bool,
     /// What outlives a reload.

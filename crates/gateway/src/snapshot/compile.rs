@@ -63,10 +63,17 @@ pub fn compile(
             }
             let action = action(&route.action, &mut services, faults);
             let mut policies = bind(config, route, &context, faults);
-            let service = services.asked_by(&action);
+            let (service, http2) = services.asked_by(&action);
             for Bound { policy, shadow, .. } in &mut policies {
                 let lives = &mut lives;
-                policy.settle(&mut Place { route: key, service: &service, shadow: *shadow, lives, faults });
+                policy.settle(&mut Place {
+                    route: key,
+                    service: &service,
+                    http2,
+                    shadow: *shadow,
+                    lives,
+                    faults,
+                });
             }
             let name: Arc<str> = key.as_str().into();
             let stats = stats.of(&name, &service);
@@ -255,13 +262,14 @@ impl<'a> Services<'a> {
         }
     }
 
-    /// The name of the service that an action asks; empty for none.
-    fn asked_by(&self, action: &Action) -> Arc<str> {
+    /// The name of the service that an action asks, empty for none, and whether it may speak HTTP/2.
+    fn asked_by(&self, action: &Action) -> (Arc<str>, bool) {
         let asked = match action {
             Action::Forward(place) => self.list.get(*place as usize),
             Action::Respond(_) | Action::Redirect { .. } => None,
         };
-        asked.map_or_else(|| "".into(), |service| service.name.clone())
+        let http2 = |service: &Arc<Service>| service.protocol != config::Protocol::Http1;
+        asked.map_or_else(|| ("".into(), false), |service| (service.name.clone(), http2(service)))
     }
 
     fn add(
@@ -279,6 +287,7 @@ impl<'a> Services<'a> {
             name: name.into(),
             index,
             targets,
+            protocol: settings.protocol,
             balance: match &settings.balance {
                 config::Balance::RoundRobin => Balance::RoundRobin,
                 config::Balance::LeastRequest => Balance::LeastRequest,

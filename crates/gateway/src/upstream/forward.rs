@@ -5,6 +5,7 @@
 //! another endpoint when the connection failed, and once more over a fresh connection when a rested one turned out
 //! dead and nothing can have happened; never otherwise.
 
+mod call;
 mod http1;
 mod http2;
 mod opening;
@@ -24,6 +25,7 @@ use super::local::{Group, InFlight, LocalEndpoint, LocalService};
 use super::request::{self, Forwarding};
 use super::service::Service;
 use super::tunnel;
+use crate::config::Protocol;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
@@ -132,6 +134,9 @@ impl Forward<'_> {
             return Err(Fault::NoEndpoint);
         }
         request::prepare(exchange, self.service, self.forwarding);
+        if self.service.protocol != Protocol::Http1 {
+            call::take_deadline(exchange);
+        }
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
         let mut tried = Vec::new();

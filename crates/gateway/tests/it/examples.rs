@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 8] = [
+    "examples/grpc/gateway.yaml",
     "examples/hosts/gateway.yaml",
     "examples/limits/gateway.yaml",
     "examples/minimal/gateway.yaml",

@@ -63,6 +63,7 @@ mod policies {
     mod cors;
     mod csrf;
     mod ext_auth;
+    mod grpc_web;
     mod headers;
     mod introspection;
     mod ip;
@@ -97,6 +98,7 @@ mod balance;
 mod demo;
 mod drain;
 mod examples;
+mod grpc;
 mod handover;
 mod redirect;
 mod reload;

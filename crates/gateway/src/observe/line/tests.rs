@@ -212,6 +212,7 @@ fn the_document_names_every_field_in_the_order_of_the_line() {
     (record.reason, record.refused_by, record.upgraded) = ("ip_denied", Some("ip"), true);
     record.shadowed.push(("cors", "origin_denied"));
     record.fault = Some(Fault::Panic);
+    record.grpc_status = Some(13);
     record.why = "not in this network".into();
     exchange.identity = Some(Rc::new(Identity {
         consumer: Some("mobile".into()),
