@@ -4,6 +4,7 @@
 
 use std::process::Command;
 
+use crate::console::{self, Built};
 use crate::{Failure, workspace};
 
 #[derive(clap::Args)]
@@ -14,6 +15,9 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    if let Built::NotHere(why) = console::build()? {
+        eprintln!("{why}");
+    }
     let gateway = workspace::gateway(None)?;
     let arguments = options.arguments.iter().filter(|argument| *argument != "--");
     let status = Command::new(&gateway).arg("demo").args(arguments).status();

@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod console;
 mod demo;
 mod fuzz;
 mod needs;

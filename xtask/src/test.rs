@@ -5,6 +5,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
+use crate::console::{self, Built};
 use crate::needs::{self, Purpose};
 use crate::{Failure, programs, workspace};
 
@@ -30,6 +31,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         tally.skipped += 1;
         complaints.push(format!("missing `{}`: {}", missing.program, missing.without));
     }
+    // Before the gateway, which takes it up.
+    let console = build_console(&mut tally, &mut complaints);
     for (name, arguments) in CHECKS {
         eprintln!("== {name}");
         if succeeds(&mut workspace::cargo(arguments)) {
@@ -53,6 +56,10 @@ pub(crate) fn run() -> Result<(), Failure> {
     if let Err(complaint) = tests(&mut tally) {
         complaints.push(complaint);
     }
+    if console {
+        eprintln!("== console in a browser");
+        step(console::try_in_browser(), &mut tally, &mut complaints);
+    }
     for complaint in &complaints {
         println!("{complaint}");
     }
@@ -62,6 +69,39 @@ pub(crate) fn run() -> Result<(), Failure> {
         return Err("not everything passed".to_owned());
     }
     Ok(())
+}
+
+/// Builds the console and checks its types; gives whether there is one to try.
+fn build_console(tally: &mut Tally, complaints: &mut Vec<String>) -> bool {
+    eprintln!("== console");
+    match console::build() {
+        Ok(Built::Yes) => {
+            tally.passed += 1;
+            step(console::npm(&["run", "check"]), tally, complaints);
+            programs::find("chromium").is_some()
+        }
+        Ok(Built::NotHere(why)) => {
+            tally.skipped += 1;
+            complaints.push(format!("missing `node`: {why}"));
+            false
+        }
+        Err(complaint) => {
+            tally.failed += 1;
+            complaints.push(complaint);
+            false
+        }
+    }
+}
+
+/// Counts a step that is no test runner.
+fn step(outcome: Result<(), Failure>, tally: &mut Tally, complaints: &mut Vec<String>) {
+    match outcome {
+        Ok(()) => tally.passed += 1,
+        Err(complaint) => {
+            tally.failed += 1;
+            complaints.push(complaint);
+        }
+    }
 }
 
 fn succeeds(command: &mut Command) -> bool {

@@ -27,6 +27,12 @@ macro_rules! gateway {
     };
 }
 
+/// The token of the admin API of every gateway under test, in its environment.
+pub const ADMIN_TOKEN: &str = "tga_of-a-gateway-under-test-and-no-other";
+
+/// What says so in a request.
+pub const AUTHORIZATION: (&str, &str) = ("Authorization", "Bearer tga_of-a-gateway-under-test-and-no-other");
+
 /// A gateway that is not started yet.
 pub struct Launch {
     binary: PathBuf,
@@ -68,6 +74,7 @@ impl Launch {
         std::fs::write(&file, yaml).unwrap();
         let mut command = Command::new(&self.binary);
         command.arg("run").arg(&file).arg("--ready-file").arg(self.dir.path().join("ready.json"));
+        command.env("TIDEGATE_ADMIN_TOKEN", ADMIN_TOKEN);
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         let stdin = self.stdin.as_ref().map(|stdin| stdin.try_clone().unwrap().into());
         command.stdin(stdin.unwrap_or_else(Stdio::null)).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -201,7 +208,15 @@ impl Gateway {
     /// One GET to its admin address.
     #[track_caller]
     pub fn admin(&self, path: &str) -> Response {
-        client::get(self.admin_addr(), path)
+        client::request(self.admin_addr(), "GET", path, &[AUTHORIZATION], b"")
+    }
+
+    /// One request with a body of JSON to its admin address.
+    #[track_caller]
+    pub fn admin_request(&self, method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Response {
+        let own = [AUTHORIZATION, ("Content-Type", "application/json")];
+        let all: Vec<(&str, &str)> = own.into_iter().chain(fields.iter().copied()).collect();
+        client::request(self.admin_addr(), method, path, &all, body.as_bytes())
     }
 
     /// Puts another text in the place of its configuration, in one step as editors do.

@@ -31,7 +31,7 @@ const KINDS: [&str; 5] = ["gateway", "listener", "route", "service", "target"];
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Window {
-    window: Option<String>,
+    pub(super) window: Option<String>,
 }
 
 /// What may be asked of a curve.
@@ -54,7 +54,7 @@ pub(super) async fn topology(
         Err(error) => return unclear(&error.body_text()),
     };
     match seconds(asked.window.as_deref()) {
-        Ok(seconds) => json_response(StatusCode::OK, &told_topology(&control, seconds)),
+        Ok(seconds) => json_response(StatusCode::OK, &told_topology(&control, seconds, MOST_NODES)),
         Err(what) => unclear(&what),
     }
 }
@@ -121,11 +121,11 @@ fn curve(
     json_response(StatusCode::OK, &Value::Object(told(&key, &curve)))
 }
 
-fn unclear(what: &str) -> Response {
+pub(super) fn unclear(what: &str) -> Response {
     problem(StatusCode::BAD_REQUEST, "question_unclear", what)
 }
 
-fn seconds(window: Option<&str>) -> Result<u64, String> {
+pub(super) fn seconds(window: Option<&str>) -> Result<u64, String> {
     let Some(text) = window else { return Ok(WINDOW) };
     let asked: Duration = text.parse().map_err(|error| format!("window: {error}"))?;
     match asked.as_millis() / 1000 {
@@ -191,7 +191,7 @@ fn head(key: &Key, curve: &Curve) -> Map<String, Value> {
     told
 }
 
-fn told_topology(control: &Control, seconds: u64) -> Value {
+pub(super) fn told_topology(control: &Control, seconds: u64, most_routes: usize) -> Value {
     let snapshot = control.gateway.live.snapshot();
     let store = control.telemetry.store();
     let covered = store.covered(seconds);
@@ -229,7 +229,7 @@ fn told_topology(control: &Control, seconds: u64) -> Value {
         "memory_bytes": store.bytes(),
         "gateway": gateway,
         "listeners": listeners(control, &store, seconds),
-        "routes": routes(control, &store, seconds),
+        "routes": routes(control, &store, seconds, most_routes),
         "services": services.map(Value::Object).collect::<Vec<_>>(),
         "targets": targets.map(Value::Object).collect::<Vec<_>>(),
     })
@@ -250,7 +250,7 @@ fn listeners(control: &Control, store: &Store, seconds: u64) -> Vec<Value> {
 }
 
 /// The routes of the configuration and what found no room of its own, the busiest first.
-fn routes(control: &Control, store: &Store, seconds: u64) -> Vec<Value> {
+fn routes(control: &Control, store: &Store, seconds: u64, most: usize) -> Vec<Value> {
     let snapshot = control.gateway.live.snapshot();
     let known = snapshot.routes.iter().map(|route| (&*route.key, snapshot.service_of(route)));
     let mut counted: Vec<(&str, &str, Counts)> = known
@@ -260,7 +260,7 @@ fn routes(control: &Control, store: &Store, seconds: u64) -> Vec<Value> {
         .collect();
     counted.sort_by_key(|(.., counts)| std::cmp::Reverse(counts.calls));
     let covered = store.covered(seconds);
-    let told = counted.into_iter().take(MOST_NODES).map(|(name, service, counts)| {
+    let told = counted.into_iter().take(most).map(|(name, service, counts)| {
         let mut told = told_counts(&counts, covered);
         told.insert("name".into(), name.into());
         told.insert("service".into(), service.into());

@@ -3,84 +3,25 @@
 //! The order of a change: read, parse, compile, resolve, bind, swap, let go what is gone. Whatever fails before the
 //! swap changes nothing and says so in log, metric and readiness.
 
-use std::collections::BTreeMap;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::access::{Access, Caller};
+use super::audit::Audit;
+use super::changes::Changes;
 use super::notify::Notify;
+pub use super::source::Source;
 use super::telemetry::Telemetry;
 use crate::accept::{Gateway, Inherited};
-use crate::config::{self, Config, Diagnostics, Environment, Known, Loaded};
+use crate::config::{self, Config, Diagnostics, Loaded};
 use crate::identity::Keeper;
 use crate::observe;
-use crate::policies;
 use crate::snapshot::Snapshot;
-use crate::snapshot::compile::compile;
 use crate::snapshot::live::Live;
 use crate::upstream::health::monitor::Monitor;
 use crate::upstream::resolve::{DnsTimes, Resolver};
-
-/// Where the configuration comes from.
-#[derive(Clone)]
-pub enum Source {
-    /// A file, or a folder of files.
-    Path(PathBuf),
-    /// A text with variables of its own: `run --to`, the demo.
-    Text {
-        /// Stands for the file in messages.
-        name: String,
-        /// The configuration.
-        text: String,
-        /// Variables, before those of the process.
-        variables: BTreeMap<String, String>,
-    },
-}
-
-struct Variables<'a>(&'a BTreeMap<String, String>);
-
-impl Environment for Variables<'_> {
-    fn variable(&self, name: &str) -> Option<String> {
-        self.0.get(name).cloned().or_else(|| config::System.variable(name))
-    }
-
-    fn file(&self, path: &Path) -> io::Result<String> {
-        config::System.file(path)
-    }
-}
-
-impl Source {
-    /// Reads and checks the configuration as written.
-    pub fn load(&self) -> Result<Loaded, Diagnostics> {
-        let names: Vec<&str> = policies::LIST.iter().map(|kind| kind.name).collect();
-        let known = Known { policies: &names };
-        match self {
-            Source::Path(path) => config::load(path, &config::System, &known),
-            Source::Text { name, text, variables } => {
-                config::load_text(name, text.as_str(), &Variables(variables), &known)
-            }
-        }
-    }
-
-    /// Reads, checks and compiles. The diagnostics are the warnings, or all the faults.
-    pub fn compile(
-        &self,
-        revision: u64,
-        previous: Option<&Snapshot>,
-        workers: usize,
-    ) -> Result<(Loaded, Snapshot), Diagnostics> {
-        let mut loaded = self.load()?;
-        match compile(&loaded.config, revision, previous, workers, &mut loaded.diagnostics) {
-            Some(snapshot) => {
-                loaded.paths.extend(snapshot.identities.iter().flat_map(|identity| identity.paths.all()));
-                Ok((loaded, snapshot))
-            }
-            None => Err(loaded.diagnostics),
-        }
-    }
-}
 
 /// Why a change did not take place.
 #[derive(Debug)]
@@ -115,11 +56,20 @@ pub enum Reloaded {
 }
 
 /// The last change that was tried.
-#[derive(Default)]
 struct State {
-    config: Option<Arc<Config>>,
+    config: Arc<Config>,
     paths: Vec<PathBuf>,
     refused: Option<String>,
+}
+
+/// What the admin address keeps besides: who may ask, what was asked, what was changed.
+pub struct Records {
+    /// Who may ask.
+    pub access: Access,
+    /// What was asked for.
+    pub audit: Audit,
+    /// Changes of the configuration.
+    pub changes: Changes,
 }
 
 /// The running gateway and its configuration.
@@ -134,6 +84,12 @@ pub struct Control {
     pub notify: Notify,
     /// What was counted in the last day.
     pub telemetry: Telemetry,
+    /// Who may ask the admin API.
+    pub access: Access,
+    /// What was asked for over it.
+    pub audit: Audit,
+    /// Changes of the configuration.
+    pub changes: Changes,
     resolver: tokio::sync::Mutex<Resolver>,
     monitor: Mutex<Monitor>,
     keeper: Mutex<Keeper>,
@@ -152,6 +108,7 @@ impl Control {
         snapshot: Snapshot,
         observe: Arc<observe::Shared>,
         workers: usize,
+        records: Records,
         inherited: &mut Inherited,
     ) -> Result<Control, crate::accept::BindError> {
         let mut resolver = Resolver::new(workers);
@@ -166,13 +123,17 @@ impl Control {
             config::AdminListen::At(address) => Some(address.get()),
             config::AdminListen::Off => None,
         };
-        let state = State { config: Some(Arc::new(loaded.config)), paths: loaded.paths, refused: None };
+        let state = State { config: Arc::new(loaded.config), paths: loaded.paths, refused: None };
+        let Records { access, audit, changes } = records;
         Ok(Control {
             gateway,
             source,
             started: Instant::now(),
             notify: Notify::from_environment(),
             telemetry: Telemetry::new(),
+            access,
+            audit,
+            changes,
             resolver: tokio::sync::Mutex::new(resolver),
             monitor: Mutex::new(monitor),
             keeper: Mutex::new(keeper),
@@ -213,7 +174,7 @@ impl Control {
         let known = self.gateway.live.snapshot();
         // Files of identities may have changed where no word of the configuration did.
         let ids = |snapshot: &Snapshot| snapshot.identities.iter().map(|one| one.id).collect::<Vec<_>>();
-        if self.state().config.as_deref() == Some(&*config) && ids(&known) == ids(&snapshot) {
+        if *self.state().config == *config && ids(&known) == ids(&snapshot) {
             self.state().paths = loaded.paths;
             return Ok(Reloaded::Unchanged(running));
         }
@@ -223,8 +184,7 @@ impl Control {
         resolver.adopt(&snapshot.services, dns_times(&config)).await;
         self.telemetry.note(self);
         if let Err(error) = self.gateway.apply(Arc::new(snapshot)) {
-            let before = self.state().config.clone();
-            let times = before.as_deref().map_or_else(|| dns_times(&config), dns_times);
+            let times = dns_times(&self.config());
             resolver.adopt(&self.gateway.live.snapshot().services, times).await;
             return Err(Refused::Bind(error));
         }
@@ -236,7 +196,7 @@ impl Control {
             .adopt(&self.gateway.live.snapshot().services);
         self.gateway.live.observe.totals.configured(revision);
         let mut state = self.state();
-        (state.config, state.paths) = (Some(config), loaded.paths);
+        (state.config, state.paths) = (config, loaded.paths);
         Ok(Reloaded::Applied(revision))
     }
 
@@ -248,16 +208,28 @@ impl Control {
 
     /// Some settings are taken once, when the process starts.
     fn warn_of_what_stays(&self, next: &Config) {
-        let state = self.state();
-        let Some(config) = &state.config else { return };
+        let config = self.config();
         for (setting, changed) in [
             ("workers", config.workers != next.workers),
-            ("admin", config.admin != next.admin),
+            ("admin.listen", config.admin.listen != next.admin.listen),
+            ("admin.state", config.admin.state != next.admin.state),
             ("log", config.log != next.log),
         ] {
             if changed {
                 tracing::warn!("`{setting}` changed: that takes effect at the next start");
             }
+        }
+    }
+
+    /// The configuration that runs, as written.
+    pub fn config(&self) -> Arc<Config> {
+        self.state().config.clone()
+    }
+
+    /// Writes into the audit log what somebody did, and what came of it.
+    pub fn note_done(&self, who: &Caller, what: &str, about: serde_json::Value, result: &str) {
+        if let Err(error) = self.audit.add(who, what, about, result) {
+            tracing::error!(who = %who.name, what, result, "the audit log cannot be written: {error}");
         }
     }
 
@@ -283,9 +255,7 @@ impl Control {
 
     /// How long a new process may take until it serves.
     pub fn handover_time(&self) -> Duration {
-        let state = self.state();
-        let drain = state.config.as_ref().map(|config| config.drain.clone()).unwrap_or_default();
-        drain.handover.get()
+        self.config().drain.handover.get()
     }
 
     /// The admin address as the configuration of the start had it.
@@ -311,8 +281,7 @@ impl Control {
 
     /// How the gateway ends: time for what is under way, and the spread of closing what rests.
     pub fn drain_times(&self) -> (Duration, Duration) {
-        let state = self.state();
-        let drain = state.config.as_ref().map(|config| config.drain.clone()).unwrap_or_default();
+        let drain = &self.config().drain;
         (drain.timeout.get(), drain.spread.get())
     }
 

@@ -1,41 +1,56 @@
-//! The admin address: health, metrics, schema, status, reload, drain, explain.
+//! The admin address: health, metrics and schema for everybody who reaches it; the admin API and the console for who has
+//! a token.
 //!
 //! Runs on the control side with a well-kept server library: nothing here is on the road. It answers only to names
-//! that cannot be somebody else's web page (DNS rebinding), takes changes from this machine only, and never from a
-//! page of another origin.
+//! that cannot be somebody else's web page (DNS rebinding), and nothing to pages of other origins.
 
+pub mod access;
 mod acme;
 mod api;
+pub mod audit;
 mod certificates;
+pub mod changes;
 pub mod connections;
+pub mod console;
 pub mod control;
 mod drain;
+mod endpoints;
 pub mod explain;
 mod folders;
+mod guard;
 pub mod handover;
 mod inherit;
+mod live;
 pub mod notify;
+mod openapi;
 mod pages;
 pub mod process;
+mod routes;
 mod samples;
+mod session;
 mod signals;
+pub mod source;
+mod state_folder;
 pub mod telemetry;
 pub mod watch;
 mod watchdog;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 
 use connections::{Bounded, Bounds, Peer};
 use control::Control;
+
+/// The largest body that the admin API takes: a configuration of many thousand routes.
+const LARGEST_BODY: usize = 8 << 20;
 
 /// Answers on the admin address until it is to `end`, which may be never.
 pub async fn serve(
@@ -43,25 +58,20 @@ pub async fn serve(
     control: Arc<Control>,
     end: impl Future<Output = ()> + Send + 'static,
 ) {
+    // What stands here everybody may ask who reaches the address; the rest is in the list of endpoints.
     let routes = Router::new()
-        .route("/", get(pages::index))
+        .route("/", get(console::index))
+        .route("/icon.svg", get(console::icon))
+        .route("/assets/{name}", get(console::page_file))
         .route("/healthz", get(pages::alive))
         .route("/livez", get(pages::alive))
         .route("/readyz", get(pages::ready))
         .route("/metrics", get(pages::metrics))
         .route("/tidegate.schema.json", get(pages::schema))
         .route("/.well-known/jwks.json", get(pages::keys))
-        .route("/api/v1/status", get(pages::status))
-        .route("/api/v1/reload", post(pages::reload))
-        .route("/api/v1/drain", post(drain::drain))
-        .route("/api/v1/undrain", post(drain::undrain))
-        .route("/api/v1/explain", post(pages::explain))
-        .route("/api/v1/topology", get(api::topology))
-        .route("/api/v1/series", get(api::series))
-        .route("/api/v1/heatmap", get(api::heatmap))
-        .route("/api/v1/samples", get(samples::samples))
-        .route("/api/v1/events", get(samples::events))
-        .layer(middleware::from_fn(guard))
+        .merge(endpoints::router())
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(middleware::from_fn_with_state(control.clone(), guard::guard))
         .with_state(control);
     let service = routes.into_make_service_with_connect_info::<Peer>();
     let listener = Bounded::new(listener, Bounds::default());
@@ -70,54 +80,21 @@ pub async fn serve(
     }
 }
 
-/// Lets through what may be asked.
-async fn guard(ConnectInfo(Peer(peer)): ConnectInfo<Peer>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    if !is_own_name(headers) {
-        return refuse("this Host is not the admin address: use an IP address or localhost");
-    }
-    if is_foreign(headers) && request.uri().path().starts_with("/api/") {
-        return refuse("this is not told to pages of other sites");
-    }
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !reads && headers.contains_key(header::ORIGIN) {
-        return refuse("changes are not taken from web pages");
-    }
-    if !reads && !peer.ip().to_canonical().is_loopback() {
-        return refuse("changes are taken from this machine only");
-    }
-    next.run(request).await
-}
-
-/// Whether Host is an address, or `localhost`: a name can be made to point here by anybody's DNS.
-fn is_own_name(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return true };
-    if host.parse::<SocketAddr>().is_ok() || host.parse::<IpAddr>().is_ok() {
-        return true;
-    }
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    name == "localhost" || (name.starts_with('[') && name.ends_with(']'))
-}
-
-/// Whether a browser says that a page of another site asks. Browsers say so by themselves; others say nothing.
-fn is_foreign(headers: &HeaderMap) -> bool {
-    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
-    site.is_some_and(|site| !matches!(site, b"same-origin" | b"none"))
-}
-
-fn refuse(detail: &'static str) -> Response {
-    problem(StatusCode::FORBIDDEN, "admin_refused", detail)
-}
-
 /// Problem details (RFC 9457) of the admin address.
 fn problem(status: StatusCode, reason: &str, detail: &str) -> Response {
-    let body = serde_json::json!({
-        "type": format!("urn:tidegate:problem:{reason}"),
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "detail": detail,
-    });
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], format!("{body}\n")).into_response()
+    problem_with(status, reason, detail, Map::new())
+}
+
+/// The same with more to say.
+fn problem_with(status: StatusCode, reason: &str, detail: &str, more: Map<String, Value>) -> Response {
+    let mut body = Map::new();
+    body.insert("type".into(), format!("urn:tidegate:problem:{reason}").into());
+    body.insert("title".into(), status.canonical_reason().unwrap_or_default().into());
+    body.insert("status".into(), status.as_u16().into());
+    body.insert("detail".into(), detail.into());
+    body.extend(more);
+    let text = format!("{}\n", Value::Object(body));
+    (status, [(header::CONTENT_TYPE, "application/problem+json")], text).into_response()
 }
 
 type Shared = State<Arc<Control>>;

@@ -17,14 +17,6 @@ use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredR
 use crate::snapshot::Snapshot;
 use crate::upstream::service::{Endpoint, Service};
 
-pub(super) async fn index() -> Response {
-    let text = "tidegate admin\n\n/healthz\n/readyz?verbose\n/metrics\n/tidegate.schema.json\n/.well-known/jwks.json\n\
-                /api/v1/status\n/api/v1/topology?window=5m\n/api/v1/series?kind=route&name=..&window=1h\n\
-                /api/v1/heatmap?kind=route&name=..&window=1h\n/api/v1/samples?filter=..\n/api/v1/events\n\
-                POST /api/v1/reload\nPOST /api/v1/drain\nPOST /api/v1/undrain\nPOST /api/v1/explain\n";
-    text.into_response()
-}
-
 pub(super) async fn alive() -> &'static str {
     "alive\n"
 }
@@ -94,6 +86,7 @@ fn metrics_text(control: &Control) -> String {
         })
         .collect();
     let mut figures: Vec<Figure> = control.telemetry.figures();
+    figures.push(control.access.figure());
     figures.extend(control.gateway.live.observe.samples.iter().map(|samples| samples.figure()));
     for bound in snapshot.routes.iter().flat_map(|route| &route.policies) {
         bound.policy.figures(&mut |figure| {
@@ -173,6 +166,7 @@ pub(super) async fn status(State(control): Shared) -> Response {
         "listeners": listeners,
         "services": services(&snapshot),
         "last_reload_refused": control.refused(),
+        "audit_last_hash": control.audit.last().1,
     });
     json_response(StatusCode::OK, &body)
 }
@@ -223,7 +217,12 @@ pub(super) async fn reload_and_tell(control: &Arc<Control>) -> Result<Reloaded, 
     let outcome = control.reload().await;
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     match &outcome {
-        Ok(Reloaded::Applied(revision)) => tracing::info!(revision, millis, "configuration applied"),
+        Ok(Reloaded::Applied(revision)) => {
+            if let Ok(text) = control.source.text() {
+                control.changes.note(&text, "the file", "");
+            }
+            tracing::info!(revision, millis, "configuration applied");
+        }
         Ok(Reloaded::Unchanged(revision)) => tracing::info!(revision, "configuration unchanged"),
         Err(refused) => {
             let running = control.gateway.live.snapshot().revision;
@@ -245,6 +244,11 @@ pub(super) async fn explain(State(control): Shared, body: String) -> Response {
         Ok(told) => json_response(StatusCode::OK, &json!(told)),
         Err(unclear) => problem(StatusCode::BAD_REQUEST, "question_unclear", &unclear.to_string()),
     }
+}
+
+/// What is not as usual, and since when.
+pub(super) async fn insights(State(control): Shared) -> Response {
+    json_response(StatusCode::OK, &json!({ "insights": *control.telemetry.insights() }))
 }
 
 pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {

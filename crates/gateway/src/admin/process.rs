@@ -9,10 +9,14 @@ use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use super::control::{Control, Source};
+use super::access::{Access, Fresh};
+use super::audit::Audit;
+use super::changes::Changes;
+use super::control::{Control, Records, Source};
 use super::handover::{self, HandedOver, Program};
 use super::pages::reload_and_tell;
 use super::signals::{Asked, Signals};
+use super::state_folder;
 use super::{telemetry, watch, watchdog};
 use crate::accept::{Inherited, Offered};
 use crate::config::{self, AdminListen, Config, Diagnostics, Workers};
@@ -57,6 +61,7 @@ pub struct Process {
     observe: Arc<Shared>,
     signals: Signals,
     program: Option<Program>,
+    fresh: Option<Fresh>,
     admin_socket: Option<std::net::TcpListener>,
     admin_end: Option<oneshot::Sender<()>>,
 }
@@ -108,7 +113,8 @@ impl Process {
         raise_descriptor_limit();
         let observe = open_observe(&loaded.config, workers)?;
         let admin = bind_admin(&loaded.config, inherited)?;
-        let control = Control::start(source, loaded, snapshot, observe.clone(), workers, inherited)
+        let (records, fresh) = open_records(&source, &loaded.config)?;
+        let control = Control::start(source, loaded, snapshot, observe.clone(), workers, records, inherited)
             .await
             .map_err(|error| StartError::Bind(error.to_string()))?;
         let control = Arc::new(control);
@@ -119,6 +125,7 @@ impl Process {
             observe,
             signals,
             program: start.program,
+            fresh,
             admin_socket: None,
             admin_end: Some(admin_end),
         };
@@ -175,7 +182,7 @@ impl Process {
             tracing::info!("admin on http://{admin}");
             if !admin.ip().is_loopback() {
                 tracing::warn!(
-                    "the admin address can be reached from other machines: it asks for no password"
+                    "the admin address can be reached from other machines: tokens and answers travel unencrypted"
                 );
             }
         }
@@ -198,6 +205,11 @@ impl Process {
         draft.push(".new");
         std::fs::write(&draft, text)?;
         std::fs::rename(draft, path)
+    }
+
+    /// The token that was made at this start, if one was.
+    pub fn take_token(&mut self) -> Option<Fresh> {
+        self.fresh.take()
     }
 
     /// Serves until a signal ends it or another process has taken over, and what is under way has ended or run out of
@@ -338,6 +350,21 @@ fn open_observe(config: &Config, workers: usize) -> Result<Arc<Shared>, StartErr
     let redaction = || Redaction::new(redact.iter().map(String::as_str));
     let samples = looked_at.then(|| Samples::new(workers, redaction()));
     Ok(Shared::new(workers, log, tracer, samples))
+}
+
+/// What the admin address keeps; and the first token, if it was made just now.
+fn open_records(source: &Source, config: &Config) -> Result<(Records, Option<Fresh>), StartError> {
+    let looked_at = config.admin.listen != AdminListen::Off;
+    let state = if looked_at { state_folder::of(source, config) } else { None };
+    let state = state.as_deref();
+    let (access, fresh) = Access::open(config, state.filter(|_| looked_at)).map_err(StartError::System)?;
+    let audit = Audit::open(state)
+        .map_err(|error| StartError::System(format!("cannot read the audit log: {error}")))?;
+    let changes = Changes::open(state);
+    if let Ok(text) = source.text() {
+        changes.note(&text, "the file", "as it was at the start");
+    }
+    Ok((Records { access, audit, changes }, fresh))
 }
 
 fn bind_admin(

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::control::Control;
 use crate::observe::connections::Refusal;
+use crate::observe::telemetry::insights::{Insight, insights};
 use crate::observe::telemetry::{BUDGET, Counts, Key, Kind, Store};
 use crate::observe::{Connections, Figure, RouteStats};
 use crate::upstream::service::Endpoint;
@@ -27,6 +28,7 @@ const SLOW_LEAST: u64 = 200;
 pub struct Telemetry {
     store: Mutex<Store>,
     sources: Mutex<Sources>,
+    insights: Mutex<Arc<Vec<Insight>>>,
     started: Instant,
     started_second: u64,
 }
@@ -59,6 +61,7 @@ impl Telemetry {
         Telemetry {
             store: Mutex::new(Store::new(now)),
             sources: Mutex::default(),
+            insights: Mutex::default(),
             started: Instant::now(),
             started_second: now,
         }
@@ -77,6 +80,11 @@ impl Telemetry {
     /// What is remembered, for as long as the guard lives: then the thread waits, and nobody else.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is not as usual.
+    pub fn insights(&self) -> Arc<Vec<Insight>> {
+        self.insights.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What it takes, for the metrics page.
@@ -131,6 +139,8 @@ impl Sources {
         store.settle(now);
         if now.is_multiple_of(SLOW_STEP) {
             self.tell_slow(&store);
+            let found = Arc::new(insights(&store));
+            *control.telemetry.insights.lock().unwrap_or_else(PoisonError::into_inner) = found;
         }
         drop(store);
         if let Some(samples) = &control.gateway.live.observe.samples {

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use http1::{BodyDecoder, HeadLimits, Method, ResponseHead, ResponseParser};
 use serde_json::Value;
 
+use super::Exit;
+use crate::admin::access::VARIABLE;
+
 /// Time for the connection to be accepted.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Time for the whole answer.
@@ -23,13 +26,73 @@ const LARGEST: usize = 64 * 1024 * 1024;
 /// # Errors
 /// A sentence that says what cannot be reached and why.
 pub fn call(admin: &str, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String), String> {
+    call_with(admin, method, path, &[], body)
+}
+
+/// What an admin address has told.
+pub struct Told {
+    /// The status, below 300.
+    pub status: u16,
+    /// The body.
+    pub body: Value,
+}
+
+/// The same with further field lines; says on stderr why there is no good answer.
+///
+/// # Errors
+/// How the command ends.
+pub fn told(
+    admin: &str,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Result<Told, Exit> {
+    let (status, text) =
+        call_with(admin, method, path, fields, body).map_err(|error| refuse(&error, Exit::Unreachable))?;
+    let body: Value = serde_json::from_str(&text).unwrap_or_default();
+    if (200..300).contains(&status) {
+        return Ok(Told { status, body });
+    }
+    let detail = body.get("detail").and_then(Value::as_str).unwrap_or(text.trim());
+    let exit = match status {
+        400 | 428 => Exit::Usage,
+        401 | 403 | 404 | 409 | 413 | 422 => Exit::No,
+        _ => Exit::Unreachable,
+    };
+    Err(refuse(detail, exit))
+}
+
+/// Says why, and how the command ends.
+#[expect(clippy::print_stderr, reason = "stderr is where a command talks")]
+pub fn refuse(why: &str, exit: Exit) -> Exit {
+    eprintln!("error: {why}");
+    exit
+}
+
+/// The token of the environment as a field line, if there is one that can stand in it.
+fn authorization() -> String {
+    let token = std::env::var(VARIABLE).unwrap_or_default();
+    let clean = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+    if clean { format!("Authorization: Bearer {token}\r\n") } else { String::new() }
+}
+
+fn call_with(
+    admin: &str,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: Option<&Value>,
+) -> Result<(u16, String), String> {
     let authority = authority(admin)?;
     let failed = |what: &dyn std::fmt::Display| format!("cannot reach the admin address {authority}: {what}");
     let mut stream = connect(authority).map_err(|error| failed(&error))?;
     let text = body.map(Value::to_string).unwrap_or_default();
+    let more: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\nConnection: close\r\n\
-         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{text}",
+         Content-Type: application/json\r\n{}{more}Content-Length: {}\r\n\r\n{text}",
+        authorization(),
         text.len()
     );
     stream.set_write_timeout(Some(CONNECT)).map_err(|error| failed(&error))?;

@@ -49,16 +49,17 @@ fn start(name: &str, text: &str, variables: &BTreeMap<String, String>) -> Result
     let source = text_source(name, text, variables);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    let process =
+    let mut process =
         runtime.block_on(Process::start(source, Start::default())).map_err(|error| error.to_string())?;
     let gateway = process.control.gateway.address("main").ok_or("the demo has no listener `main`")?;
     let secure = process.control.gateway.address("secure");
     let admin = process.admin.ok_or("the demo has no admin address")?;
+    let token = process.take_token().map(|fresh| fresh.token);
     let wait = move || {
         runtime.block_on(process.run());
         Ok(())
     };
-    Ok(Running { gateway, secure, admin, wait: Box::new(wait) })
+    Ok(Running { gateway, secure, admin, token, wait: Box::new(wait) })
 }
 
 #[expect(clippy::print_stderr, reason = "stderr is where a command talks")]

@@ -3,16 +3,23 @@
 //! stdout is data, stderr is talk. Exit codes: 0 good, 1 the answer is "no", 2 wrong usage, 3 cannot reach.
 
 pub mod admin_client;
+pub mod apply;
+pub mod audit;
 pub mod check;
 pub mod completions;
 pub mod config_show;
+pub mod confirm;
 pub mod demo;
+pub mod diff;
 pub mod drain;
 pub mod explain;
+pub mod fmt;
+pub mod history;
 pub mod init;
 pub mod key;
 pub mod output;
 pub mod reload;
+pub mod rollback;
 pub mod run;
 pub mod schema;
 pub mod status;
@@ -44,6 +51,20 @@ enum Command {
     Init(init::Options),
     /// Check a configuration and print every fault with its place and remedy
     Check(check::Options),
+    /// Tell what differs between two configurations, or between one and the running gateway's
+    Diff(diff::Options),
+    /// Put a configuration in the place of a running gateway's, and go back by itself unless confirmed
+    Apply(apply::Options),
+    /// Keep the change that waits for its confirmation
+    Confirm(confirm::Options),
+    /// Let an earlier configuration of a running gateway run again
+    Rollback(rollback::Options),
+    /// Show the last changes of a running gateway's configuration
+    History(history::Options),
+    /// Give a configuration the usual layout; comments stay
+    Fmt(fmt::Options),
+    /// Tell whether the log of changes is whole
+    Audit(audit::Options),
     /// Tell what would become of a request: which route and why, each policy's verdict, the request sent on
     Explain(explain::Options),
     /// Make API keys and their hashes
@@ -106,6 +127,13 @@ pub fn main() -> ExitCode {
         Command::Demo(options) => demo::run(options),
         Command::Init(options) => init::run(options),
         Command::Check(options) => check::run(options),
+        Command::Diff(options) => diff::run(options),
+        Command::Apply(options) => apply::run(options),
+        Command::Confirm(options) => confirm::run(options),
+        Command::Rollback(options) => rollback::run(options),
+        Command::History(options) => history::run(options),
+        Command::Fmt(options) => fmt::run(options),
+        Command::Audit(options) => audit::run(options),
         Command::Explain(options) => explain::run(options),
         Command::Key(options) => key::run(options),
         Command::Token(options) => token::run(options),

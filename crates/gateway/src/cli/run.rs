@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tracing_subscriber::filter::LevelFilter;
 
 use super::{Exit, file_or_usual};
+use crate::admin::access::{Fresh, VARIABLE};
 use crate::admin::control::Source;
 use crate::admin::handover::{Predecessor, Program};
 use crate::admin::process::{self, Process, Start, StartError};
@@ -83,7 +84,10 @@ pub fn serve(source: Source, ready_file: Option<&Path>, json: bool, ready: impl 
     runtime.block_on(async {
         let inherited = Some(before.sockets());
         match Process::start(source, Start { ready_file, inherited, program: Program::this().ok() }).await {
-            Ok(process) => {
+            Ok(mut process) => {
+                if let (Some(fresh), Some(admin)) = (process.take_token(), process.admin) {
+                    show_once(&fresh, admin);
+                }
                 before.ready();
                 ready(&process);
                 if process.run().await { Exit::Good } else { Exit::No }
@@ -109,6 +113,19 @@ fn refuse(error: &StartError) -> Exit {
             Exit::No
         }
     }
+}
+
+/// Shows a token this once: not in the log, whose lines are kept.
+fn show_once(fresh: &Fresh, admin: std::net::SocketAddr) {
+    let kept = match &fresh.kept {
+        Some(file) => format!("Only its hash is kept, in {}.", file.display()),
+        None => "It lasts as long as this process.".to_owned(),
+    };
+    let token = &fresh.token;
+    tell(&format!(
+        "\n  The admin token, shown this once: {token}\n  {kept}\n  Console: http://{admin}/#token={token}\n  \
+         Commands: export {VARIABLE}={token}\n"
+    ));
 }
 
 #[expect(clippy::print_stderr, reason = "stderr is where a command talks")]

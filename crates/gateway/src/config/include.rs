@@ -68,6 +68,13 @@ impl<'a> Gathering<'a> {
         }
     }
 
+    /// Adds a file with this text instead of its own.
+    pub(super) fn draft(&mut self, path: &Path, text: &str) {
+        self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned()));
+        self.paths.push(path.to_owned());
+        self.text(&path.display().to_string(), text.to_owned(), path.parent());
+    }
+
     fn file(&mut self, path: &Path, asked: Span) {
         if !self.seen.insert(path.canonicalize().unwrap_or_else(|_| path.to_owned())) {
             return;

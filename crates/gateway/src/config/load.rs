@@ -66,6 +66,19 @@ pub fn load(path: &Path, environment: &dyn Environment, known: &Known<'_>) -> Re
     gathered(environment, known, |gathering| gathering.path(path, Span::NONE))
 }
 
+/// Reads a configuration as if this text stood in the file.
+///
+/// # Errors
+/// All the faults that were found.
+pub fn load_draft(
+    path: &Path,
+    text: &str,
+    environment: &dyn Environment,
+    known: &Known<'_>,
+) -> Result<Loaded, Diagnostics> {
+    gathered(environment, known, |gathering| gathering.draft(path, text))
+}
+
 /// Reads a configuration from a text; `name` stands for the file in messages. It can include no files.
 ///
 /// # Errors

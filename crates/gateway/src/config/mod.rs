@@ -4,6 +4,7 @@
 //! the tree (`decode`, `read`), and what types cannot say is checked (`check`). Every stage reports into one
 //! `Diagnostics` and goes on, so that one run shows every fault. Nothing here runs: `snapshot` compiles it.
 
+mod admin;
 mod breaker;
 mod check;
 pub mod codes;
@@ -18,6 +19,7 @@ mod listener;
 mod load;
 mod node;
 mod pairs;
+pub mod patch;
 mod pattern;
 mod place;
 mod process;
@@ -30,6 +32,7 @@ mod tls;
 mod tree;
 mod variables;
 
+pub use admin::{Admin, AdminListen, AdminToken, Role};
 pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
 pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login};
@@ -39,12 +42,12 @@ pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};
 pub use health::{Eject, HealthCheck, Slow};
 pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
-pub use load::{Environment, Known, Loaded, System, load, load_text};
+pub use load::{Environment, Known, Loaded, System, load, load_draft, load_text};
 pub use node::{Entry, Form, Kind, Node, Scalar};
 pub use pairs::{Named, OneOrMany, Pairs};
 pub use pattern::{HostPattern, Method, PathPattern, RouteKey, Segment};
 pub use place::{Files, Place, Span, Spanned};
-pub use process::{AccessLog, Admin, AdminListen, Dns, Drain, Forwarded, Log, LogFormat, LogLevel, Workers};
+pub use process::{AccessLog, Dns, Drain, Forwarded, Log, LogFormat, LogLevel, Workers};
 pub use route::{
     Action, Bundle, Defaults, Match, PathMatch, PathRegex, Redirect, Regex, Respond, Route, Status, Test, To,
     Use,
@@ -64,7 +67,7 @@ pub struct Config {
     /// limits, time-outs or trusted proxies of its own.
     #[schemars(schema_with = "schema::listeners")]
     pub listeners: Named<Listener>,
-    /// The admin address, with health, metrics, schema and explain: an address, `off`, or a map. Default
+    /// The admin address, with health, metrics, admin API and console: an address, `off`, or a map. Default
     /// 127.0.0.1:9900, which only this machine reaches.
     #[schemars(schema_with = "schema::admin")]
     pub admin: Admin,

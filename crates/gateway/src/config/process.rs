@@ -1,55 +1,9 @@
-//! Settings of the whole process: admin address, workers, forwarding headers, log, drain, DNS.
+//! Settings of the whole process: workers, forwarding headers, log, drain, DNS.
 
-use crate::values::{Address, Duration, HeaderName, Invalid, nearest, text_value};
+use crate::values::{Duration, HeaderName, Invalid, nearest, text_value};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 use std::{fmt, path::PathBuf, str::FromStr};
-
-/// The admin address: health, metrics, schema, explain. Never open it to clients.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct Admin {
-    /// An IP address and a port, or `off`. Default 127.0.0.1:9900, which only this machine reaches.
-    pub listen: AdminListen,
-}
-
-/// Where the admin address is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AdminListen {
-    /// Nowhere.
-    Off,
-    /// Here.
-    At(Address),
-}
-
-impl Default for AdminListen {
-    fn default() -> Self {
-        Self::At(std::net::SocketAddr::from(([127, 0, 0, 1], 9900)).into())
-    }
-}
-
-impl FromStr for AdminListen {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text == "off" { Ok(Self::Off) } else { text.parse().map(Self::At) }
-    }
-}
-
-impl fmt::Display for AdminListen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Off => f.write_str("off"),
-            Self::At(address) => address.fmt(f),
-        }
-    }
-}
-
-text_value!(AdminListen, "AdminListen", "an address such as 127.0.0.1:9900, or off", {
-    "type": "string",
-    "description": "An IP address and a port, or `off`.",
-    "examples": ["127.0.0.1:9900", "off"]
-});
 
 /// How many workers, each a thread that serves clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -56,6 +56,8 @@ pub struct Running {
     pub secure: Option<SocketAddr>,
     /// Where it is looked at.
     pub admin: SocketAddr,
+    /// The token of its admin API, if it was made at this start.
+    pub token: Option<String>,
     /// Waits until the gateway has ended, by Ctrl-C for instance.
     pub wait: Box<dyn FnOnce() -> Result<(), String>>,
 }

@@ -55,6 +55,10 @@ impl Greeting<'_> {
             writeln!(output, "  {:<16} https://localhost:{}", "gateway, TLS", secure.port())?;
         }
         writeln!(output, "  {:<16} {admin}", "admin")?;
+        if let Some(token) = &running.token {
+            writeln!(output, "  {:<16} {admin}/#token={token}", "console")?;
+            writeln!(output, "  {:<16} export TIDEGATE_ADMIN_TOKEN={token}", "for commands")?;
+        }
         for instance in *instances {
             writeln!(output, "  {:<16} {}   {}", instance.name(), instance.url(), instance.about())?;
         }

@@ -11,6 +11,16 @@ const DAY: u64 = 86_400;
 pub struct Moment(u64);
 
 impl Moment {
+    /// Now.
+    pub fn now() -> Self {
+        Self(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs())
+    }
+
+    /// So much later.
+    pub fn plus(self, more: Duration) -> Self {
+        Self(self.0.saturating_add(more.as_secs()))
+    }
+
     /// The moment on the system's clock.
     pub fn get(self) -> SystemTime {
         UNIX_EPOCH.checked_add(Duration::from_secs(self.0)).unwrap_or(UNIX_EPOCH)

@@ -87,7 +87,7 @@ fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
         assert_eq!((name, text), (demo::NAME, demo::CONFIGURATION));
         told = variables.clone();
         let address = SocketAddr::from(([127, 0, 0, 1], 1));
-        Ok(Running { gateway: address, secure: None, admin: address, wait: Box::new(|| Ok(())) })
+        Ok(Running { gateway: address, secure: None, admin: address, token: None, wait: Box::new(|| Ok(())) })
     })
     .unwrap();
     for variable in demo::CONFIGURATION.split("${").skip(1).filter_map(|rest| rest.split(":-").next()) {

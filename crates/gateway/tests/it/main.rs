@@ -18,9 +18,12 @@ mod accept {
     mod proxy_protocol;
 }
 mod admin {
+    mod access;
     mod address;
     mod agreement;
+    mod changes;
     mod commands;
+    mod console;
     mod explain;
     mod samples;
     mod telemetry;
@@ -30,6 +33,7 @@ mod cli {
     mod completions;
     mod config_show;
     mod explain;
+    mod fmt;
     mod init;
     mod key;
     mod schema;

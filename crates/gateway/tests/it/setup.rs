@@ -105,6 +105,7 @@ impl Told {
 /// Runs `tidegate` with these words in a folder.
 pub(crate) fn tidegate(folder: &std::path::Path, words: &[&str]) -> Told {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.env("TIDEGATE_ADMIN_TOKEN", testkit::gateway::ADMIN_TOKEN);
     let output = command.current_dir(folder).args(words).env_remove("NO_COLOR").output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Told { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }

@@ -6,6 +6,7 @@
 //! read by the control side alone.
 
 pub mod counts;
+pub mod insights;
 mod ring;
 
 use std::collections::BTreeMap;

@@ -1,13 +1,14 @@
 //! The admin address (C11, C12): whom it answers, and that asking changes nothing.
 
 use testkit::client::{self, Response};
-use testkit::gateway::Gateway;
+use testkit::gateway::{AUTHORIZATION, Gateway};
 use testkit::origin::Origin;
 
 use crate::setup::in_front_of;
 
 fn ask(gateway: &Gateway, method: &str, path: &str, fields: &[(&str, &str)]) -> Response {
-    client::request(gateway.admin_addr(), method, path, fields, b"")
+    let all: Vec<(&str, &str)> = fields.iter().copied().chain([AUTHORIZATION]).collect();
+    client::request(gateway.admin_addr(), method, path, &all, b"")
 }
 
 const PATHS: [&str; 12] = [

@@ -222,13 +222,7 @@ fn explained(gateway: &Gateway, asked: &Asked) -> Value {
     let size = (asked.body > 0).then_some(asked.body);
     let question =
         json!({ "method": asked.method, "url": asked.target, "headers": asked.headers, "body_size": size });
-    let answer = client::request(
-        gateway.admin_addr(),
-        "POST",
-        "/api/v1/explain",
-        &[],
-        question.to_string().as_bytes(),
-    );
+    let answer = gateway.admin_request("POST", "/api/v1/explain", &[], &question.to_string());
     assert_eq!(answer.status, 200, "{question}: {}", answer.text());
     answer.json()
 }

@@ -11,8 +11,13 @@ use crate::setup::in_front_of;
 
 fn tidegate(admin: SocketAddr, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    let Output { status, stdout, stderr } =
-        command.args(arguments).arg("--admin").arg(format!("http://{admin}")).output().unwrap();
+    let Output { status, stdout, stderr } = command
+        .env("TIDEGATE_ADMIN_TOKEN", testkit::gateway::ADMIN_TOKEN)
+        .args(arguments)
+        .arg("--admin")
+        .arg(format!("http://{admin}"))
+        .output()
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (status.code(), text(stdout), text(stderr))
 }

@@ -1,14 +1,14 @@
 //! `POST /api/v1/explain`: a question as JSON, and what is no question.
 
 use serde_json::{Value, json};
-use testkit::client::{Response, request};
+use testkit::client::Response;
 use testkit::gateway::Gateway;
 use testkit::origin::Origin;
 
 use crate::setup::with_routes;
 
 fn ask(gateway: &Gateway, question: &Value) -> Response {
-    request(gateway.admin_addr(), "POST", "/api/v1/explain", &[], question.to_string().as_bytes())
+    gateway.admin_request("POST", "/api/v1/explain", &[], &question.to_string())
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use testkit::client::Raw;
 use testkit::event::eventually;
+use testkit::gateway::AUTHORIZATION;
 use testkit::origin::Origin;
 
 use crate::setup::{tidegate, with_routes};
@@ -54,7 +55,7 @@ fn a_stream_brings_what_comes() {
     let origin = Origin::start();
     let gateway = with_routes(&origin, ROUTES);
     let mut stream = Raw::connect(gateway.admin_addr());
-    stream.get("/api/v1/events?filter=route:/down");
+    stream.request("GET", "/api/v1/events?filter=route:/down", &[AUTHORIZATION], b"");
     let head = stream.read_head();
     assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
     (0..2).for_each(|_| assert_eq!(gateway.get("/down").status, 503));

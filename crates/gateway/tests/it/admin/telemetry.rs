@@ -4,7 +4,7 @@
 use serde_json::Value;
 use testkit::client;
 use testkit::event::eventually;
-use testkit::gateway::Gateway;
+use testkit::gateway::{AUTHORIZATION, Gateway};
 use testkit::origin::Origin;
 
 use crate::setup::with_routes;
@@ -136,7 +136,8 @@ fn pages_of_other_sites_are_told_nothing() {
     let gateway = with_routes(&origin, ROUTES);
     for path in ["/api/v1/topology", "/api/v1/series", "/api/v1/status"] {
         for (site, status) in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)] {
-            let answer = client::request(gateway.admin_addr(), "GET", path, &[("Sec-Fetch-Site", site)], b"");
+            let fields = [AUTHORIZATION, ("Sec-Fetch-Site", site)];
+            let answer = client::request(gateway.admin_addr(), "GET", path, &fields, b"");
             assert_eq!(answer.status, status, "{path} from {site}");
             assert_eq!(answer.header("access-control-allow-origin"), None);
         }

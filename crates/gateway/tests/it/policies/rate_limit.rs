@@ -199,8 +199,8 @@ fn a_question_consumes_nothing() {
     let origin = Origin::start();
     let gateway = with_routes(&origin, "  /*: { to: app, rate_limit: 1/hour }");
     let ask = || {
-        let question = br#"{"method":"GET","url":"http://h/"}"#;
-        let answer = request(gateway.admin_addr(), "POST", "/api/v1/explain", &[], question).json();
+        let question = r#"{"method":"GET","url":"http://h/"}"#;
+        let answer = gateway.admin_request("POST", "/api/v1/explain", &[], question).json();
         answer["policies"][0]["verdict"].as_str().unwrap().to_owned()
     };
     assert_eq!((ask().as_str(), ask().as_str()), ("go", "go"));

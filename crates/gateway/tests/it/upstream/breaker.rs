@@ -69,9 +69,7 @@ fn while_the_circuit_is_open_nothing_is_sent_and_everybody_says_so() {
     gateway.wait_for_log(|line| line["reason"] == "circuit_open");
     gateway.wait_metric("tidegate_circuit_refused_total{service=\"app\"}", |refused| refused == 2.0);
     assert!(gateway.admin("/api/v1/status").text().contains("\"circuit\":\"open\""));
-    let question: &[u8] = br#"{"method":"GET","url":"/"}"#;
-    let json = [("Content-Type", "application/json")];
-    let told = client::request(gateway.admin_addr(), "POST", "/api/v1/explain", &json, question);
+    let told = gateway.admin_request("POST", "/api/v1/explain", &[], r#"{"method":"GET","url":"/"}"#);
     assert!(told.text().contains("circuit_open"), "{}", told.text());
     // A reload that leaves the breaker alone leaves it open.
     gateway.rewrite_config(&yaml(&origin, &format!("{breaker}\n    timeout: 7s")));

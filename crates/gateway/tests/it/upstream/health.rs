@@ -206,6 +206,7 @@ fn health_outlives_a_reload() {
 
 fn command(admin: SocketAddr, arguments: &[&str]) -> (Option<i32>, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.env("TIDEGATE_ADMIN_TOKEN", testkit::gateway::ADMIN_TOKEN);
     let output = command.args(arguments).arg("--admin").arg(admin.to_string()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
@@ -223,13 +224,8 @@ fn a_target_is_drained_by_command_and_comes_back() {
     let (_, said, _) = command(gateway.admin_addr(), &["status"]);
     assert!(said.contains("(drained by command)"), "{said}");
     assert_eq!(gateway.metric(&format!("tidegate_endpoint_drained{{target=\"{}\"}}", name(&two))), 1.0);
-    let explained = client::request(
-        gateway.admin_addr(),
-        "POST",
-        "/api/v1/explain",
-        &[("Content-Type", "application/json")],
-        br#"{"method":"GET","url":"/"}"#,
-    );
+    let question = r#"{"method":"GET","url":"/"}"#;
+    let explained = gateway.admin_request("POST", "/api/v1/explain", &[], question);
     assert!(explained.text().contains("drained by command"), "{}", explained.text());
     assert_eq!(command(gateway.admin_addr(), &["undrain", &name(&two)]).0, Some(0));
     assert_eq!(spread(&gateway, &[&one, &two], 4), [2, 2]);

@@ -1,0 +1,191 @@
+// What the admin API is asked, and how its refusals are told.
+
+/** A refusal of the admin API (RFC 9457). */
+export class Problem extends Error {
+  constructor(
+    readonly status: number,
+    readonly reason: string,
+    readonly detail: string,
+    readonly data: Record<string, unknown> = {},
+  ) {
+    super(detail);
+  }
+}
+
+let onLost: () => void = () => {};
+
+/** What to do when the session has ended. */
+export function whenSessionEnds(act: () => void) {
+  onLost = act;
+}
+
+async function ask<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+  let answer: Response;
+  try {
+    answer = await fetch(path, {
+      method,
+      headers: body === undefined ? headers : { 'Content-Type': 'application/json', ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch {
+    throw new Problem(0, 'unreachable', 'the gateway does not answer');
+  }
+  const text = await answer.text();
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch {
+    data = { detail: text };
+  }
+  if (answer.ok) return data as T;
+  const problem = data as Record<string, unknown>;
+  if (answer.status === 401 && path !== '/api/v1/session') onLost();
+  const reason = String(problem.type ?? '').replace('urn:tidegate:problem:', '');
+  throw new Problem(answer.status, reason, String(problem.detail ?? answer.statusText), problem);
+}
+
+export const get = <T>(path: string) => ask<T>('GET', path);
+export const post = <T>(path: string, body?: unknown) => ask<T>('POST', path, body);
+export const put = <T>(path: string, body: unknown, etag: string) =>
+  ask<T>('PUT', path, body, { 'If-Match': `"${etag}"` });
+export const remove = <T>(path: string) => ask<T>('DELETE', path);
+
+/** A path with a query of what is not empty. */
+export function query(path: string, values: Record<string, string | number | undefined>): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(values)) {
+    if (value !== undefined && value !== '') search.set(name, String(value));
+  }
+  const text = search.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+export interface Counts {
+  name: string;
+  calls: number;
+  rate: number;
+  average_ms: number | null;
+  p50_ms: number | null;
+  p90_ms: number | null;
+  p99_ms: number | null;
+  errors: number;
+  error_rate: number;
+  statuses: Record<string, number>;
+  faults: number;
+  refused: number;
+  in_flight?: number;
+  service?: string;
+  addresses?: string[];
+}
+
+export interface Listener {
+  name: string;
+  address: string;
+  connections: number;
+  accepted: number;
+  refused: number;
+}
+
+export interface Topology {
+  window_seconds: number;
+  covered_seconds: number;
+  until: number;
+  revision: number;
+  gateway: Counts;
+  listeners: Listener[];
+  routes: Counts[];
+  services: Counts[];
+  targets: Counts[];
+}
+
+export interface Series {
+  step_seconds: number;
+  at: number[];
+  calls: number[];
+  rate: number[];
+  errors: number[];
+  refused: number[];
+  average_ms: (number | null)[];
+  p50_ms: (number | null)[];
+  p90_ms: (number | null)[];
+  p99_ms: (number | null)[];
+}
+
+export interface Heatmap {
+  step_seconds: number;
+  at: number[];
+  upper_bounds_ms: number[];
+  cells: [number, number, number][];
+}
+
+export interface Sample {
+  number: number;
+  time: string;
+  method: string;
+  host?: string;
+  path: string;
+  query?: string;
+  status: number;
+  route: string;
+  service?: string;
+  endpoint?: string;
+  duration_ms: number;
+  upstream_ms?: number;
+  sent_at_ms?: number;
+  answered_at_ms?: number;
+  sampled: string;
+  [field: string]: unknown;
+}
+
+export interface Change {
+  kind: string;
+  name: string;
+  change: string;
+  settings: string[];
+  text: string;
+  breaking: boolean;
+}
+
+export interface Standing {
+  name: string;
+  text: string;
+  etag: string;
+  revision: number;
+  readonly: boolean;
+  writable: boolean;
+  refused: string | null;
+  pending: { number: number; until: string } | null;
+}
+
+export interface Difference {
+  etag: string;
+  text: string;
+  diff: string;
+  summary: string;
+  changes: Change[];
+}
+
+export interface Fault {
+  severity?: string;
+  level?: string;
+  code: string;
+  message: string;
+  help?: string | null;
+  place?: { line: number; column: number } | null;
+  line?: number;
+  column?: number;
+}
+
+export interface Edit {
+  op: 'set' | 'remove';
+  path: string[];
+  value?: unknown;
+}
+
+export interface RouteEntry {
+  name: string;
+  service: string;
+  action: string;
+  policies: { name: string; shadow: boolean }[];
+  written: Record<string, unknown>;
+}

@@ -1,0 +1,66 @@
+// Who has logged in, and the change that waits for its confirmation.
+
+import { Problem, get, post, remove, whenSessionEnds, type Standing } from './api';
+
+export class Session {
+  name = $state('');
+  role = $state('');
+  known = $state<'asking' | 'no' | 'yes'>('asking');
+  pending = $state<{ number: number; until: string } | null>(null);
+
+  constructor() {
+    whenSessionEnds(() => (this.known = 'no'));
+  }
+
+  /** Takes up the session of before, or logs in by the token that the address brings. */
+  async begin() {
+    const brought = new URLSearchParams(location.hash.replace(/^#\/?/, '')).get('token');
+    if (brought) {
+      // It is a secret: neither the history nor a screenshot shall keep it.
+      history.replaceState(null, '', location.pathname);
+      if (await this.login(brought)) return;
+    }
+    try {
+      this.is(await get('/api/v1/session'));
+    } catch {
+      this.known = 'no';
+    }
+  }
+
+  async login(token: string): Promise<string> {
+    try {
+      this.is(await post('/api/v1/session', { token }));
+      return 'yes';
+    } catch (problem) {
+      this.known = 'no';
+      if (problem instanceof Problem && problem.status !== 401) throw problem;
+      return '';
+    }
+  }
+
+  async logout() {
+    await remove('/api/v1/session').catch(() => {});
+    this.known = 'no';
+  }
+
+  /** Whether a change waits for its confirmation. */
+  async look() {
+    if (!this.may('operator')) return;
+    const standing = await get<Standing>('/api/v1/config').catch(() => null);
+    if (standing) this.pending = standing.pending;
+  }
+
+  may(role: 'viewer' | 'operator' | 'admin'): boolean {
+    const roles = ['viewer', 'operator', 'admin'];
+    return roles.indexOf(this.role) >= roles.indexOf(role);
+  }
+
+  private is(who: { name: string; role: string }) {
+    this.name = who.name;
+    this.role = who.role;
+    this.known = 'yes';
+    void this.look();
+  }
+}
+
+export const session = new Session();

@@ -1,0 +1,44 @@
+//! The topology once a second, as server-sent events, for as long as somebody looks.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+
+use super::Shared;
+use super::api::{Window, seconds, told_topology, unclear};
+
+/// Time between two events.
+const STEP: Duration = Duration::from_secs(1);
+/// Routes of an event, the busiest: what is on the screen at a time.
+const MOST_ROUTES: usize = 60;
+
+/// The topology of the window, anew each second.
+pub(super) async fn live(State(control): Shared, asked: Result<Query<Window>, QueryRejection>) -> Response {
+    let asked = match asked {
+        Ok(Query(asked)) => asked,
+        Err(error) => return unclear(&error.body_text()),
+    };
+    let window = match seconds(asked.window.as_deref()) {
+        Ok(window) => window,
+        Err(what) => return unclear(&what),
+    };
+    // Weak, so that somebody who looks does not keep the gateway from ending.
+    let control = std::sync::Arc::downgrade(&control);
+    let stream = stream::unfold(false, move |waited| {
+        let control = control.clone();
+        async move {
+            if waited {
+                tokio::time::sleep(STEP).await;
+            }
+            let control = control.upgrade()?;
+            let told = told_topology(&control, window, MOST_ROUTES);
+            Some((Ok::<_, Infallible>(Event::default().data(told.to_string())), true))
+        }
+    });
+    Sse::new(stream).into_response()
+}

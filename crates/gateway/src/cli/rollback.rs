@@ -1,0 +1,32 @@
+//! `tidegate rollback`: lets an earlier configuration run again.
+
+use serde_json::json;
+
+use super::admin_client::{self, Told};
+use super::status::USUAL_ADMIN;
+use super::{Exit, apply};
+
+/// What the command is told.
+#[derive(clap::Args)]
+pub struct Options {
+    /// The number that `tidegate history` tells; without it the one before the last change
+    number: Option<u64>,
+    /// The admin address of the gateway
+    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
+    admin: String,
+    /// Print as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(options: Options) -> Exit {
+    let body = json!({ "to": options.number });
+    match admin_client::told(&options.admin, "POST", "/api/v1/config/rollback", &[], Some(&body)) {
+        Ok(Told { body, .. }) => {
+            apply::show(&body, options.json);
+            Exit::Good
+        }
+        Err(exit) => exit,
+    }
+}

@@ -1,0 +1,368 @@
+//! What is not as usual, in plain words with its numbers.
+//!
+//! Takes what is remembered; gives sentences about services, targets and routes. Compares the last minute with the
+//! hours before, and targets with their peers. Must rather miss something small than cry wolf: each rule wants enough
+//! calls, a factor, and a distance.
+
+use serde::Serialize;
+
+use super::{Counts, Key, Kind, Store};
+
+/// What counts as now, in seconds.
+const NOW: u64 = 60;
+/// What is left out between now and what is usual, so that a slow decline still shows.
+const BETWEEN: u64 = 120;
+/// What is usual: the hours before.
+const USUAL: u64 = 6 * 3_600;
+/// Calls in the last minute from which on something is said.
+const LEAST: u64 = 20;
+/// Calls before from which on there is a usual.
+const LEAST_USUAL: u64 = 200;
+/// How many times slower than usual is slow, and by how many milliseconds.
+const SLOWER: (f64, f64) = (3.0, 25.0);
+/// Shares of errors: from which on it is a burst, and how many times the usual.
+const BURST: (f64, f64) = (0.1, 3.0);
+/// The share of refusals from which on it is told.
+const REFUSED: f64 = 0.5;
+/// Sentences at a time.
+const MOST: usize = 50;
+
+/// One thing that is not as usual.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Insight {
+    /// `bad` or `warn`.
+    pub severity: &'static str,
+    /// What kind of thing it is about: `route`, `service`, `target`, `certificate`.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: String,
+    /// The service of a target.
+    pub service: Option<String>,
+    /// What is the matter.
+    pub text: String,
+    /// What to do.
+    pub advice: String,
+    /// Since when, in seconds since 1970, where that can be told.
+    pub since: Option<u64>,
+}
+
+/// All that is not as usual.
+pub fn insights(store: &Store) -> Vec<Insight> {
+    let mut found = Vec::new();
+    let services: Vec<Key> = store.keys(Kind::Service).cloned().collect();
+    for service in &services {
+        let targets: Vec<(Key, Counts)> = store
+            .keys(Kind::Target)
+            .filter(|target| target.of == service.name)
+            .map(|target| (target.clone(), store.window(target, NOW)))
+            .collect();
+        let worst = odd_one_out(&targets);
+        found.extend(slower_than_usual(store, service, worst.as_ref().map(|(key, _)| *key)));
+        found.extend(worst.and_then(|(key, text)| odd(service, key, text)));
+        found.extend(errors(store, service, "service"));
+        found.extend(always_fails(store, service));
+    }
+    let routes: Vec<Key> = store.keys(Kind::Route).filter(|route| &*route.name != "none").cloned().collect();
+    for route in &routes {
+        found.extend(refusals(store, route));
+        // What a service answers is told of the service; the rest is the route's own.
+        let own = store.window(route, NOW).failed().0;
+        if own > 0 && services.iter().all(|service| store.window(service, NOW).failed().0 == 0) {
+            found.extend(errors(store, route, "route"));
+        }
+    }
+    found.sort_by_key(|insight| insight.severity != "bad");
+    found.truncate(MOST);
+    found
+}
+
+fn usual(store: &Store, key: &Key) -> Counts {
+    store.window(key, USUAL).since(&store.window(key, BETWEEN))
+}
+
+fn slower_than_usual(store: &Store, service: &Key, worst: Option<&Key>) -> Option<Insight> {
+    let (now, before) = (store.window(service, NOW), usual(store, service));
+    if now.calls < LEAST || before.calls < LEAST_USUAL {
+        return None;
+    }
+    let (p90, usual_p90) = (now.quantile_ms(0.9)?, before.quantile_ms(0.9)?);
+    let (average, usual_average) = (now.average_ms()?, before.average_ms()?);
+    let (factor, distance) = SLOWER;
+    if p90 < usual_p90 * factor || p90 < usual_p90 + distance || average < usual_average * 2.0 {
+        return None;
+    }
+    let whose = worst.map(|target| format!("; {} is the slow one of its targets", target.name));
+    let advice = match worst {
+        Some(target) => format!("look at {}, or drain it", target.name),
+        None => "all its targets are slow alike: look at what they depend on, such as a database".to_owned(),
+    };
+    Some(Insight {
+        severity: "bad",
+        kind: "service",
+        name: service.name.to_string(),
+        service: None,
+        text: format!(
+            "{} is slow: 9 of 10 calls within {}, {:.0} times its usual {}{}",
+            service.name,
+            millis(p90),
+            p90 / usual_p90.max(0.001),
+            millis(usual_p90),
+            whose.unwrap_or_default()
+        ),
+        advice,
+        since: since(store, service, |counts| {
+            counts.average_ms().is_some_and(|average| average >= usual_average * 2.0)
+        }),
+    })
+}
+
+/// The target that is far worse than its peers, and how.
+fn odd_one_out(targets: &[(Key, Counts)]) -> Option<(&Key, String)> {
+    let told = targets.iter().filter(|(_, counts)| counts.calls >= LEAST / 2);
+    let told: Vec<&(Key, Counts)> = told.collect();
+    if told.len() < 2 {
+        return None;
+    }
+    told.iter().find_map(|(key, counts)| {
+        let mut peers = Counts::default();
+        told.iter().filter(|(other, _)| other != key).for_each(|(_, counts)| peers.add(counts));
+        let (own, of_peers) = (counts.quantile_ms(0.9)?, peers.quantile_ms(0.9)?);
+        let (factor, distance) = SLOWER;
+        if own >= of_peers * factor && own >= of_peers + distance {
+            return Some((
+                key,
+                format!("9 of 10 calls within {}, its peers {}", millis(own), millis(of_peers)),
+            ));
+        }
+        let share = |counts: &Counts| counts.faults as f64 / counts.calls.max(1) as f64;
+        (share(counts) >= 0.2 && share(&peers) < 0.05).then(|| {
+            (
+                key,
+                format!(
+                    "{:.0} % of tries fail, of its peers {:.0} %",
+                    share(counts) * 100.0,
+                    share(&peers) * 100.0
+                ),
+            )
+        })
+    })
+}
+
+fn odd(service: &Key, target: &Key, text: String) -> Option<Insight> {
+    Some(Insight {
+        severity: "warn",
+        kind: "target",
+        name: target.name.to_string(),
+        service: Some(service.name.to_string()),
+        text: format!("{} is worse than the other targets of {}: {text}", target.name, service.name),
+        advice: format!("drain it (`tidegate drain {}`) and look at it", target.name),
+        since: None,
+    })
+}
+
+fn errors(store: &Store, key: &Key, kind: &'static str) -> Option<Insight> {
+    let (now, before) = (store.window(key, NOW), usual(store, key));
+    let share = |counts: &Counts| {
+        let (failed, of) = counts.failed();
+        if of > 0 { failed as f64 / of as f64 } else { 0.0 }
+    };
+    let (least, factor) = BURST;
+    let (_, of) = now.failed();
+    if of < LEAST
+        || share(&now) < least
+        || (before.calls >= LEAST_USUAL && share(&now) < share(&before) * factor)
+    {
+        return None;
+    }
+    // Without a usual nobody knows whether that is one.
+    if before.calls < LEAST_USUAL {
+        return None;
+    }
+    let usual_share = share(&before);
+    Some(Insight {
+        severity: "bad",
+        kind,
+        name: key.name.to_string(),
+        service: None,
+        text: format!(
+            "{} fails: {:.0} % of answers are 5xx, usually {:.1} %",
+            key.name,
+            share(&now) * 100.0,
+            usual_share * 100.0
+        ),
+        advice: format!("see which: `tidegate tail 'status>=500' '{kind}:{}'`", key.name),
+        since: since(store, key, |counts| {
+            let (failed, of) = counts.failed();
+            of > 0 && failed as f64 / of as f64 >= least / 2.0
+        }),
+    })
+}
+
+fn always_fails(store: &Store, service: &Key) -> Option<Insight> {
+    let now = store.window(service, NOW);
+    if now.calls < LEAST / 2 || (now.faults as f64) < now.calls as f64 * 0.95 {
+        return None;
+    }
+    Some(Insight {
+        severity: "bad",
+        kind: "service",
+        name: service.name.to_string(),
+        service: None,
+        text: format!(
+            "{} never answers: {} of {} tries ended in a fault",
+            service.name, now.faults, now.calls
+        ),
+        advice: "it is down, or its time-out is shorter than it takes: see `detail` of its requests".into(),
+        since: None,
+    })
+}
+
+fn refusals(store: &Store, route: &Key) -> Option<Insight> {
+    let (now, before) = (store.window(route, NOW), usual(store, route));
+    let share = |counts: &Counts| counts.refused as f64 / counts.calls.max(1) as f64;
+    if now.calls < LEAST
+        || before.calls < LEAST_USUAL
+        || share(&now) < REFUSED
+        || share(&now) < share(&before) * 3.0
+    {
+        return None;
+    }
+    Some(Insight {
+        severity: "warn",
+        kind: "route",
+        name: route.name.to_string(),
+        service: None,
+        text: format!(
+            "{} refuses {:.0} % of its requests, usually {:.1} %",
+            route.name,
+            share(&now) * 100.0,
+            share(&before) * 100.0
+        ),
+        advice: format!("see why: `tidegate tail 'route:{}'`", route.name),
+        since: None,
+    })
+}
+
+/// Since when it has been so, by steps of ten seconds going back; quiet steps count as so.
+fn since(store: &Store, key: &Key, is: impl Fn(&Counts) -> bool) -> Option<u64> {
+    let curve = store.curve(key, 3_600);
+    let mut first = None;
+    for (at, counts) in curve.steps.iter().rev() {
+        if counts.is_empty() {
+            continue;
+        }
+        if !is(counts) {
+            break;
+        }
+        first = Some(*at);
+    }
+    first
+}
+
+fn millis(value: f64) -> String {
+    if value >= 10.0 { format!("{value:.0} ms") } else { format!("{value:.1} ms") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    const START: u64 = 1_800_000_000;
+
+    /// Tries that took as long as the bucket of this number, some of which failed.
+    fn tries(calls: u64, bucket: usize, faults: u64) -> Counts {
+        let mut counts = Counts { calls, faults, ..Counts::default() };
+        counts.latency.buckets[bucket] = calls - faults;
+        let bound = crate::observe::histogram::BOUNDS_MICROS[bucket];
+        counts.latency.sum_micros = bound * (calls - faults);
+        counts
+    }
+
+    fn target(name: &str) -> Key {
+        Key { kind: Kind::Target, name: name.into(), of: "users".into() }
+    }
+
+    /// What two targets count each second, told of their service too.
+    fn second(store: &mut Store, at: u64, each: [Counts; 2]) {
+        let service = Key::new(Kind::Service, "users");
+        for (name, counts) in ["a", "b"].into_iter().zip(each) {
+            store.add(START + at, &target(name), &counts);
+            store.add(START + at, &service, &counts);
+        }
+        store.settle(START + at + 1);
+    }
+
+    fn texts(store: &Store) -> Vec<String> {
+        insights(store).into_iter().map(|insight| insight.text).collect()
+    }
+
+    #[test]
+    fn a_steady_hour_is_no_news_and_a_slow_target_is() {
+        let mut store = Store::new(START);
+        for at in 0..3_600 {
+            // As real times are: most fast, some slower.
+            second(&mut store, at, [tries(5, 3 + (at as usize % 3), 0), tries(5, 3 + (at as usize % 4), 0)]);
+            if at.is_multiple_of(60) {
+                assert_eq!(texts(&store), Vec::<String>::new(), "after {at} s");
+            }
+        }
+        let mut heard = None;
+        for at in 3_600..3_720 {
+            second(&mut store, at, [tries(5, 3, 0), tries(5, 13, 0)]);
+            if heard.is_none() && !texts(&store).is_empty() {
+                heard = Some(at - 3_600);
+            }
+        }
+        assert!(heard.is_some_and(|seconds| seconds <= 60), "{heard:?}");
+        let found = insights(&store);
+        let slow = found.iter().find(|insight| insight.kind == "service").unwrap();
+        assert!(
+            slow.text.starts_with("users is slow") && slow.text.contains("b is the slow one"),
+            "{}",
+            slow.text
+        );
+        assert!(slow.since.is_some_and(|since| (START + 3_580..=START + 3_620).contains(&since)), "{slow:?}");
+        assert!(found.iter().any(|insight| insight.kind == "target" && insight.name == "b"));
+        for at in 3_720..3_800 {
+            second(&mut store, at, [tries(5, 3, 0), tries(5, 3, 0)]);
+        }
+        assert_eq!(texts(&store), Vec::<String>::new(), "it has recovered");
+    }
+
+    #[test]
+    fn what_never_answers_and_what_refuses_is_told() {
+        let mut store = Store::new(START);
+        let route: Key = Key::new(Kind::Route, Arc::from("/limited"));
+        for at in 0..600 {
+            second(&mut store, at, [tries(2, 3, 0), tries(2, 3, 0)]);
+            store.add(
+                START + at,
+                &route,
+                &Counts { calls: 2, classes: [0, 2, 0, 0, 0], ..Counts::default() },
+            );
+            store.settle(START + at + 1);
+        }
+        assert_eq!(texts(&store), Vec::<String>::new());
+        for at in 600..670 {
+            second(&mut store, at, [tries(2, 3, 2), tries(2, 3, 2)]);
+            let refused = Counts { calls: 2, refused: 2, classes: [0, 0, 0, 2, 0], ..Counts::default() };
+            store.add(START + at, &route, &refused);
+            store.settle(START + at + 1);
+        }
+        let told = texts(&store).join("\n");
+        assert!(told.contains("users never answers"), "{told}");
+        assert!(told.contains("/limited refuses 100 %"), "{told}");
+    }
+
+    #[test]
+    fn few_calls_say_nothing() {
+        let mut store = Store::new(START);
+        for at in 0..600 {
+            if at % 60 == 0 {
+                second(&mut store, at, [tries(1, 3, 0), tries(1, 16, 1)]);
+            }
+        }
+        assert_eq!(texts(&store), Vec::<String>::new());
+    }
+}
