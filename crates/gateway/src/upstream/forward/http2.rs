@@ -240,7 +240,9 @@ impl Forward<'_> {
                     match inflow.fill().await {
                         Err(Broken::Io(ErrorKind::TimedOut))
                             if call.is_some_and(|call| !call.is_silent()) => {}
-                        filled => drop(filled.map_err(answer_fault)?),
+                        filled => {
+                            filled.map_err(answer_fault)?;
+                        }
                     }
                 }
             }
