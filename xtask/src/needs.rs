@@ -23,7 +23,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 13] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -41,6 +41,12 @@ const NEEDS: [Need; 12] = [
         program: "openssl",
         package: Some("openssl"),
         without: "it is the other side in tests of TLS, and keys that others made cannot be tried",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "redis-server",
+        package: Some("redis-server"),
+        without: "limits that gateways share cannot be tried",
     },
     Need {
         purpose: Purpose::Test,

@@ -229,19 +229,8 @@ pub fn name(random: &Random, exchange: &mut Exchange) {
     exchange.id = brought.unwrap_or_else(|| RequestId::from_trace(&exchange.trace));
 }
 
-/// Takes the request apart, removes what is not believed, and finds its route.
-pub fn admit<'s>(
-    snapshot: &'s Snapshot,
-    listener: &Listener,
-    exchange: &mut Exchange,
-    params: &mut Params,
-) -> Result<&'s Route, Fault> {
-    let has_params = receive(listener, exchange)?;
-    find_route(snapshot, exchange, has_params, params)
-}
-
 /// Takes the request apart and removes what is not believed. True when its path has `;parameters`.
-fn receive(listener: &Listener, exchange: &mut Exchange) -> Result<bool, Fault> {
+pub fn receive(listener: &Listener, exchange: &mut Exchange) -> Result<bool, Fault> {
     let reject = listener.limits.reject_encoded_slash;
     let has_params = target::take_apart(exchange, reject).map_err(Fault::Target)?;
     listener.trust.receive(exchange);
@@ -249,7 +238,7 @@ fn receive(listener: &Listener, exchange: &mut Exchange) -> Result<bool, Fault> 
 }
 
 /// The route of the request.
-fn find_route<'s>(
+pub fn find_route<'s>(
     snapshot: &'s Snapshot,
     exchange: &mut Exchange,
     has_params: bool,

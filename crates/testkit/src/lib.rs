@@ -20,6 +20,7 @@ pub mod event;
 pub mod gateway;
 pub mod metrics;
 pub mod origin;
+pub mod redis;
 pub mod tls;
 pub mod wire;
 

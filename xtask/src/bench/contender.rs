@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustls::ClientConfig;
 
+use super::callers::{self, Shown};
 use crate::process::Running;
 use crate::wire::Connection;
 use crate::{Failure, programs, tls, workspace};
@@ -53,11 +54,13 @@ pub(super) struct Contender {
     pub(super) tls: bool,
     /// Whether it counts requests by address, against a limit that nobody meets.
     pub(super) limited: bool,
+    /// What callers must show to it.
+    pub(super) shown: Option<Shown>,
 }
 
 impl Contender {
     pub(super) const fn plain(name: &'static str, kind: Kind) -> Contender {
-        Contender { name, kind, routes: Routes::All, logged: false, tls: false, limited: false }
+        Contender { name, kind, routes: Routes::All, logged: false, tls: false, limited: false, shown: None }
     }
 
     /// The same under TLS.
@@ -68,6 +71,11 @@ impl Contender {
     /// The same with a limit for each address.
     pub(super) const fn limited(self) -> Contender {
         Contender { limited: true, ..self }
+    }
+
+    /// The same for callers that show this.
+    pub(super) const fn asking(self, shown: Shown) -> Contender {
+        Contender { shown: Some(shown), ..self }
     }
 
     /// Whether its program is on this machine; the gateway is built from here.
@@ -83,7 +91,8 @@ impl Contender {
     /// The same name without spaces, for files.
     fn file_name(&self) -> String {
         let plain = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
-        let marks = [(self.tls, "-tls"), (self.limited, "-limited")];
+        let (token, key) = (self.shown == Some(Shown::Token), self.shown == Some(Shown::Key));
+        let marks = [(self.tls, "-tls"), (self.limited, "-limited"), (token, "-token"), (key, "-key")];
         let marks = marks.iter().filter(|(is, _)| *is).flat_map(|(_, mark)| mark.chars());
         plain.chain(marks).collect()
     }
@@ -145,6 +154,9 @@ impl Ground {
     pub(super) fn start(&self, contender: &Contender) -> Result<Proxy, Failure> {
         let name = contender.file_name();
         let address = free_address()?;
+        if let Some(shown) = contender.shown {
+            callers::prepare(shown, &self.folder, &self.gateway)?;
+        }
         let file = self.configuration(contender, &address.port().to_string(), "")?;
         let line = self.command_line(contender.kind, &name, &file)?;
         let log = self.folder.join(format!("{name}.out"));
@@ -178,10 +190,14 @@ impl Ground {
         let log =
             if of.logged { self.folder.join("access.log").display().to_string() } else { "off".to_owned() };
         let (listen, settings) = if of.tls { secure_words(of.kind) } else { plain_words(of.kind) };
-        let (limit_table, limit) = if of.limited { limit_words(of.kind) } else { ("", "") };
+        let (limit_table, limit) = match of.shown {
+            Some(shown) => callers::words(of.kind, shown, &self.folder)?,
+            None if of.limited => limit_words(of.kind),
+            None => (String::new(), String::new()),
+        };
         let text = template(template_name)?
-            .replace("{{LIMIT_TABLE}}", limit_table)
-            .replace("{{LIMIT}}", limit)
+            .replace("{{LIMIT_TABLE}}", &limit_table)
+            .replace("{{LIMIT}}", &limit)
             .replace("{{TLS}}", listen)
             .replace("{{TLS_SETTINGS}}", settings)
             .replace("{{DIR}}", &self.folder.display().to_string())
@@ -279,8 +295,8 @@ fn secure_words(kind: Kind) -> (&'static str, &'static str) {
 
 /// A limit by address that all requests are counted against and none meets: what stands outside of the server, then what
 /// stands in it. Envoy has one bucket for all, since its local limit knows no addresses.
-fn limit_words(kind: Kind) -> (&'static str, &'static str) {
-    match kind {
+fn limit_words(kind: Kind) -> (String, String) {
+    let (outside, inside) = match kind {
         Kind::Nginx => (
             "limit_req_zone $binary_remote_addr zone=clients:10m rate=1000000r/s;\n    ",
             "limit_req zone=clients burst=1000000 nodelay;\n        ",
@@ -299,7 +315,8 @@ fn limit_words(kind: Kind) -> (&'static str, &'static str) {
              filter_enforced: { default_value: { numerator: 100 } }\n",
         ),
         Kind::Tidegate => ("", "defaults:\n  rate_limit: 10000000/s\n"),
-    }
+    };
+    (outside.to_owned(), inside.to_owned())
 }
 
 /// The program itself: what stands on the path may be a script of a Python environment.
@@ -333,7 +350,8 @@ fn wait_for_answer(
     wait(running, || {
         // Any path of the shape that all sets of routes know.
         let answer = open(address, secure).and_then(|mut c| c.get(&path_of_route(0))).ok()?;
-        (answer.status == 200).then_some(())
+        // One that asks for a credential serves, too.
+        matches!(answer.status, 200 | 401).then_some(())
     })
 }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use super::callers::Shown;
 use super::contender::{Contender, Ground, Kind, PROXY_CORE, Proxy, Routes};
 use super::load::{self, Requests};
 use super::results::{JobResult, Line, Round};
@@ -65,7 +66,23 @@ const LIMITED: [Contender; 5] = [
     TIDEGATE.limited(),
 ];
 
-pub(super) const JOBS: [Job; 14] = [
+/// Each beside itself without the check, so that the difference is what the check costs.
+const WITH_TOKENS: [Contender; 6] = [
+    Contender { name: "HAProxy without a check", ..HAPROXY },
+    HAPROXY.asking(Shown::Token),
+    Contender { name: "Envoy without a check", ..ENVOY },
+    ENVOY.asking(Shown::Token),
+    Contender { name: "Tidegate without a check", ..TIDEGATE },
+    TIDEGATE.asking(Shown::Token),
+];
+const WITH_KEYS: [Contender; 4] = [
+    Contender { name: "HAProxy without a check", ..HAPROXY },
+    HAPROXY.asking(Shown::Key),
+    Contender { name: "Tidegate without a check", ..TIDEGATE },
+    TIDEGATE.asking(Shown::Key),
+];
+
+pub(super) const JOBS: [Job; 16] = [
     Job {
         name: "plain",
         title: "Plain proxy, small JSON, 64 connections kept alive; no contender writes a log",
@@ -83,6 +100,18 @@ pub(super) const JOBS: [Job; 14] = [
         title: "Plain proxy with a limit by address that nobody meets: nginx limit_req, HAProxy stick table, Envoy local limit",
         contenders: &LIMITED,
         way: Way::Load { requests: Requests::Small, latency: false },
+    },
+    Job {
+        name: "jwt",
+        title: "1,000 tokens (ES256) in use: HAProxy jwt_verify (2.6: the signature alone, each time), Envoy jwt_authn with its cache",
+        contenders: &WITH_TOKENS,
+        way: Way::Load { requests: Requests::Shown(Shown::Token), latency: false },
+    },
+    Job {
+        name: "api_key",
+        title: "1,000 API keys in use: HAProxy a list of keys in clear, Tidegate keyed hashes",
+        contenders: &WITH_KEYS,
+        way: Way::Load { requests: Requests::Shown(Shown::Key), latency: false },
     },
     Job {
         name: "routes-1000",

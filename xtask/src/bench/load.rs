@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::callers::{self, Shown};
 use super::contender::{Proxy, write};
 use super::handshakes;
 use crate::wire::Connection;
@@ -25,6 +26,8 @@ pub(super) enum Requests {
     Closing,
     /// The small JSON by so many paths in turn.
     Paths(usize),
+    /// The small JSON, by a thousand callers in turn.
+    Shown(Shown),
     /// The small JSON over HTTP/2, many requests at a time on each connection.
     Streams,
     /// The small JSON, a connection and a full handshake for each.
@@ -97,6 +100,11 @@ fn wrk(proxy: &Proxy, requests: Requests, time: f64, folder: &Path) -> Result<Do
         Requests::Body => path = "/body-100k",
         Requests::Closing => {
             command.args(["-H", "Connection: close"]);
+        }
+        Requests::Shown(shown) => {
+            let file = folder.join(format!("{}.lua", shown.file()));
+            write(&file, &callers::script(shown, folder))?;
+            command.arg("-s").arg(file);
         }
         Requests::Paths(count) => {
             let file = folder.join(format!("paths-{count}.lua"));

@@ -3,6 +3,7 @@
 //! five rounds or part of the contenders, in `target/bench`).
 //! It must never publish what was measured too shortly, nor leave a process running.
 
+mod callers;
 mod chart;
 pub(crate) mod contender;
 mod ground;
@@ -28,7 +29,7 @@ const ROUNDS_TO_PUBLISH: usize = 5;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// plain, logged, rate_limit, routes-1000, routes-100000, body-100k, close, idle-10000, reload-10000, tls, tls-h2,
+    /// plain, logged, rate_limit, jwt, api_key, routes-1000, routes-100000, body-100k, close, idle-10000, reload-10000, tls, tls-h2,
     /// tls-full, tls-resumed, tls-idle-10000; without any, all
     jobs: Vec<String>,
     /// Rounds of each contender

@@ -3,8 +3,10 @@
 //! dropped, a reload did not take, or memory grew.
 //! It must never try a failed request again or open a dropped WebSocket anew: each is counted.
 
+mod http2;
 mod loss;
 mod origin;
+mod shared;
 mod upgrades;
 
 use std::fs;
@@ -42,7 +44,10 @@ pub(crate) struct Options {
     /// Instead: kill or stop one of three targets after a third of the time, and see who notices
     #[arg(long, value_name = "HOW")]
     lose: Option<loss::Loss>,
-    /// Requests each second, of all clients together, while a target is lost or processes take over
+    /// Instead: limits on one gateway, and on three that share a Redis, which is frozen for a while
+    #[arg(long)]
+    redis: bool,
+    /// Requests each second, of all clients together, while a target or Redis is lost or processes take over
     #[arg(long, default_value_t = 2_000)]
     rate: u32,
     /// Be one of the targets
@@ -62,6 +67,11 @@ struct Counted {
     stop: AtomicBool,
     answered: AtomicU64,
     failed: AtomicU64,
+    /// Of those answered, the ones over HTTP/2 and over TLS with HTTP/1.1.
+    http2: AtomicU64,
+    secure: AtomicU64,
+    /// Of the TLS connections with HTTP/1.1, those that took an earlier session up.
+    resumed: AtomicU64,
     echoes: AtomicU64,
     dropped: AtomicU64,
     /// Of failures, the first few.
@@ -102,6 +112,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     match options.lose {
         _ if options.origin => return loss::serve_as_target(),
         Some(loss) => return loss::run(loss, options),
+        None if options.redis => return shared::run(options),
         None => {}
     }
     let binary = workspace::gateway(options.gateway.as_deref())?;
@@ -149,6 +160,13 @@ fn upgrade(gateway: Gateway, folder: &Path, options: &Options) -> Result<(), Fai
     println!("| upgrades | {}, slowest {:.0} ms until served |", times.len(), slowest.as_secs_f64() * 1e3);
     println!("| time | {seconds:.0} s |");
     tell_counted(&counted, options);
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    println!("| of them over HTTP/2 under TLS | {} |", read(&counted.http2));
+    let resumed = read(&counted.resumed);
+    println!(
+        "| of them over TLS, each on a connection of its own | {}, {resumed} resumed |",
+        read(&counted.secure)
+    );
     let told = judge(&counted, false);
     if told.is_ok() {
         let _ = fs::remove_dir_all(folder);
@@ -162,8 +180,10 @@ fn start(binary: &Path, folder: &Path, options: &Options) -> Result<Gateway, Fai
     configure(&file, origin, 0)?;
     if options.upgrades > 0 {
         let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        fs::write(&file, upgrades::DRAIN.to_owned() + &text)
-            .map_err(|e| format!("{}: {e}", file.display()))?;
+        crate::tls::certificate(folder)?;
+        let text =
+            upgrades::DRAIN.to_owned() + &text.replacen("listen: 127.0.0.1:0\n", upgrades::LISTENERS, 1);
+        fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
     }
     let line =
         [binary.into(), "run".into(), file.clone().into(), "--ready-file".into(), ready.clone().into()];

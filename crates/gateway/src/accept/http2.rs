@@ -66,7 +66,7 @@ pub(super) async fn told(
     if incoming.input.filled().starts_with(RESERVED) {
         let _active = counts.http2.begin();
         Teller::new(settings, arrived, counts).ended(Misuse::Slow);
-        let _ = incoming.socket.write_all([&parting(CALM)], FAREWELL).await;
+        let _ = incoming.socket.write_all([&parting(Misuse::Slow.reason())], FAREWELL).await;
         return None;
     }
     // The beginning of a method too, for whose head there is no time left: it is answered as such.
@@ -76,9 +76,6 @@ pub(super) async fn told(
 
 /// The beginning of the preface that is the beginning of nothing else (RFC 9113 section 3.4).
 const RESERVED: &[u8] = b"PRI ";
-
-/// What a client is told that asks too much.
-const CALM: Reason = Reason::ENHANCE_YOUR_CALM;
 
 type Asked = (http::Request<RecvStream>, SendResponse<Bytes>);
 
@@ -146,9 +143,8 @@ pub(super) async fn run(
         Err(misuse) => {
             if let Some(misuse) = misuse {
                 teller.ended(misuse);
-                let reason = if misuse == Misuse::Protocol { Reason::PROTOCOL_ERROR } else { CALM };
                 // A client that does not take it has gone.
-                let _ = socket.write_all([&parting(reason)], FAREWELL).await;
+                let _ = socket.write_all([&parting(misuse.reason())], FAREWELL).await;
             }
             return linger(&socket, &mut Buffer::default()).await;
         }
@@ -215,7 +211,7 @@ impl Http2 {
                 }
                 Event::Misuse(misuse) => {
                     self.teller.ended(misuse);
-                    self.connection.abrupt_shutdown(CALM);
+                    self.connection.abrupt_shutdown(misuse.reason());
                     self.timer.arm(FAREWELL);
                     poll_fn(|cx| match self.connection.poll_closed(cx) {
                         Poll::Pending if !self.timer.expired(cx) => Poll::Pending,
@@ -273,6 +269,7 @@ impl Http2 {
     /// Serves a request as a task of its own.
     fn ask(&mut self, (request, mut respond): Asked) {
         self.watch.opened();
+        let fragment = self.watch.had_fragment(respond.stream_id().as_u32());
         self.served = self.served.saturating_add(1);
         let view = self.worker.view();
         // Settings may have changed with a reload; the connections of a listener that is gone end.
@@ -290,7 +287,7 @@ impl Http2 {
         }
         let (worker, arrived, watch) = (self.worker.clone(), self.arrived.clone(), self.watch.clone());
         let limits = settings.limits.clone();
-        let (asked, outflow) = http2::halves(request, respond, &worker.timers, &worker.random);
+        let (asked, outflow) = http2::halves(request, respond, &worker.timers, &worker.random, fragment);
         let mut client = ClientConnection::of_stream(asked, outflow, limits, worker.timers.timer());
         self.streams.spawn_local(async move {
             let mut exchange = worker.take_exchange();

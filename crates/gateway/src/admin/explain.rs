@@ -11,6 +11,8 @@ mod text;
 mod told;
 
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use http1::RequestParser;
@@ -18,15 +20,15 @@ use http1::RequestParser;
 pub use question::{Question, Unclear};
 pub use told::{Change, Explanation, Outcome, Passed, Response, Seen, Sent, Step, Taken};
 
-use crate::exchange::{Client, Exchange};
-use crate::fault::Fault;
+use crate::exchange::{Client, Exchange, Secure};
+use crate::fault::{Fault, response};
 use crate::http::preflight;
 use crate::policies::{self, Bound, Stop};
 use crate::route::compiled::{Action, Route};
 use crate::route::params::Params;
 use crate::route::table::Lookup;
 use crate::route::trace::Outcome as Traced;
-use crate::serve;
+use crate::serve::{self, door};
 use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::breaker::State;
 use crate::upstream::request;
@@ -44,19 +46,31 @@ const OTHERS: usize = 5;
 pub fn explain(snapshot: &Snapshot, question: &Question) -> Result<Explanation, Unclear> {
     let listener = match &question.listener {
         Some(name) => snapshot.listener(name).ok_or_else(|| Unclear::no_listener(name, snapshot))?,
-        None => snapshot.listeners.first().ok_or_else(Unclear::no_listeners)?,
+        None => usual_listener(snapshot, question).ok_or_else(Unclear::no_listeners)?,
     };
     let head = question.to_wire()?;
     let peer = SocketAddr::new(question.from, 0);
     let mut exchange = Exchange { rehearsal: true, ..Exchange::default() };
-    exchange.client =
-        Client { peer, local: listener.address, ip: peer.ip(), trusted: false, https: question.is_https() };
+    // A path alone comes as the listener speaks.
+    let https = question.is_https().unwrap_or(listener.tls.is_some());
+    exchange.client = Client { peer, local: listener.address, ip: peer.ip(), trusted: false, https };
+    if https && listener.tls.is_some() {
+        let server_name = question.server_name();
+        exchange.secure = Some(Rc::new(Secure { version: "TLSv1.3", server_name, ..Secure::default() }));
+    }
     let told = Explanation::of(snapshot, listener);
     let mut rehearsal = Rehearsal { snapshot, listener, exchange, told };
     if let Err(fault) = rehearsal.road(&head) {
         rehearsal.fail(&fault);
     }
     Ok(rehearsal.told)
+}
+
+/// The first listener that speaks as the URL says, else the first.
+fn usual_listener<'s>(snapshot: &'s Snapshot, question: &Question) -> Option<&'s Arc<Listener>> {
+    let https = question.is_https();
+    let fits = |listener: &&Arc<Listener>| https.is_none_or(|https| https == listener.tls.is_some());
+    snapshot.listeners.iter().find(fits).or(snapshot.listeners.first())
 }
 
 /// One exchange on its way, and what was told of it so far.
@@ -75,12 +89,19 @@ impl<'s> Rehearsal<'s> {
         serve::name(&Random::from_system(), &mut self.exchange);
         parsed.map_err(Fault::Head)?;
         let received = Look::of(&self.exchange);
-        let admitted = serve::admit(self.snapshot, self.listener, &mut self.exchange, &mut Params::default());
+        let has_params = serve::receive(self.listener, &mut self.exchange);
         self.told.request = Seen::of(&self.exchange, &received);
-        if !matches!(admitted, Err(Fault::Target(_) | Fault::MethodRefused(_))) {
+        let has_params = has_params?;
+        if let Some(answer) = door::answer(self.snapshot, self.listener, &self.exchange)? {
+            let body = response::respond(&mut self.exchange, &answer);
+            self.answered(&body, |status| format!("answered {status} at the door, before any route"));
+            return Ok(());
+        }
+        let found = serve::find_route(self.snapshot, &mut self.exchange, has_params, &mut Params::default());
+        if !matches!(found, Err(Fault::MethodRefused(_))) {
             self.tell_routes();
         }
-        let route = admitted?;
+        let route = found?;
         if self.policies(route) {
             return Ok(());
         }
@@ -210,6 +231,7 @@ impl<'s> Rehearsal<'s> {
 
     /// Tells the answer that the gateway gives itself.
     fn answered(&mut self, body: &[u8], verdict: impl FnOnce(u16) -> String) {
+        door::dress(self.listener, &mut self.exchange);
         let status = self.exchange.response.status;
         self.told.outcome = if status < 400 { Outcome::Answered } else { Outcome::Refused };
         self.told.status = Some(status);

@@ -1,7 +1,7 @@
 //! From one process to the next without a gap: the listening sockets go over, then the work.
 //!
 //! The running process starts the program anew with one end of a socket pair as its standard input, sends all
-//! listening sockets over it (`SCM_RIGHTS`), and waits. The new one says that it is ready once its workers accept, or
+//! listening sockets over it (`SCM_RIGHTS`) and the keys of TLS tickets, and waits. The new one says that it is ready once its workers accept, or
 //! why it will not be; only then does the old one stop accepting. Until that word the old one serves as if nothing had
 //! happened. The sockets are the very same: a connection that waits at one is taken by whoever accepts first.
 
@@ -23,6 +23,7 @@ use socket2::SockRef;
 
 use super::inherit;
 use crate::accept::{Inherited, Offered};
+use crate::tls::tickets::Handed;
 
 /// Tells the new process that its standard input is one end of a socket pair.
 const VARIABLE: &str = "TIDEGATE_HANDOVER";
@@ -45,6 +46,8 @@ const LOOK: Duration = Duration::from_millis(50);
 enum Message {
     /// Here are sockets of a listener.
     Sockets { name: String, wanted: Option<SocketAddr>, kept: bool },
+    /// Here are the keys that seal the sessions of a listener's clients.
+    Tickets(Handed),
     /// Those were all.
     All,
     /// I serve, on the sockets of these names.
@@ -122,23 +125,24 @@ impl Program {
 pub struct Predecessor {
     channel: Option<Channel>,
     inherited: Inherited,
+    tickets: Vec<Handed>,
 }
 
 impl Predecessor {
     /// A start of its own, on nothing that others opened.
     pub fn none() -> Predecessor {
-        Predecessor { channel: None, inherited: Inherited::default() }
+        Predecessor::with(None, Inherited::default())
     }
 
     /// Takes what a running gateway hands over, or what systemd has opened.
     pub fn find() -> io::Result<Predecessor> {
         if std::env::var_os(VARIABLE).is_none() {
-            return Ok(Predecessor { channel: None, inherited: Inherited::new(inherit::from_systemd()?) });
+            return Ok(Predecessor::with(None, Inherited::new(inherit::from_systemd()?)));
         }
         let end = io::stdin().as_fd().try_clone_to_owned()?;
         rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
         let channel = Channel::new(end, EXCHANGE)?;
-        let mut offered = Vec::new();
+        let (mut offered, mut tickets) = (Vec::new(), Vec::new());
         loop {
             match channel.receive()? {
                 None => return Err(io::Error::other("the process that hands over is gone")),
@@ -150,11 +154,21 @@ impl Predecessor {
                         socket: TcpListener::from(socket),
                     }));
                 }
+                Some((Message::Tickets(handed), _)) => tickets.push(handed),
                 Some((Message::All, _)) => break,
                 Some(_) => {}
             }
         }
-        Ok(Predecessor { channel: Some(channel), inherited: Inherited::new(offered) })
+        Ok(Predecessor { tickets, ..Predecessor::with(Some(channel), Inherited::new(offered)) })
+    }
+
+    fn with(channel: Option<Channel>, inherited: Inherited) -> Predecessor {
+        Predecessor { channel, inherited, tickets: Vec::new() }
+    }
+
+    /// The keys that its clients' sessions are sealed by; taken out.
+    pub fn take_tickets(&mut self) -> Vec<Handed> {
+        std::mem::take(&mut self.tickets)
     }
 
     /// What it has opened.
@@ -195,6 +209,7 @@ pub struct HandedOver {
 pub fn hand_over(
     program: &Program,
     offered: &[Offered],
+    tickets: Vec<Handed>,
     within: Duration,
     give_up: &dyn Fn() -> bool,
 ) -> Result<HandedOver, String> {
@@ -212,7 +227,7 @@ pub fn hand_over(
         command.spawn().map_err(|error| format!("cannot start {}: {error}", program.path.display()))?;
     // The command holds the other end: it must not seem to live on when the child is gone.
     drop(command);
-    let outcome = match offer(&channel, offered) {
+    let outcome = match offer(&channel, offered, tickets) {
         Ok(()) => wait(&channel, &mut child, until, give_up),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(GONE.to_owned()),
         Err(error) => Err(format!("cannot hand sockets over: {error}")),
@@ -227,7 +242,7 @@ pub fn hand_over(
     }
 }
 
-fn offer(channel: &Channel, offered: &[Offered]) -> io::Result<()> {
+fn offer(channel: &Channel, offered: &[Offered], tickets: Vec<Handed>) -> io::Result<()> {
     let mut rest = offered;
     while let Some(first) = rest.first() {
         let alike = |offered: &&Offered| offered.name == first.name && offered.wanted == first.wanted;
@@ -237,6 +252,9 @@ fn offer(channel: &Channel, offered: &[Offered]) -> io::Result<()> {
         let (name, wanted, kept) = (first.name.clone(), first.wanted, first.kept);
         channel.send(&Message::Sockets { name, wanted, kept }, &sockets)?;
         rest = others;
+    }
+    for handed in tickets {
+        channel.send(&Message::Tickets(handed), &[])?;
     }
     channel.send(&Message::All, &[])
 }

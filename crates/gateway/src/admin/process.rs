@@ -24,6 +24,7 @@ use crate::observe::access_log::{AccessLog, LogSettings, LogTarget};
 use crate::observe::line::LineFormat;
 use crate::observe::redact::Redaction;
 use crate::observe::{Samples, Shared, Tracer};
+use crate::tls::tickets::Handed;
 
 /// What sockets of the admin address are called when they are handed over.
 const ADMIN: &str = "admin address";
@@ -73,6 +74,8 @@ pub struct Start<'a> {
     pub ready_file: Option<&'a Path>,
     /// Sockets that others opened.
     pub inherited: Option<&'a mut Inherited>,
+    /// Keys that sessions of clients were sealed by before.
+    pub tickets: Vec<Handed>,
     /// How it is started again to hand over, if it may.
     pub program: Option<Program>,
 }
@@ -106,6 +109,10 @@ impl Process {
         let mut nothing = Inherited::default();
         let inherited = start.inherited.unwrap_or(&mut nothing);
         let (loaded, snapshot, workers) = load(&source)?;
+        for handed in &start.tickets {
+            let listener = snapshot.listener(&handed.listener);
+            listener.and_then(|listener| Some(listener.tls.as_ref()?.tickets().adopt(handed)));
+        }
         let seen = match &source {
             Source::Path(path) => Some(watch::state(path, &loaded.paths)),
             Source::Text { .. } => None,
@@ -322,9 +329,12 @@ impl Process {
             let socket = socket.try_clone().map_err(|error| error.to_string())?;
             offered.push(Offered { name: ADMIN.into(), wanted: Some(wanted), kept: false, socket });
         }
+        let snapshot = self.control.gateway.live.snapshot();
+        let tickets = snapshot.listeners.iter();
+        let tickets = tickets.filter_map(|one| Some(one.tls.as_ref()?.tickets().hand(&one.name))).collect();
         let within = self.control.handover_time();
         let give_up = move || ending.load(Ordering::Acquire) > 0;
-        Ok(move || handover::hand_over(&program, &offered, within, &give_up))
+        Ok(move || handover::hand_over(&program, &offered, tickets, within, &give_up))
     }
 }
 

@@ -82,8 +82,9 @@ pub fn serve(source: Source, ready_file: Option<&Path>, json: bool, ready: impl 
         Err(error) => return refuse(&StartError::System(format!("cannot start: {error}"))),
     };
     runtime.block_on(async {
-        let inherited = Some(before.sockets());
-        match Process::start(source, Start { ready_file, inherited, program: Program::this().ok() }).await {
+        let (tickets, program) = (before.take_tickets(), Program::this().ok());
+        let start = Start { ready_file, inherited: Some(before.sockets()), tickets, program };
+        match Process::start(source, start).await {
             Ok(mut process) => {
                 if let (Some(fresh), Some(admin)) = (process.take_token(), process.admin) {
                     show_once(&fresh, admin);

@@ -17,6 +17,8 @@ pub enum Credentials {
     Header(HeaderCredentials),
     /// A query parameter.
     Query(QueryCredentials),
+    /// A signature for each request (AWS Signature Version 4), for services of Amazon Web Services and whoever speaks their way.
+    Aws(Box<AwsCredentials>),
     /// A token that the gateway gets for itself (OAuth 2.0 client credentials, RFC 6749 section 4.4): one for all workers, got
     /// before the one in use ends.
     Oauth2(OauthCredentials),
@@ -47,6 +49,22 @@ pub struct QueryCredentials {
     pub name: Spanned<String>,
     /// Its value.
     pub value: Secret,
+}
+
+/// Keys that requests are signed with.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct AwsCredentials {
+    /// The name of the key: `AKIA...`.
+    pub access_key: Spanned<String>,
+    /// The key itself; `${file:secret}` takes it from a file, and a change of the file is noticed.
+    pub secret_key: Secret,
+    /// The token of a session, for keys that hold for a while.
+    #[serde(default)]
+    pub session_token: Option<Spanned<Secret>>,
+    /// The region of the service: `eu-central-1`.
+    pub region: Spanned<String>,
+    /// The service as its signatures name it: `s3`, `execute-api`, `lambda`.
+    pub service: Spanned<String>,
 }
 
 /// Where the gateway gets a token for a service.

@@ -80,6 +80,7 @@ pub fn effective(loaded: &Loaded, settings: &dyn Fn(&str, &Node) -> Option<Value
             "services" => walk.named(value, &|name| Some(long_form(node?.get(name)?, "targets"))),
             "consumers" => walk.named(value, &|name| node?.get(name).cloned()),
             "admin" => walk.value(value, node.map(|node| long_form(node, "listen")).as_ref()),
+            "redis" => walk.value(value, node.map(|node| long_form(node, "url")).as_ref()),
             "routes" => walk.routes(value, node),
             "policies" => walk.bundles(value, node),
             "defaults" => walk.policies(value, node),

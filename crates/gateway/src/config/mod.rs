@@ -24,6 +24,7 @@ mod pattern;
 mod place;
 mod process;
 mod read;
+mod redis;
 mod render;
 mod route;
 mod schema;
@@ -36,7 +37,9 @@ pub use admin::{Admin, AdminListen, AdminToken, Role};
 pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
 pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login};
-pub use credentials::{BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials};
+pub use credentials::{
+    AwsCredentials, BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials,
+};
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use effective::{Effective, Origin, Setting, effective};
@@ -48,6 +51,7 @@ pub use pairs::{Named, OneOrMany, Pairs};
 pub use pattern::{HostPattern, Method, PathPattern, RouteKey, Segment};
 pub use place::{Files, Place, Span, Spanned};
 pub use process::{AccessLog, Dns, Drain, Forwarded, Log, LogFormat, LogLevel, Workers};
+pub use redis::{Redis, Sentinel};
 pub use route::{
     Action, Bundle, Defaults, Match, PathMatch, PathRegex, Redirect, Regex, Respond, Route, Status, Test, To,
     Use,
@@ -108,6 +112,11 @@ pub struct Config {
     pub limits: Limits,
     /// How long one client may take. Listeners may say otherwise for themselves.
     pub timeouts: Timeouts,
+    /// The Redis that several gateways share, for limits that hold over all of them: an address such as
+    /// `redis://127.0.0.1:6379`, or a map. Default: none.
+    #[schemars(schema_with = "schema::redis")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<Redis>,
     /// What stands behind the gateway, by name: a URL, a list of targets, or a map.
     #[schemars(schema_with = "schema::services")]
     pub services: Named<Service>,

@@ -37,6 +37,7 @@ pub(super) const KEYS: &[&str] = &[
     "drain",
     "dns",
     "log",
+    "redis",
     "services",
     "policies",
     "defaults",
@@ -89,6 +90,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
         dns: part(root, "dns", None, diagnostics),
         limits: part(root, "limits", None, diagnostics),
         timeouts: part(root, "timeouts", None, diagnostics),
+        redis: super::redis::read(root, diagnostics),
         services: services(root, diagnostics),
         policies: bundles(root, known, diagnostics),
         defaults: defaults(root, known, diagnostics),
@@ -97,7 +99,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
 }
 
 /// The entry of a key that is written, with something behind it.
-fn entry<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
+pub(super) fn entry<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
     root.entries().iter().find(|entry| *entry.key == key && !entry.value.is_null())
 }
 

@@ -196,6 +196,13 @@ pub(super) fn admin(generator: &mut SchemaGenerator) -> Schema {
     json_schema!({ "anyOf": [short, long] })
 }
 
+/// The shared Redis: an address, or a map.
+pub(super) fn redis(generator: &mut SchemaGenerator) -> Schema {
+    let short = generator.subschema_for::<crate::values::RedisUrl>();
+    let long = generator.subschema_for::<super::Redis>();
+    json_schema!({ "anyOf": [short, long] })
+}
+
 pub(super) fn identity_headers() -> Vec<&'static str> {
     IDENTITY_HEADERS.to_vec()
 }

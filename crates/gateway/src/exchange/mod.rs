@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod caller;
 pub mod captures;
+pub mod expression;
 pub mod identity;
 pub mod passing;
 mod per;
@@ -28,6 +29,7 @@ use crate::http::grpc::Form;
 pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
 pub use captures::Captures;
+pub use expression::Expression;
 pub use identity::{RequestId, Trace};
 pub use passing::{Coat, Notes, Tap};
 pub use record::Record;
@@ -107,6 +109,8 @@ pub struct Meter {
     pub key: u64,
     /// Which of the measures of the policy it was.
     pub measure: u32,
+    /// The key as other gateways know it; 0 where they need not.
+    pub shared: u128,
     /// Requests that may come at once after this one.
     pub remaining: u64,
     /// Seconds until that changes: until one has room again, or until nothing is consumed any more.

@@ -5,7 +5,7 @@
 //! credential that is not good; the reason stands in the decision record alone.
 
 use std::borrow::Cow;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -226,6 +226,8 @@ impl Gate {
                 Finding::Absent => {}
                 Finding::Held(identity) => return self.pass(exchange, Some(&identity)),
                 Finding::Failed(refusal) => self.note(place, refusal, exchange, &mut failed),
+                // Nobody waits for the sake of an explanation, where there may be nothing that could end the wait.
+                Finding::Wait(_) if exchange.rehearsal => return Verdict::Wait(Box::pin(pending())),
                 Finding::Wait(finding) => {
                     return Verdict::Wait(Box::pin(self.wait(exchange, place, finding, failed)));
                 }

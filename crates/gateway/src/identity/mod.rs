@@ -5,6 +5,7 @@
 //! `claims` judge tokens by the keys that `provider` keeps fresh. Never lets a
 //! credential through to a service, a log or an answer, unless the configuration wants the service to have it.
 
+mod aws;
 pub mod callers;
 pub mod claims;
 pub mod fetch;

@@ -7,13 +7,14 @@
 use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use http1::{NameBuf, names};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::aws::AwsSigner;
 use super::fetch::{Ask, Asker};
 use super::jose::{base64url, unique};
 use super::shelf::Shelf;
@@ -42,6 +43,8 @@ pub enum Sending {
     Parameter(Box<str>, String),
     /// A token that is got for it.
     Token(Arc<TokenSource>),
+    /// A signature, made when all else is known.
+    Signature(Box<AwsSigner>),
 }
 
 impl Sending {
@@ -88,6 +91,7 @@ impl Sending {
                 }
                 Some(Sending::Parameter(query.name.as_str().into(), encoded(query.value.expose())))
             }
+            Credentials::Aws(aws) => Some(Sending::Signature(Box::new(AwsSigner::new(aws, faults)))),
             Credentials::Oauth2(oauth) => {
                 let url = &oauth.token_url;
                 if !url.is_https() && !url.is_local() && !oauth.insecure_http {
@@ -134,6 +138,17 @@ impl Sending {
                 }
                 None => false,
             },
+            Sending::Signature(signer) => {
+                signer.prepare(exchange);
+                true
+            }
+        }
+    }
+
+    /// Signs the request where it is to be signed: it is as it will be sent, but for what belongs to the connection.
+    pub fn sign(&self, exchange: &mut Exchange) {
+        if let Sending::Signature(signer) = self {
+            signer.sign(exchange, SystemTime::now());
         }
     }
 }
@@ -142,7 +157,7 @@ fn line(name: &str, value: Vec<u8>) -> Option<Sending> {
     Some(Sending::Line(NameBuf::new(name).ok()?, Pattern::new(name), value))
 }
 
-fn is_value(text: &str) -> bool {
+pub(super) fn is_value(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && text.trim_ascii() == text
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Policy, Settings};
 use crate::config::{Diagnostics, Method, OneOrMany, Pairs, Spanned, codes};
-use crate::exchange::{Answer, Exchange, Identity, Verdict};
+use crate::exchange::{Answer, Exchange, Expression, Identity, Verdict};
 use crate::values::{Cidr, Invalid, Name};
 
 /// Lets pass by who calls and what is asked, with 403 for all others.
@@ -27,6 +27,7 @@ use crate::values::{Cidr, Invalid, Name};
 ///     - { scopes: orders.read, methods: [GET, HEAD] }
 ///     - { roles: clerk, networks: 10.0.0.0/8, days: [mon, tue, wed, thu, fri], hours: 08:00-18:00 }
 ///     - groups: admin
+///     - expression: claims.tenant == request.headers["x-tenant"]
 ///   unless: { consumers: retired-app }
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -64,6 +65,10 @@ struct Rule {
     days: OneOrMany<Day>,
     /// It is between these times of the day, as `08:00-18:00`; `22:00-06:00` goes over midnight.
     hours: OneOrMany<Hours>,
+    /// This is true, in the Common Expression Language: `claims.tenant == request.headers["x-tenant"]`. What it can read is on
+    /// the page on identity. Where it cannot be told, as with a claim that is not there, a rule of `if` does not fit and a rule
+    /// of `unless` does.
+    expression: Option<Expression>,
 }
 
 /// A day of the week.
@@ -136,8 +141,20 @@ fn day_and_minute(at: SystemTime) -> (u64, u32) {
     (seconds / 86_400 % 7, u32::try_from(seconds % 86_400 / 60).unwrap_or(0))
 }
 
+/// What an expression says that cannot be told.
+type Untold = Cow<'static, str>;
+
 impl Rule {
-    fn fits(&self, exchange: &Exchange) -> bool {
+    /// Whether the rule fits; an error where its expression cannot be told and all else fits.
+    fn fits(&self, exchange: &Exchange) -> Result<bool, Untold> {
+        match &self.expression {
+            _ if !self.fits_plainly(exchange) => Ok(false),
+            Some(expression) => expression.holds(exchange),
+            None => Ok(true),
+        }
+    }
+
+    fn fits_plainly(&self, exchange: &Exchange) -> bool {
         let (day, minute) = day_and_minute(exchange.record.started_at);
         let method = exchange.request.method_text();
         let about_the_request = fits(&self.methods, |own| own.as_str().as_bytes() == method)
@@ -199,16 +216,44 @@ impl Settings for Allow {
 
 impl Policy for Allow {
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        let refusing = self.unless.iter().position(|rule| rule.fits(exchange));
-        let why = match refusing {
-            Some(place) => Cow::Owned(format!("rule {} of `unless` fits", place.saturating_add(1))),
-            None if self.r#if.is_empty() || self.r#if.iter().any(|rule| rule.fits(exchange)) => {
-                return Verdict::Go;
+        match self.judge(exchange) {
+            None => Verdict::Go,
+            Some(why) => {
+                exchange.record.why = why;
+                Verdict::answer(Answer::problem(403, "not_allowed", "this is not allowed"))
             }
-            None => Cow::Borrowed("no rule of `if` fits"),
-        };
-        exchange.record.why = why;
-        Verdict::answer(Answer::problem(403, "not_allowed", "this is not allowed"))
+        }
+    }
+}
+
+impl Allow {
+    /// Why the request is refused; none where it is allowed. What cannot be told is never to anybody's good.
+    fn judge(&self, exchange: &Exchange) -> Option<Cow<'static, str>> {
+        for (place, rule) in self.unless.iter().enumerate() {
+            let nth = place.saturating_add(1);
+            match rule.fits(exchange) {
+                Ok(false) => {}
+                Ok(true) => return Some(Cow::Owned(format!("rule {nth} of `unless` fits"))),
+                Err(untold) => return Some(Cow::Owned(format!("rule {nth} of `unless`: {untold}"))),
+            }
+        }
+        let mut first = None;
+        for (place, rule) in self.r#if.iter().enumerate() {
+            match rule.fits(exchange) {
+                Ok(true) => return None,
+                Ok(false) => {}
+                Err(untold) => {
+                    let nth = place.saturating_add(1);
+                    first.get_or_insert_with(|| {
+                        Cow::Owned(format!("no rule of `if` fits; rule {nth}: {untold}"))
+                    });
+                }
+            }
+        }
+        match self.r#if.is_empty() {
+            true => None,
+            false => Some(first.unwrap_or(Cow::Borrowed("no rule of `if` fits"))),
+        }
     }
 }
 
@@ -277,6 +322,41 @@ mod tests {
                 let told = answer.map(|answer| (answer.status, answer.reason));
                 assert_eq!(told, if passes { None } else { Some((403, "not_allowed")) }, "{settings}");
                 assert_eq!(exchange.record.why.is_empty(), passes, "{settings}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_expression_cannot_tell_lets_nobody_pass() {
+        for (settings, known, unknown) in [
+            ("if: { expression: claims.tenant.id == 7 }", "", "no rule of `if` fits; rule 1: "),
+            (
+                "if: { expression: claims.tenant.id == 8 }",
+                "no rule of `if` fits",
+                "no rule of `if` fits; rule 1: ",
+            ),
+            (
+                "if: [{ groups: silver }, { expression: claims.other }]",
+                "no rule of `if` fits; rule 2: ",
+                "no rule of `if` fits; rule 2: ",
+            ),
+            ("if: { groups: gold, expression: subject == 'u1' }", "", "no rule of `if` fits"),
+            (
+                "unless: { expression: claims.tenant.id == 7 }",
+                "rule 1 of `unless` fits",
+                "rule 1 of `unless`: ",
+            ),
+            ("unless: { expression: claims.tenant.id == 8 }", "", "rule 1 of `unless`: "),
+            ("unless: { expression: authenticated && claims.tenant.id == 8 }", "", ""),
+            ("unless: { methods: POST, expression: claims.other == 1 }", "", ""),
+        ] {
+            for (identity, why) in [(Some(Rc::new(who())), known), (None, unknown)] {
+                let mut exchange = asked("GET", "/", &[]);
+                exchange.identity = identity;
+                let answer = run(&format!("allow: {{ {settings} }}"), &mut exchange);
+                assert_eq!(answer.is_none(), why.is_empty(), "{settings}");
+                let told = &*exchange.record.why;
+                assert!(told.starts_with(why) && why.is_empty() == told.is_empty(), "{settings}: {told}");
             }
         }
     }

@@ -30,7 +30,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::{Diagnostics, Kind as NodeKind, Node, Spanned, codes, decode, decode_key};
+use crate::config::{Diagnostics, Kind as NodeKind, Node, Redis, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::fault::Fault;
 use crate::identity::{Callers, Shelf};
@@ -154,6 +154,8 @@ pub struct Context {
     pub shelf: Shelf,
     /// The services that have a name.
     pub services: HashMap<String, Arc<Service>>,
+    /// The Redis that policies may share with those of other gateways.
+    pub redis: Option<Redis>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
     pub is_whole: bool,
 }

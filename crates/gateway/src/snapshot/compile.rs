@@ -39,9 +39,7 @@ pub fn compile(
     workers: usize,
     faults: &mut Diagnostics,
 ) -> Option<Snapshot> {
-    let callers = Arc::new(Callers::new(config, faults));
-    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
-    let mut context = Context { callers, shelf: Shelf::after(known), is_whole: true, ..Context::default() };
+    let mut context = context(config, previous, faults);
     let sendings = sendings(config, &context.shelf, faults);
     let mut services = Services::new(config, previous, (sendings, workers), faults);
     context.services = services.named();
@@ -98,6 +96,18 @@ pub fn compile(
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
+}
+
+/// What stands beside the routes, but for the services.
+fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostics) -> Context {
+    let known = previous.map(|previous| previous.kept.clone()).unwrap_or_default();
+    Context {
+        callers: Arc::new(Callers::new(config, faults)),
+        shelf: Shelf::after(known),
+        redis: config.redis.clone(),
+        is_whole: true,
+        ..Context::default()
+    }
 }
 
 /// The names of headers by which policies tell services what they found.

@@ -82,7 +82,13 @@ pub(super) fn listener(
     let made =
         ListenerTls::new(settings.clone(), certificates, authorities, acme, handshakes, http2(listener));
     match made {
-        Ok(made) => Some(Arc::new(made)),
+        Ok(made) => {
+            if let Some(known) = known {
+                // Another certificate costs no client its session.
+                made.tickets().adopt(&known.tickets().hand(name));
+            }
+            Some(Arc::new(made))
+        }
         Err(reason) => {
             let span = settings.client_ca.as_ref().map_or(name.span(), Spanned::span);
             faults.error(codes::BAD_TLS, span, reason);

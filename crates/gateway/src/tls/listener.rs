@@ -14,6 +14,7 @@ use rustls::server::NoServerSessionStorage;
 
 use super::certificates::{ACME_ALPN, Certificates, Refreshed};
 use super::files::{self, State};
+use super::tickets::Tickets;
 use super::{identity, provider, versions};
 use crate::config::{Challenge, ClientAuth, ListenerTls as Settings};
 use crate::observe::handshakes::Handshakes;
@@ -35,6 +36,7 @@ pub struct ListenerTls {
     /// Where ordered certificates are kept, if any are ordered.
     pub acme: Option<Orders>,
     config: ArcSwap<ServerConfig>,
+    tickets: ArcSwap<Tickets>,
     authorities: Option<Authorities>,
     /// Whether HTTP/2 is offered to clients that can speak it.
     pub http2: bool,
@@ -75,7 +77,7 @@ impl ListenerTls {
         handshakes: Arc<Handshakes>,
         http2: bool,
     ) -> Result<ListenerTls, String> {
-        let config = server_config(&settings, &certificates, authorities.as_ref(), http2)?;
+        let (config, tickets) = server_config(&settings, &certificates, authorities.as_ref(), http2)?;
         let hsts = settings.hsts.map(|hsts| {
             let mut value = format!("max-age={}", hsts.max_age.get().as_secs());
             value += if hsts.include_subdomains { "; includeSubDomains" } else { "" };
@@ -86,6 +88,7 @@ impl ListenerTls {
             asks_certificates: authorities.is_some(),
             client_cert_header: settings.client_cert_header,
             config: ArcSwap::new(config),
+            tickets: ArcSwap::new(tickets),
             settings,
             certificates,
             handshakes,
@@ -101,6 +104,11 @@ impl ListenerTls {
         self.config.load_full()
     }
 
+    /// The keys that seal sessions.
+    pub fn tickets(&self) -> Arc<Tickets> {
+        self.tickets.load_full()
+    }
+
     /// Looks at the files again; what is new is used from the next handshake on.
     pub fn refresh(&self) -> Refreshed {
         let mut refreshed = self.certificates.refresh();
@@ -110,7 +118,8 @@ impl ListenerTls {
             if *seen != now {
                 *seen = now;
                 match server_config(&self.settings, &self.certificates, Some(authorities), self.http2) {
-                    Ok(config) => {
+                    Ok((config, tickets)) => {
+                        self.tickets.store(tickets);
                         self.config.store(config);
                         refreshed.swapped.push(authorities.path.clone());
                     }
@@ -138,22 +147,23 @@ fn server_config(
     certificates: &Arc<Certificates>,
     authorities: Option<&Authorities>,
     http2: bool,
-) -> Result<Arc<ServerConfig>, String> {
+) -> Result<(Arc<ServerConfig>, Arc<Tickets>), String> {
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(settings.min_version))
         .map_err(|error| error.to_string())?;
-    let builder = match authorities {
+    let required = settings.client_auth != Some(ClientAuth::Optional);
+    let (builder, tickets) = match authorities {
         Some(authorities) => {
-            let required = settings.client_auth != Some(ClientAuth::Optional);
-            let verifier = identity::verifier(files::authorities(&authorities.path)?, required)?;
-            builder.with_client_cert_verifier(verifier)
+            let believed = files::authorities(&authorities.path)?;
+            let tickets = Tickets::new(Some(&believed), required)?;
+            (builder.with_client_cert_verifier(identity::verifier(believed, required)?), tickets)
         }
-        None => builder.with_no_client_auth(),
+        None => (builder.with_no_client_auth(), Tickets::new(None, false)?),
     };
     let mut config = builder.with_cert_resolver(certificates.clone());
-    // Tickets are sealed by keys of this configuration alone, which change every 6 hours and are good for 12: a ticket
-    // of a listener that asks for no certificate opens nothing on one that does. All workers share them.
-    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| error.to_string())?;
+    // Tickets are sealed by keys of this listener alone: a ticket of one that asks for no certificate opens nothing on
+    // one that does. All workers share them.
+    config.ticketer = tickets.clone();
     // Sessions kept here would be a lock that all workers take; every client of today brings a ticket.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.alpn_protocols = if http2 { vec![b"h2".to_vec()] } else { Vec::new() };
@@ -161,5 +171,5 @@ fn server_config(
     if settings.acme.as_ref().is_some_and(|acme| acme.challenge == Challenge::TlsAlpn01) {
         config.alpn_protocols.push(ACME_ALPN.to_vec());
     }
-    Ok(Arc::new(config))
+    Ok((Arc::new(config), tickets))
 }

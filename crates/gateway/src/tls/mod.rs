@@ -11,6 +11,7 @@ pub mod identity;
 pub mod listener;
 pub mod pair;
 pub mod target;
+pub mod tickets;
 
 use std::sync::{Arc, OnceLock};
 

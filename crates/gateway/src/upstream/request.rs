@@ -111,6 +111,9 @@ pub fn aim(exchange: &mut Exchange, service: &Service, endpoint: &EndpointSettin
     if nameless || (service.host == HostHeader::Target && exchange.plan.host.is_none()) {
         exchange.request.fields.set(names::HOST, endpoint.authority.as_bytes());
     }
+    if let Some(credentials) = &service.credentials {
+        credentials.sign(exchange);
+    }
 }
 
 /// Whether the request can be sent again: nothing of a body has been taken from the client.

@@ -17,6 +17,7 @@ mod or_off;
 mod origin;
 mod percent;
 mod rate;
+mod redis_url;
 mod secret;
 mod size;
 mod source;
@@ -27,6 +28,7 @@ mod when;
 
 mod ip_text;
 pub mod random;
+pub mod table;
 
 pub use address::Address;
 pub use cidr::Cidr;
@@ -41,6 +43,7 @@ pub use or_off::OrOff;
 pub use origin::OriginPattern;
 pub use percent::Percent;
 pub use rate::Rate;
+pub use redis_url::RedisUrl;
 pub use secret::Secret;
 pub use size::Size;
 pub use source::{CertFact, Source};

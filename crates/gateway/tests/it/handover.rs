@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -9,6 +10,9 @@ use testkit::client::{Raw, WebSocket};
 use testkit::event::eventually;
 use testkit::gateway::{Gateway, Signal};
 use testkit::origin::{Origin, WebSocketEcho};
+use testkit::tls::Authority;
+
+use crate::http::http2::wire;
 
 fn configuration(origin: &Origin, workers: u32, more: &str) -> String {
     format!(
@@ -94,6 +98,87 @@ fn three_processes_take_over_under_load_and_no_request_fails() {
     });
     assert!(gateway.wait_for_end().success(), "the first process has finished what was under way");
     assert_eq!(gateway.get("/").status, 200);
+}
+
+/// One listener in clear and one under TLS, with these further words in `tls:`.
+fn secured(authority: &Authority, origin: &Origin) -> Gateway {
+    let issued = authority.issue(&["shop.test"]);
+    let launch = Gateway::with_binary(env!("CARGO_BIN_EXE_tidegate"));
+    let launch = launch.file("shop.crt", &issued.cert).file("shop.key", &issued.key);
+    launch.file("clients.pem", &authority.pem()).start(&with_tls(origin, ""))
+}
+
+fn with_tls(origin: &Origin, tls: &str) -> String {
+    let certificates = "certificates: { cert: shop.crt, key: shop.key }";
+    let listener = format!("  web: {{ address: 127.0.0.1:0, tls: {{ {certificates}{tls} }} }}");
+    configuration(origin, 2, &listener)
+}
+
+/// How the last handshake of the process that serves ended.
+fn handshakes(gateway: &Gateway, result: &str) -> f64 {
+    gateway.metric(&format!("tidegate_tls_handshakes_total{{result=\"{result}\"}}"))
+}
+
+/// Sessions are taken up again by the next process, and the next but one; not where what they were verified by has
+/// changed. The keys stand nowhere: not in what the process was started with, not in a file.
+#[test]
+fn sessions_go_on_in_the_next_process() {
+    let (origin, authority) = (Origin::start(), Authority::new("the tests"));
+    let mut gateway = secured(&authority, &origin);
+    let client = Arc::new(authority.client(None));
+    let ask = |gateway: &Gateway| {
+        let mut raw = Raw::connect_tls(gateway.listener("web"), &client, "shop.test");
+        assert_eq!(raw.get("/").read_response().status, 200);
+    };
+    ask(&gateway);
+    assert_eq!((handshakes(&gateway, "full"), handshakes(&gateway, "resumed")), (1.0, 0.0));
+    for _ in 0..2 {
+        gateway.hand_over();
+        // The process before may still accept for a moment.
+        eventually("a session that goes on", || {
+            ask(&gateway);
+            (handshakes(&gateway, "resumed") > 0.0).then_some(())
+        });
+        assert_eq!(handshakes(&gateway, "full"), 0.0);
+        let words = |name: &str| std::fs::read(format!("/proc/{}/{name}", gateway.pid())).unwrap();
+        let told = String::from_utf8_lossy(&[words("environ"), words("cmdline")].concat()).into_owned();
+        assert!(!told.contains("keys"), "{told}");
+    }
+    gateway.rewrite_config(&with_tls(&origin, ", client_ca: clients.pem, client_auth: optional"));
+    gateway.hand_over();
+    eventually("a handshake of its own", || {
+        ask(&gateway);
+        (handshakes(&gateway, "full") > 0.0).then_some(())
+    });
+    assert_eq!(handshakes(&gateway, "resumed"), 0.0, "what was verified in another way is verified anew");
+}
+
+/// HTTP/2: the first farewell refuses nothing, so what is asked before it is heard is answered.
+#[test]
+fn a_connection_of_http2_hears_of_it_before_it_ends() {
+    let (origin, authority) = (Origin::start(), Authority::new("the tests"));
+    let mut gateway = secured(&authority, &origin);
+    let mut config = authority.client(None);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let mut client = Raw::connect_tls(gateway.listener("web"), &Arc::new(config), "shop.test");
+    client.send([wire::PREFACE, &wire::frame(wire::kind::SETTINGS, 0, 0, &[])].concat());
+    client.send(wire::headers(&wire::GET, wire::END_STREAM, 1));
+    assert_eq!(wire::ended(&mut client), wire::Ended::Answer(200));
+    gateway.hand_over();
+    assert_eq!(wire::ended(&mut client), wire::Ended::GoAway(0, i32::MAX.cast_unsigned()));
+    client.send(wire::headers(&wire::GET, wire::END_STREAM, 3));
+    let (mut answered, mut last) = (false, None);
+    while !answered || last.is_none() {
+        let (kind, flags, stream, payload) = wire::next(&mut client).unwrap();
+        match kind {
+            wire::kind::HEADERS => answered = stream == 3,
+            // Its answer tells that whatever was sent before the farewell was heard has come.
+            wire::kind::PING if flags == 0 => drop(client.send(wire::frame(kind, 1, 0, &payload))),
+            7 => last = Some(payload[..8].to_vec()),
+            _ => {}
+        }
+    }
+    assert_eq!(last.unwrap(), [0, 0, 0, 3, 0, 0, 0, 0], "the last stream, and no error");
 }
 
 #[test]

@@ -50,12 +50,14 @@ mod http {
 }
 mod identity {
     mod fetch;
+    mod gate;
     mod sending;
     mod word;
 }
 mod observe {
     mod access_log;
     mod metrics;
+    mod redact;
     mod trace;
 }
 mod policies {

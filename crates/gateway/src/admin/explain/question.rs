@@ -69,9 +69,23 @@ impl Question {
         }
     }
 
-    /// Whether the client would speak TLS.
-    pub(super) fn is_https(&self) -> bool {
-        self.url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://"))
+    /// Whether the client would speak TLS, where the URL says so.
+    pub(super) fn is_https(&self) -> Option<bool> {
+        let begins = |scheme: &str| {
+            self.url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        };
+        if begins("https://") { Some(true) } else { begins("http://").then_some(false) }
+    }
+
+    /// The name that the client would ask for in its handshake: the host of the URL, or of the `Host` that stands for it.
+    pub(super) fn server_name(&self) -> Option<Box<str>> {
+        let named = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("host"));
+        let (authority, _) = self.take_apart().ok()?;
+        let authority = authority.or(named.map(|(_, value)| value.as_str())).unwrap_or("localhost");
+        // An address is no name, and is not asked for.
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let is_name = !host.starts_with('[') && host.parse::<IpAddr>().is_err();
+        is_name.then(|| host.to_ascii_lowercase().into())
     }
 
     /// The head of the request as a client would send it. What it may say is for the parser to judge; only what would

@@ -37,6 +37,9 @@ impl Explanation {
         let proxy = if *trusted_proxy { ", through a trusted proxy" } else { "" };
         let place = format!("from {client}{proxy}, on listener `{}`", self.listener);
         page.line("", &format!("{place}, revision {}", self.revision));
+        for told in &self.door {
+            page.line("", &format!("the listener {told}"));
+        }
         if !removed.is_empty() {
             page.line("", &format!("removed on receipt: {}", removed.join(", ")));
         }

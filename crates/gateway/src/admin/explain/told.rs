@@ -27,6 +27,9 @@ pub struct Explanation {
     pub revision: u64,
     /// The listener it came in on.
     pub listener: String,
+    /// What the listener asks of connections before it looks for a route.
+    #[serde(default)]
+    pub door: Vec<String>,
     /// The request as the gateway sees it.
     pub request: Seen,
     /// The route that takes it.
@@ -165,6 +168,7 @@ impl Explanation {
             by: None,
             revision: snapshot.revision,
             listener: listener.name.to_string(),
+            door: at_the_door(listener),
             request: Seen::default(),
             route: None,
             others: Vec::new(),
@@ -173,6 +177,25 @@ impl Explanation {
             answer: None,
         }
     }
+}
+
+/// What a listener answers for what a connection is, whatever is asked on it.
+fn at_the_door(listener: &Listener) -> Vec<String> {
+    let mut told = Vec::new();
+    match (&listener.tls, listener.https_port) {
+        (Some(_), Some(_)) => {
+            told.push("speaks TLS; requests in clear are sent to https with 308".to_owned())
+        }
+        (Some(_), None) => told.push("speaks TLS; requests in clear get 400 plain_http".to_owned()),
+        (None, Some(_)) => told.push("sends requests to https with 308".to_owned()),
+        (None, None) => {}
+    }
+    if listener.tls.as_ref().is_some_and(|tls| tls.asks_certificates) {
+        let text =
+            "asks for client certificates; a host other than the name in the handshake gets 421 misdirected";
+        told.push(text.to_owned());
+    }
+    told
 }
 
 impl Seen {

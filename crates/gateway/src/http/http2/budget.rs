@@ -112,6 +112,17 @@ impl Misuse {
         }
     }
 
+    /// What the client is told.
+    pub fn reason(self) -> Reason {
+        match self {
+            Misuse::Protocol => Reason::PROTOCOL_ERROR,
+            Misuse::Compression => Reason::COMPRESSION_ERROR,
+            Misuse::FlowControl => Reason::FLOW_CONTROL_ERROR,
+            Misuse::FrameSize => Reason::FRAME_SIZE_ERROR,
+            _ => Reason::ENHANCE_YOUR_CALM,
+        }
+    }
+
     /// What ended a connection whose engine says this; `None` where the client just went away.
     pub fn of(error: &h2::Error) -> Option<Misuse> {
         if let Some(error) = error.get_io() {

@@ -1,4 +1,4 @@
-//! Sees the frames in a stream of bytes: type, flags and length of each, never their content.
+//! Sees the frames in a stream of bytes: type, flags and length of each, and the blocks of fields.
 //!
 //! Takes bytes in any pieces, gives each frame once, as soon as its header is there. Holds nine bytes.
 
@@ -45,6 +45,15 @@ pub const FIRST_FLAG: u8 = 0x1;
 /// END_HEADERS on HEADERS and CONTINUATION.
 pub const END_HEADERS: u8 = 0x4;
 
+/// What passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passing<'b> {
+    /// A frame, as soon as its header is there.
+    Frame(Frame),
+    /// Bytes of a block of fields: of the payload of the HEADERS or CONTINUATION that came last.
+    Block(&'b [u8]),
+}
+
 /// Where in the stream of frames the bytes stand.
 #[derive(Default)]
 pub struct Frames {
@@ -54,6 +63,8 @@ pub struct Frames {
     have: usize,
     in_block: bool,
     in_data: bool,
+    /// Whether the payload that is passed over is a part of a block.
+    is_block: bool,
 }
 
 impl Frames {
@@ -62,12 +73,16 @@ impl Frames {
         Frames { skip, ..Frames::default() }
     }
 
-    /// Looks at bytes; `each` gets every frame whose header is complete.
-    pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Frame)) {
+    /// Looks at bytes; `each` gets every frame whose header is complete, and the blocks of fields.
+    pub fn feed(&mut self, mut bytes: &[u8], mut each: impl FnMut(Passing<'_>)) {
         while !bytes.is_empty() {
             let passed = self.skip.min(bytes.len());
             self.skip = self.skip.saturating_sub(passed);
-            bytes = bytes.get(passed..).unwrap_or_default();
+            let (payload, after) = bytes.split_at_checked(passed).unwrap_or((bytes, &[]));
+            if self.is_block && !payload.is_empty() {
+                each(Passing::Block(payload));
+            }
+            bytes = after;
             let taken = HEADER.saturating_sub(self.have).min(bytes.len());
             let (head, rest) = bytes.split_at_checked(taken).unwrap_or((bytes, &[]));
             let places = self.header.iter_mut().skip(self.have);
@@ -82,14 +97,15 @@ impl Frames {
                 let stream = u32::from_be_bytes([d & 0x7f, e, f, g]);
                 self.skip = length as usize;
                 self.note(kind, flags);
-                each(Frame { kind, flags, length, stream });
+                each(Passing::Frame(Frame { kind, flags, length, stream }));
             }
         }
     }
 
     fn note(&mut self, kind: u8, flags: u8) {
         self.in_data = kind == kind::DATA;
-        if matches!(kind, kind::HEADERS | kind::CONTINUATION) {
+        self.is_block = matches!(kind, kind::HEADERS | kind::CONTINUATION);
+        if self.is_block {
             self.in_block = flags & END_HEADERS == 0;
         }
     }
@@ -113,10 +129,14 @@ mod tests {
         bytes.extend([7; 256]);
         bytes.extend([0, 0, 8, kind::PING, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
         for size in [1, 2, 7, 9, 10, bytes.len()] {
-            let (mut frames, mut seen) = (Frames::after(7), Vec::new());
-            bytes
-                .chunks(size)
-                .for_each(|piece| frames.feed(piece, |frame| seen.push((frame.kind, frame.length))));
+            let (mut frames, mut seen, mut block) = (Frames::after(7), Vec::new(), Vec::new());
+            bytes.chunks(size).for_each(|piece| {
+                frames.feed(piece, |passing| match passing {
+                    Passing::Frame(frame) => seen.push((frame.kind, frame.length)),
+                    Passing::Block(part) => block.extend_from_slice(part),
+                });
+            });
+            assert_eq!(block, b"abc");
             assert_eq!(
                 seen,
                 [(kind::HEADERS, 3), (kind::CONTINUATION, 0), (kind::DATA, 256), (kind::PING, 8)],

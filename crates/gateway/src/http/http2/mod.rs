@@ -7,6 +7,8 @@
 pub mod budget;
 pub mod frames;
 pub mod heads;
+pub mod hpack;
+mod huffman;
 pub mod inflow;
 pub mod outflow;
 pub mod websocket;
@@ -50,6 +52,8 @@ pub struct Asked {
     pub inflow: Inflow,
     /// For the handshake with a service, where the client asks for a WebSocket.
     key: Option<String>,
+    /// Whether the path had a fragment, which the engine has cut off.
+    fragment: bool,
 }
 
 impl Asked {
@@ -59,6 +63,11 @@ impl Asked {
     /// The first rule that is broken.
     pub fn take(&mut self, limits: &HeadLimits, head: &mut RequestHead) -> Result<(), HeadError> {
         let ended = self.inflow.is_done();
+        if self.fragment {
+            // As in HTTP/1.1, where it stands in the target; the rest is taken over for the log.
+            let _ = heads::request_from(&self.parts, ended, head, limits);
+            return Err(HeadError::BadTarget);
+        }
         let Some(key) = &self.key else {
             let taken = heads::request_from(&self.parts, ended, head, limits);
             // What was taken over stands in the head; what was not is not kept while the answer is being made.
@@ -79,11 +88,12 @@ pub fn halves(
     respond: h2::server::SendResponse<Bytes>,
     timers: &Rc<Timers>,
     random: &Random,
+    fragment: bool,
 ) -> (Asked, Rc<Outflow>) {
     let (parts, stream) = request.into_parts();
     let outflow = Rc::new(Outflow::new(respond, timers.timer()));
     let key = heads::asks_for_websocket(&parts).then(|| websocket::key(random));
-    (Asked { parts, inflow: Inflow::new(stream, timers.timer()), key }, outflow)
+    (Asked { parts, inflow: Inflow::new(stream, timers.timer()), key, fragment }, outflow)
 }
 
 /// How `h2` is to treat clients. `fields` bounds a decoded head, as the limits for HTTP/1.1 do.

@@ -14,7 +14,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::budget::{Budget, Misuse};
-use super::frames::{Frame, Frames, kind};
+use super::frames::{Frame, Frames, Passing, kind};
+use super::hpack::{Blocks, Odd};
+use super::huffman::Malformed;
 use crate::http::buffer::{Buffer, SIZE};
 use crate::http::socket::{Socket, WRITE_PROGRESS};
 use crate::http::timer::{Timer, Timers};
@@ -32,6 +34,11 @@ pub struct Watch {
     /// The stream opened last, and how many were opened.
     newest: Cell<u32>,
     streams: Cell<u64>,
+    blocks: RefCell<Blocks>,
+    /// The stream of the block that comes, and whether the block is of trailers.
+    coming: Cell<(u32, bool)>,
+    /// Streams whose paths had fragments and that were not asked for yet.
+    fragments: RefCell<Vec<u32>>,
     timers: Rc<Timers>,
 }
 
@@ -53,6 +60,9 @@ impl Watch {
             seen: Cell::default(),
             newest: Cell::default(),
             streams: Cell::default(),
+            blocks: RefCell::default(),
+            coming: Cell::default(),
+            fragments: RefCell::default(),
             timers: timers.clone(),
         })
     }
@@ -86,10 +96,16 @@ impl Watch {
 
     fn received(&self, frame: Frame, now: u64) {
         match frame.kind {
-            kind::HEADERS if frame.stream > self.newest.get() => {
-                self.newest.set(frame.stream);
-                self.streams.set(self.streams.get().saturating_add(1));
+            kind::HEADERS => {
+                let is_new = frame.stream > self.newest.get();
+                if is_new {
+                    self.newest.set(frame.stream);
+                    self.streams.set(self.streams.get().saturating_add(1));
+                }
+                self.coming.set((frame.stream, !is_new));
+                self.begin_block(frame);
             }
+            kind::CONTINUATION => self.begin_block(frame),
             kind::RST_STREAM => {
                 let mut seen = self.seen.get();
                 seen.resets_received = seen.resets_received.saturating_add(1);
@@ -99,6 +115,46 @@ impl Watch {
         }
         let misuse = self.budget.borrow_mut().received(frame, now);
         self.note(misuse);
+    }
+
+    /// Whether the path of this stream had a fragment. To be asked once, in the order of the streams.
+    pub fn had_fragment(&self, stream: u32) -> bool {
+        let mut fragments = self.fragments.borrow_mut();
+        let had = fragments.contains(&stream);
+        if had {
+            // Those before came to nothing.
+            fragments.retain(|other| *other > stream);
+        }
+        had
+    }
+
+    fn begin_block(&self, frame: Frame) {
+        // The engine ends a connection for a longer one.
+        if frame.length <= super::FRAME {
+            let odd = self.blocks.borrow_mut().begin(frame);
+            self.note_block(odd);
+        }
+    }
+
+    fn block(&self, part: &[u8]) {
+        let odd = self.blocks.borrow_mut().payload(part);
+        self.note_block(odd);
+    }
+
+    fn note_block(&self, odd: Option<Result<Odd, Malformed>>) {
+        let (stream, is_trailer) = self.coming.get();
+        match odd {
+            Some(Ok(Odd { pseudo: true, .. })) if is_trailer => self.note(Some(Misuse::Protocol)),
+            Some(Ok(Odd { fragment: true, .. })) => {
+                let mut fragments = self.fragments.borrow_mut();
+                fragments.push(stream);
+                if fragments.len() > super::MOST_STREAMS as usize {
+                    self.note(Some(Misuse::Excessive));
+                }
+            }
+            Some(Err(Malformed)) => self.note(Some(Misuse::Compression)),
+            _ => {}
+        }
     }
 
     fn sent(&self, frame: Frame, now: u64) {
@@ -167,10 +223,13 @@ impl Wire {
         let Wire { inbound, watch, turn_over, .. } = self;
         let now = watch.timers.now();
         let mut anew = false;
-        inbound.feed(bytes, |frame| {
-            *turn_over |= frame.kind == kind::HEADERS;
-            anew |= frame.kind != kind::CONTINUATION;
-            watch.received(frame, now);
+        inbound.feed(bytes, |passing| match passing {
+            Passing::Frame(frame) => {
+                *turn_over |= frame.kind == kind::HEADERS;
+                anew |= frame.kind != kind::CONTINUATION;
+                watch.received(frame, now);
+            }
+            Passing::Block(part) => watch.block(part),
         });
         if !self.inbound.is_midway() {
             self.head_begun = false;
@@ -188,7 +247,11 @@ impl Wire {
         for slice in slices {
             let part = count.min(slice.len());
             count = count.saturating_sub(part);
-            outbound.feed(slice.get(..part).unwrap_or_default(), |frame| watch.sent(frame, now));
+            outbound.feed(slice.get(..part).unwrap_or_default(), |passing| {
+                if let Passing::Frame(frame) = passing {
+                    watch.sent(frame, now);
+                }
+            });
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::gcra::{Flow, Outcome};
 use super::store::{Charge, Said};
-use super::table::Table;
+use crate::values::table::Table;
 
 /// Keys that have room at a time.
 pub(super) const KEYS: usize = 1_000_000;

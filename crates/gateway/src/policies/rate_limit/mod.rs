@@ -10,16 +10,18 @@ mod gcra;
 mod local;
 mod settings;
 mod settled;
+mod shared;
+mod sharing;
 mod store;
-mod table;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use settings::RateLimit;
 
-use super::{Place, Policy, Settings};
+use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Meter, Problem, Verdict};
 use crate::observe::Figure;
@@ -29,6 +31,8 @@ use fields::{Fields, Told};
 use local::{KEYS, Local};
 use settings::{Cost, Scope};
 use settled::{MOST_LIMITS, Settled, Tier};
+use shared::Digest;
+use sharing::Sharing;
 use store::{Charge, Said};
 
 /// The largest cost that an answer may tell.
@@ -41,18 +45,28 @@ impl Settings for RateLimit {
     const REFUSES: bool = true;
 
     fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+        self.compile_in(key, &Context::default(), faults)
+    }
+
+    fn compile_in(
+        self,
+        key: &Spanned<String>,
+        context: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let before = faults.errors();
-        let (limits, headers) = self.settle(key, faults);
+        let (limits, map) = self.settle(key, faults);
+        let sharing = Sharing::read(&map, key, context, faults);
         if faults.errors() > before {
             return None;
         }
         let told: Vec<Told> = limits.iter().flat_map(Settled::measures).map(Told::new).collect();
-        let fields = Fields::new(headers, &told, told.len() == limits.len());
+        let fields = Fields::new(map.headers, &told, told.len() == limits.len());
         // The large table comes with the place on a route.
         let counts = Arc::new(Counts::new(1));
         let mut first = 0;
         let limits = limits.into_iter().map(|limit| Window::new(limit, &mut first, &counts.random)).collect();
-        Some(Box::new(Compiled { limits, told, fields, shadow: false, counts }))
+        Some(Box::new(Compiled { limits, told, fields, shadow: false, counts, sharing }))
     }
 }
 
@@ -64,6 +78,8 @@ struct Compiled {
     fields: Fields,
     shadow: bool,
     counts: Arc<Counts>,
+    /// Where it is counted with other gateways.
+    sharing: Option<Sharing>,
 }
 
 /// One limit, ready to run.
@@ -80,17 +96,21 @@ struct Grade {
     hasher: DefaultHasher,
     /// The first of its measures.
     first: u32,
+    /// Which limit it is, alike in all gateways.
+    shared: u64,
 }
 
 /// What is remembered for all limits of the process: outlives every reload.
 struct Counts {
     local: Local,
     random: RandomState,
+    /// Requests that were decided without the others, because there was no answer.
+    alone: AtomicU64,
 }
 
 impl Counts {
     fn new(keys: usize) -> Counts {
-        Counts { local: Local::new(keys), random: RandomState::new() }
+        Counts { local: Local::new(keys), random: RandomState::new(), alone: AtomicU64::new(0) }
     }
 
     fn hasher(random: &RandomState, counted: &Counted) -> DefaultHasher {
@@ -106,7 +126,7 @@ impl Window {
         let grades = settled.tiers.iter().map(|tier| {
             let counted = Arc::new(Counted::after(None, tier));
             let hasher = Counts::hasher(random, &counted);
-            let grade = Grade { group: tier.group.clone(), counted, hasher, first: *first };
+            let grade = Grade { group: tier.group.clone(), counted, hasher, first: *first, shared: 0 };
             *first = first.saturating_add(u32::try_from(tier.measures().count()).unwrap_or(u32::MAX));
             grade
         });
@@ -146,6 +166,11 @@ impl Window {
             None => true,
         };
         self.grades.iter().find(is_in)
+    }
+
+    /// The tier that a measure belongs to.
+    fn grade_of(&self, measure: u32) -> Option<&Grade> {
+        self.grades.iter().rev().find(|grade| grade.first <= measure)
     }
 
     /// What the request asks of this limit.
@@ -189,6 +214,7 @@ impl Compiled {
         exchange.meters.extend(charges.iter().zip(said).map(|(charge, said)| Meter {
             key: charge.hash,
             measure: charge.measure,
+            shared: 0,
             remaining: said.level.remaining,
             reset: seconds(said.level.wait),
         }));
@@ -217,10 +243,13 @@ impl Compiled {
             let Cost::Map(told) = &limit.settled.cost else { continue };
             let Some(said) = told_cost(exchange, told.header.as_str()) else { continue };
             let more = said.saturating_sub(i64::try_from(told.default).unwrap_or(i64::MAX));
-            let grade = limit.grades.iter().rev().find(|grade| grade.first <= meter.measure);
-            if let (Some(grade), true) = (grade, more != 0) {
+            if let (Some(grade), true) = (limit.grade_of(meter.measure), more != 0) {
                 let now = now();
-                self.counts.local.correct(&grade.charge(meter.key, limit.cost(), now), more, now);
+                let charge = grade.charge(meter.key, limit.cost(), now);
+                self.counts.local.correct(&charge, more, now);
+                if let Some(sharing) = &self.sharing {
+                    sharing.correct(grade, &charge, meter.shared, more);
+                }
             }
         }
     }
@@ -232,6 +261,9 @@ impl Policy for Compiled {
         self.counts = place
             .lives
             .keep("rate_limit", |before| before.cloned().unwrap_or_else(|| Arc::new(Counts::new(KEYS))));
+        if let Some(sharing) = &mut self.sharing {
+            sharing.settle(place.lives);
+        }
         for (nth, limit) in self.limits.iter_mut().enumerate() {
             for at in 0..limit.grades.len() {
                 let Some(tier) = limit.settled.tiers.get(at) else { continue };
@@ -252,12 +284,20 @@ impl Policy for Compiled {
                 if let Some(grade) = limit.grades.get_mut(at) {
                     grade.hasher = Counts::hasher(&self.counts.random, &counted);
                     grade.counted = counted;
+                    let mut digest = Digest::new();
+                    digest.write(identity.as_bytes());
+                    grade.shared = digest.finish();
                 }
             }
         }
     }
 
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
+        match &self.sharing {
+            // In `explain` nobody else is asked.
+            Some(sharing) if !exchange.rehearsal => return self.ask_others(sharing, exchange),
+            _ => {}
+        }
         if self.limits.len() == 1 { self.ask::<1>(exchange) } else { self.ask::<MOST_LIMITS>(exchange) }
     }
 
@@ -288,6 +328,15 @@ impl Policy for Compiled {
             counts: true,
             value: table.dropped(),
         });
+        if let Some(sharing) = &self.sharing {
+            sharing.figures(tell);
+            tell(Figure {
+                name: "tidegate_rate_limit_alone",
+                help: "Requests that were decided without other gateways, because Redis did not answer.",
+                counts: true,
+                value: self.counts.alone.load(Ordering::Relaxed),
+            });
+        }
     }
 }
 

@@ -104,6 +104,21 @@ pub struct RateLimitMap {
     /// their own. What they leave out of `per`, `scope` and `cost` is as said beside `limits`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) limits: Vec<Limit>,
+    /// Where it is counted: `local`, by this gateway alone, or `redis`, by all gateways that have this limit under the same
+    /// route (or service, or `global`) and the same Redis, which stands at the top of the file. Default: local.
+    pub(super) store: Kept,
+    /// How gateways share what Redis counts: `exact`, each request asks it, or `lease`, each worker takes a share of the
+    /// limit at once and answers from it. With leases all gateways together let at most one lease more pass than the limit
+    /// says, and what a worker has leased and does not use is lost to the others. Default: exact.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sync: Option<Spanned<Sync>>,
+    /// How many requests one lease has. Default: a tenth of the burst, at least ten.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lease: Option<Spanned<u64>>,
+    /// What becomes of requests while Redis does not answer in time: `local`, each gateway counts for itself; `open`, they
+    /// pass; `closed`, they get 503. Default: local.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) on_fault: Option<Spanned<OnFault>>,
     /// Which fields tell clients what is left: `standard` for `RateLimit` and `RateLimit-Policy`, `legacy` for
     /// `X-RateLimit-Limit`, `-Remaining` and `-Reset` (in seconds) of the limit with the least left, `both`, or `off`. Shadow
     /// mode tells nothing. Default: standard.
@@ -220,6 +235,42 @@ pub(super) enum Scope {
     Service,
     /// Those of all routes that have it.
     Global,
+}
+
+/// Where limits are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "RateLimitStore")]
+pub(super) enum Kept {
+    /// In this gateway.
+    #[default]
+    Local,
+    /// In Redis.
+    Redis,
+}
+
+/// How gateways share what Redis counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "RateLimitSync")]
+pub(super) enum Sync {
+    /// Each request asks.
+    Exact,
+    /// Workers take shares.
+    Lease,
+}
+
+/// What becomes of requests while Redis does not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "RateLimitFault")]
+pub(super) enum OnFault {
+    /// Each gateway counts for itself.
+    Local,
+    /// They pass.
+    Open,
+    /// They are refused.
+    Closed,
 }
 
 /// What a request counts for.

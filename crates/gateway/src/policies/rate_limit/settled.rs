@@ -5,7 +5,7 @@
 
 use super::gcra::{FASTEST, LARGEST};
 use super::settings::{
-    Cost, Grade, GradeMap, Headers, Limit, LimitMap, PerWord, RateLimit, RateLimitMap, Scope, Turn,
+    Cost, Grade, GradeMap, Limit, LimitMap, PerWord, RateLimit, RateLimitMap, Scope, Turn,
 };
 use crate::config::{Diagnostics, OneOrMany, Span, Spanned, codes};
 use crate::values::{Name, Rate, Source, When};
@@ -91,8 +91,12 @@ impl Tier {
 }
 
 impl RateLimit {
-    /// All limits with nothing left out, and which fields tell of them. Faults are reported.
-    pub(super) fn settle(self, key: &Spanned<String>, faults: &mut Diagnostics) -> (Vec<Settled>, Headers) {
+    /// All limits with nothing left out, and what is said about them all. Faults are reported.
+    pub(super) fn settle(
+        self,
+        key: &Spanned<String>,
+        faults: &mut Diagnostics,
+    ) -> (Vec<Settled>, RateLimitMap) {
         let (limits, map) = match self {
             RateLimit::Text(rate) => (vec![Limit::Text(rate)], RateLimitMap::default()),
             RateLimit::List(limits) => (limits, RateLimitMap::default()),
@@ -116,7 +120,7 @@ impl RateLimit {
                 faults.error(codes::BAD_POLICY, limit.place, what).help("give one of them another `name`");
             }
         }
-        (limits, map.headers)
+        (limits, map)
     }
 }
 

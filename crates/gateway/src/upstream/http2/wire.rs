@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::buffer::{Buffer, SIZE};
-use crate::http::http2::frames::{Frames, kind};
+use crate::http::http2::frames::{Frames, Passing, kind};
 use crate::http::socket::Socket;
 use crate::http::timer::Timers;
 
@@ -76,7 +76,10 @@ impl AsyncRead for Wire {
         let count = input.len().min(buffer.remaining());
         let bytes = input.filled().get(..count).unwrap_or_default();
         let mut heads = heard.heads.get();
-        frames.feed(bytes, |frame| heads = heads.saturating_add(u64::from(frame.kind == kind::HEADERS)));
+        frames.feed(bytes, |passing| {
+            let is_head = matches!(passing, Passing::Frame(frame) if frame.kind == kind::HEADERS);
+            heads = heads.saturating_add(u64::from(is_head));
+        });
         heard.heads.set(heads);
         if heard.too_many() {
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));

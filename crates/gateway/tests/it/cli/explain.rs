@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use testkit::origin::Origin;
+use testkit::tls::Authority;
 
 use crate::setup::{folder_with, tidegate, with_routes};
 
@@ -38,6 +39,58 @@ fn the_exit_code_is_the_answer() {
         assert_eq!((told.code, told.stderr.as_str()), (Some(code), ""), "{words:?}");
         let first = told.stdout.lines().next().unwrap();
         assert!(first.starts_with(&format!("verdict   {verdict}")), "{words:?}: {first}");
+    }
+}
+
+/// What the door answers: TLS, redirections, connections made for another host.
+#[test]
+fn the_door_is_explained_too() {
+    let authority = Authority::new("the tests");
+    let issued = authority.issue(&["shop.test"]);
+    let folder = folder_with(
+        r#"
+listeners:
+  clear: { address: 127.0.0.1:0, redirect_http: true }
+  inside: 127.0.0.1:0
+  web:
+    address: 127.0.0.1:8443
+    tls: { certificates: { cert: shop.crt, key: shop.key }, client_ca: ca.pem, hsts: 1d }
+routes:
+  /*: { respond: here }
+"#,
+    );
+    issued.write(folder.path(), "shop");
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+    for (words, code, parts) in [
+        (
+            &["http://shop.test/a?b"][..],
+            0,
+            &[
+                "answered 308 at the door",
+                "the listener sends requests to https with 308",
+                "https://shop.test:8443/a?b",
+            ][..],
+        ),
+        (&["/a", "--listener", "inside"], 0, &["answered 200 by the route itself"]),
+        (
+            &["https://shop.test/a"],
+            0,
+            &[
+                "answered 200 by the route itself",
+                "asks for client certificates",
+                "Strict-Transport-Security",
+            ],
+        ),
+        (&["/a", "--listener", "web"], 0, &["answered 200 by the route itself", "the listener speaks TLS"]),
+        (&["https://shop.test/a", "-H", "Host: other.test"], 1, &["refused with 421 misdirected"]),
+        (&["http://shop.test/a", "--listener", "web"], 1, &["refused with 400 plain_http"]),
+        (&["https://shop..test/a"], 1, &["refused with 400"]),
+    ] {
+        let told = tidegate(folder.path(), &[&["explain", "GET"], words].concat());
+        assert_eq!((told.code, told.stderr.as_str()), (Some(code), ""), "{words:?}\n{}", told.stdout);
+        for part in parts {
+            assert!(told.stdout.contains(part), "{words:?}: {part}\n{}", told.stdout);
+        }
     }
 }
 

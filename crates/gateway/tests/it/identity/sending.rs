@@ -119,3 +119,70 @@ fn without_a_token_nothing_is_sent() {
     }
     assert_eq!(origin.requests(), []);
 }
+
+#[test]
+fn a_request_is_signed_as_it_is_sent() {
+    let origin = Origin::start();
+    let credentials = "aws: { access_key: AKIDEXAMPLE, secret_key: \"${file:token}\", session_token: CANARY-SESSION, \
+                       region: eu-central-1, service: s3 }";
+    let gateway = gateway(&origin, credentials);
+    let sent = [&SENT[..1], &[("X-Amz-Date", "evil"), ("x_amz_security_token", "evil")]].concat();
+    for (method, target, body) in
+        [("GET", "/a/../b?z=1&a=x+y", &b""[..]), ("PUT", "/b%20c", b"BODY"), ("GET", "/x", b"")]
+    {
+        assert_eq!(request(gateway.addr(), method, target, &sent, body).status, 200);
+        let seen = origin.requests().pop().unwrap();
+        let date = seen.header("x-amz-date").unwrap().to_owned();
+        let value = seen.header("authorization").unwrap();
+        let scope =
+            format!("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{}/eu-central-1/s3/aws4_request, ", &date[..8]);
+        assert!(value.starts_with(&scope), "{value}");
+        assert!(value.contains("SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-amz-security-token, "));
+        let payload = match body {
+            b"" => "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            _ => "UNSIGNED-PAYLOAD",
+        };
+        assert_eq!(seen.headers_named("x-amz-content-sha256"), [payload]);
+        assert_eq!(seen.headers_named("x-amz-security-token"), ["CANARY-SESSION"]);
+        assert!(seen.headers_named("x_amz_security_token").is_empty() && !date.contains("evil"));
+        // What was sent, signed by other code than the gateway's.
+        assert_eq!(value.rsplit('=').next().unwrap(), signature(&seen, payload, &date), "{target}");
+    }
+    assert_eq!(origin.requests()[0].target, "/b?z=1&a=x%20y");
+    let told = crate::setup::tidegate(
+        gateway.folder(),
+        &["explain", "GET", "http://a/x", "--config", "gateway.yaml"],
+    );
+    let all = format!("{} {:?} {:?}", told.stdout, gateway.logs(), gateway.stderr());
+    assert!(!all.contains("CANARY") && !all.contains("FROM-A-FILE") && !all.contains("Signature="), "{all}");
+}
+
+/// The signature of a request to S3, step by step as AWS describes it, by openssl.
+fn signature(seen: &testkit::origin::Recorded, payload: &str, date: &str) -> String {
+    let openssl = |key: &str, text: &str| {
+        let macopt = format!("hexkey:{key}");
+        let words = ["dgst", "-sha256", "-mac", "HMAC", "-macopt", &macopt];
+        let words = if key.is_empty() { &["dgst", "-sha256"][..] } else { &words[..] };
+        let mut command = std::process::Command::new("openssl");
+        let piped =
+            command.args(words).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut child = piped.spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), text.as_bytes()).unwrap();
+        let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();
+        output.trim_end().rsplit(' ').next().unwrap().to_owned()
+    };
+    let (path, query) = seen.target.split_once('?').unwrap_or((&seen.target, ""));
+    let mut query: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+    query.sort_unstable();
+    let names = ["host", "x-amz-content-sha256", "x-amz-date", "x-amz-security-token"];
+    let lines: String = names.iter().map(|name| format!("{name}:{}\n", seen.header(name).unwrap())).collect();
+    let canonical =
+        format!("{}\n{path}\n{}\n{lines}\n{}\n{payload}", seen.method, query.join("&"), names.join(";"));
+    let day = &date[..8];
+    let text =
+        format!("AWS4-HMAC-SHA256\n{date}\n{day}/eu-central-1/s3/aws4_request\n{}", openssl("", &canonical));
+    let secret: String = "AWS4FROM-A-FILE".bytes().map(|byte| format!("{byte:02x}")).collect();
+    let steps = [day, "eu-central-1", "s3", "aws4_request"];
+    let key = steps.iter().fold(secret, |key, step| openssl(&key, step));
+    openssl(&key, &text)
+}

@@ -62,3 +62,46 @@ routes:
     let line = gateway.wait_for_log(|line| line["path"] == "/watched/x");
     assert_eq!(line["shadowed"], json!([{ "policy": "allow", "reason": "not_allowed" }]));
 }
+
+#[test]
+fn an_expression_decides_and_the_client_is_not_told_by_what() {
+    let origin = Origin::start();
+    let gateway = crate::setup::with_routes(
+        &origin,
+        r#"
+  /*:
+    to: app
+    allow:
+      if: { expression: 'request.headers["x-tenant"] == "acme" && request.path.startsWith("/orders/")' }
+      unless: { expression: '"x-off" in request.headers && request.headers["x-off"] == "yes"' }
+"#,
+    );
+    let fits = "no rule of `if` fits";
+    let twice = "no rule of `if` fits; rule 1: the expression reads a header that is there twice";
+    for (path, headers, why) in [
+        ("/orders/1", &[("X-Tenant", "acme")][..], ""),
+        ("/orders/1", &[("x-tenant", "acme"), ("X-Off", "no")], ""),
+        ("/a/../orders/1", &[("X-Tenant", "acme")], ""),
+        ("/orders/../x", &[("X-Tenant", "acme")], fits),
+        ("/orders/1", &[("X-Tenant", "other")], fits),
+        ("/orders/1", &[], "no rule of `if` fits; rule 1: the expression reads something that is not there"),
+        ("/orders/1", &[("X-Tenant", "acme"), ("X-Tenant", "acme")], twice),
+        ("/orders/1", &[("X-Tenant", "acme"), ("X-Off", "yes")], "rule 1 of `unless` fits"),
+        (
+            "/orders/1",
+            &[("X-Tenant", "acme"), ("X-Off", "no"), ("X-Off", "yes")],
+            "rule 1 of `unless`: the expression reads a header that is there twice",
+        ),
+    ] {
+        let before = gateway.logs().len();
+        let answer = request(gateway.addr(), "GET", path, headers, b"");
+        assert_eq!(answer.status, if why.is_empty() { 200 } else { 403 }, "{headers:?}");
+        assert!(
+            !answer.text().contains("rule") && !answer.text().contains("expression"),
+            "{}",
+            answer.text()
+        );
+        let line = testkit::event::eventually("its line", || gateway.logs().get(before).cloned());
+        assert_eq!(line["why"].as_str().unwrap_or_default(), why, "{headers:?}");
+    }
+}

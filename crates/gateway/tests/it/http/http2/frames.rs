@@ -5,7 +5,8 @@ use testkit::origin::Origin;
 
 use super::in_front_of;
 use super::wire::{
-    END_STREAM, Ended, GET, PADDED, POST, code, connect, ended, frame, headers, kind, reset, window,
+    END_HEADERS, END_STREAM, Ended, GET, PADDED, POST, block, code, connect, ended, frame, headers, kind,
+    literal, reset, window,
 };
 
 type Fields = Vec<(&'static str, &'static str)>;
@@ -54,6 +55,8 @@ fn with_bad_pseudo_fields() -> Vec<Fields> {
         instead(":path", ""),
         instead(":path", "/a b"),
         instead(":path", "/a\tb"),
+        instead(":path", "/x#y"),
+        instead(":path", "/#"),
         instead(":path", "*"),
         instead(":path", "http://b.example/"),
         instead(":method", "GET / HTTP/1.1"),
@@ -115,7 +118,14 @@ fn a_body_of_another_length_never_ends_at_the_service() {
 fn trailers_that_break_a_rule_never_reach_a_service() {
     let origin = Origin::start();
     let gateway = in_front_of(&origin, "");
-    for trailer in [("connection", "close"), ("X-Upper", "a"), ("a b", "c")] {
+    for trailer in [
+        (":path", "/again"),
+        (":status", "200"),
+        (":x", "y"),
+        ("connection", "close"),
+        ("X-Upper", "a"),
+        ("a b", "c"),
+    ] {
         let mut client = connect(&gateway);
         client.send([headers(&POST, 0, 1), frame(kind::DATA, 0, 1, b"abc")].concat());
         client.send(headers(&[trailer], END_STREAM, 1));
@@ -155,4 +165,25 @@ fn frames_for_streams_that_are_no_more_take_no_room() {
     };
     assert_eq!(how, Ended::Answer(200));
     assert!(origin.requests().iter().any(|request| request.whole && request.body.len() == 48_000));
+}
+
+/// A fragment is refused as in HTTP/1.1, with a line in the log, however it is compressed; its neighbours are served.
+#[test]
+fn a_fragment_in_a_path_is_a_bad_request() {
+    let origin = Origin::start();
+    let gateway = in_front_of(&origin, "");
+    let mut client = connect(&gateway);
+    // The path enters the table with its first mention, and is mentioned by its place from then on.
+    let indexed = [&block(&[GET[0], GET[1], GET[3]])[..], &literal(0x40, ":path", "/x#y")].concat();
+    let again = [&block(&[GET[0], GET[1], GET[3]])[..], &[0xbe]].concat();
+    let coded = [&block(&[GET[0], GET[1], GET[3]])[..], &[0x04, 0x84, 0x63, 0xcf, 0xfd, 0x7a]].concat();
+    for (nth, fields) in [indexed, again, coded].into_iter().enumerate() {
+        let stream = nth as u32 * 4 + 1;
+        client.send(frame(kind::HEADERS, END_HEADERS | END_STREAM, stream, &fields));
+        assert_eq!(ended(&mut client), Ended::Answer(400), "{nth}");
+        client.send(headers(&GET, END_STREAM, stream + 2));
+        assert_eq!(ended(&mut client), Ended::Answer(200), "{nth}");
+    }
+    assert_eq!(origin.requests().len(), 3);
+    gateway.wait_for_log(|line| line["reason"] == "bad_target" && line["http"] == "2");
 }

@@ -1,4 +1,4 @@
-//! The table of words: what every key of every local limit has consumed, for all workers, within fixed memory.
+//! A table of words: what every key has consumed, for all workers, within fixed memory.
 //!
 //! Takes the hash of a key; gives the place of its word. Each bucket is three cache lines: hashes, words, and when each
 //! word says nothing any more. A key lives in one of two buckets. Finding a key and changing its word takes no lock: a word
@@ -23,7 +23,7 @@ const ENDS: usize = 16;
 const PATIENCE: u32 = 2_000;
 
 /// Words by the hashes of their keys.
-pub(super) struct Table {
+pub struct Table {
     memory: Box<[AtomicU64]>,
     buckets: u64,
     used: AtomicU64,
@@ -32,7 +32,7 @@ pub(super) struct Table {
 
 /// Where the word of a key is.
 #[derive(Clone, Copy)]
-pub(super) struct Place<'t> {
+pub struct Place<'t> {
     hash: u64,
     key: &'t AtomicU64,
     word: &'t AtomicU64,
@@ -41,7 +41,7 @@ pub(super) struct Place<'t> {
 
 impl Table {
     /// A table with room for so many keys. Its memory is taken as it fills, up to 83 bytes for each.
-    pub(super) fn new(keys: usize) -> Table {
+    pub fn new(keys: usize) -> Table {
         // Three places for each key: then a key finds its bucket full once in a hundred thousand times.
         let buckets = keys.saturating_mul(3).div_ceil(WAYS).max(2);
         let memory = bytemuck::allocation::zeroed_slice_box(buckets.saturating_mul(BUCKET));
@@ -49,30 +49,30 @@ impl Table {
     }
 
     /// Places that hold a key. Those whose keys have consumed nothing lately are given to others when needed.
-    pub(super) fn used(&self) -> u64 {
+    pub fn used(&self) -> u64 {
         self.used.load(Ordering::Relaxed)
     }
 
     /// Keys that had consumed something and were dropped for others.
-    pub(super) fn dropped(&self) -> u64 {
+    pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
     /// Bytes of memory when it is full.
     #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         size_of_val(&*self.memory)
     }
 
     /// The word of a key, if it has one.
-    pub(super) fn find(&self, hash: u64) -> Option<Place<'_>> {
+    pub fn find(&self, hash: u64) -> Option<Place<'_>> {
         let hash = hash.max(1);
         let [first, second] = self.buckets_of(hash);
         find_in(self.bucket(first), hash).or_else(|| find_in(self.bucket(second), hash))
     }
 
     /// The word of a key, made where there is none. `None` when another worker holds the bucket unusually long.
-    pub(super) fn place(&self, hash: u64, now: u64) -> Option<Place<'_>> {
+    pub fn place(&self, hash: u64, now: u64) -> Option<Place<'_>> {
         self.find(hash).or_else(|| self.insert(hash.max(1), now))
     }
 
@@ -122,7 +122,7 @@ impl Table {
 
 impl Place<'_> {
     /// Says at what time the word says nothing any more.
-    pub(super) fn lasts_until(&self, end: u64) {
+    pub fn lasts_until(&self, end: u64) {
         self.end.store(end, Ordering::Relaxed);
     }
 
@@ -137,13 +137,13 @@ impl Place<'_> {
     }
 
     /// The word now.
-    pub(super) fn read(&self) -> u64 {
+    pub fn read(&self) -> u64 {
         self.word.load(Ordering::Relaxed)
     }
 
     /// Changes the word from `old` to `new`. `Err` with the word that is there instead, if any: the place may have gone to
     /// another key, then it is `None` and to be looked up again.
-    pub(super) fn change(&self, old: u64, new: u64) -> Result<(), Option<u64>> {
+    pub fn change(&self, old: u64, new: u64) -> Result<(), Option<u64>> {
         match self.word.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(()),
             Err(word) => Err((self.key.load(Ordering::Acquire) == self.hash).then_some(word)),
