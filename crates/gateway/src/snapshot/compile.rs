@@ -63,15 +63,8 @@ pub fn compile(
             let mut policies = bind(config, route, &context, faults);
             let (service, http2) = services.asked_by(&action);
             for Bound { policy, shadow, .. } in &mut policies {
-                let lives = &mut lives;
-                policy.settle(&mut Place {
-                    route: key,
-                    service: &service,
-                    http2,
-                    shadow: *shadow,
-                    lives,
-                    faults,
-                });
+                let (lives, shadow) = (&mut lives, *shadow);
+                policy.settle(&mut Place { route: key, service: &service, http2, shadow, lives, faults });
             }
             let name: Arc<str> = key.as_str().into();
             let stats = stats.of(&name, &service);

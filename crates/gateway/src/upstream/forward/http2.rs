@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use ::http1::{Fields, Framing, HeadLimits, names};
+use ::http1::{Fields, Framing, HeadError, HeadLimits, names};
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
@@ -110,7 +110,7 @@ impl Forward<'_> {
         let head =
             heads::request(&exchange.request, settings.peer.is_some(), &settings.authority, call.is_some());
         let Some(head) = head else {
-            return Err(Failed { fault: Fault::AnswerUnasked, again: Again::Never });
+            return Err(Failed { fault: Fault::Head(HeadError::BadTarget), again: Again::Never });
         };
         let whole = request::is_bodyless(exchange);
         let sent = exchange.record.elapsed();
@@ -149,17 +149,8 @@ impl Forward<'_> {
                 Ok(())
             }
             Err(fault) => {
-                if matches!(fault, Fault::AnswerTimeout | Fault::AnswerStalled | Fault::Timeout) {
-                    stream.slot.doubt();
-                }
-                let untaken = !replay.over && !stream.heard.get();
                 let repeatable = whole && exchange.request.method.is_idempotent();
-                let again = match fault {
-                    Fault::NoAnswer if untaken && stream.unprocessed.get() => Again::Unprocessed,
-                    Fault::NoAnswer if untaken && repeatable => Again::Fresh,
-                    _ => Again::Never,
-                };
-                Err(Failed { fault, again })
+                Err(stream.failed(fault, replay, repeatable))
             }
         }
     }
@@ -308,6 +299,20 @@ impl Stream {
             unprocessed: Cell::new(false),
             slot,
         }
+    }
+
+    /// What a fault means for the connection, and whether the try may be made again.
+    fn failed(&self, fault: Fault, replay: &Replay, repeatable: bool) -> Failed {
+        if matches!(fault, Fault::AnswerTimeout | Fault::AnswerStalled | Fault::Timeout) {
+            self.slot.doubt();
+        }
+        let untaken = !replay.over && !self.heard.get();
+        let again = match fault {
+            Fault::NoAnswer if untaken && self.unprocessed.get() => Again::Unprocessed,
+            Fault::NoAnswer if untaken && repeatable => Again::Fresh,
+            _ => Again::Never,
+        };
+        Failed { fault, again }
     }
 }
 
