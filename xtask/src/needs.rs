@@ -23,7 +23,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 15] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -47,6 +47,18 @@ const NEEDS: [Need; 13] = [
         program: "redis-server",
         package: Some("redis-server"),
         without: "limits that gateways share cannot be tried",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "node",
+        package: Some("nodejs"),
+        without: "the provider of logins that the tests log in at does not run (Node 20 or later)",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "npm",
+        package: Some("npm"),
+        without: "the packages of that provider cannot be fetched",
     },
     Need {
         purpose: Purpose::Test,

@@ -8,6 +8,7 @@
 pub mod door;
 mod errand;
 mod patience;
+mod signed_body;
 
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -129,6 +130,11 @@ async fn road(
     }
     match &route.action {
         Action::Forward(place) => {
+            if exchange.plan.digest.is_some()
+                && let Some(refusal) = Box::pin(signed_body::refusal(listener, exchange, client)).await?
+            {
+                return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
+            }
             match ask(worker, view, listener, (route, *place), exchange, client).await {
                 Ok(None) if exchange.instead.is_some() => {
                     send_instead(listener, exchange, client).await.map(|()| None)

@@ -28,6 +28,9 @@ const KNOWN: Known<'static> = Known {
         "introspection",
         "rate_limit",
         "mtls",
+        "hmac",
+        "oidc",
+        "identity_keys",
         "ext_auth",
     ],
 };

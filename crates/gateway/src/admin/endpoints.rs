@@ -7,7 +7,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::{Schema, SchemaGenerator};
 use std::sync::Arc;
 
-use super::changes::{Proposal, answers};
+use super::changes::{Proposal, answers, preview};
 use super::control::Control;
 use super::{api, drain, live, openapi, pages, routes, samples, session};
 use crate::config::Role;
@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 26] = {
+pub(super) static ENDPOINTS: [Endpoint; 27] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -188,6 +188,13 @@ pub(super) static ENDPOINTS: [Endpoint; 26] = {
         Endpoint::question("/api/v1/config/diff", Operator, "What a text or edits would change.", || {
             post(answers::difference)
         })
+        .taking(|generator| generator.subschema_for::<Proposal>()),
+        Endpoint::question(
+            "/api/v1/config/preview",
+            Operator,
+            "What a text or edits would do to sampled requests.",
+            || post(preview::preview),
+        )
         .taking(|generator| generator.subschema_for::<Proposal>()),
         Endpoint {
             changes: true,

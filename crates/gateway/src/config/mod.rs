@@ -36,7 +36,7 @@ mod variables;
 pub use admin::{Admin, AdminListen, AdminToken, Role};
 pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
-pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login};
+pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login, RsaSignature, SigningKey};
 pub use credentials::{
     AwsCredentials, BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials,
 };

@@ -103,6 +103,13 @@ pub struct ClientReader {
     /// Most bytes of body the exchange takes.
     pub body_limit: u64,
     window: Option<(Instant, u64)>,
+    held: Option<Box<Held>>,
+}
+
+/// A whole body that was read ahead, to be given again.
+struct Held {
+    bytes: Vec<u8>,
+    given: bool,
 }
 
 /// Where requests come from.
@@ -118,7 +125,7 @@ enum Source {
 
 impl ClientReader {
     fn of(source: Source) -> ClientReader {
-        ClientReader { source, body_limit: u64::MAX, window: None }
+        ClientReader { source, body_limit: u64::MAX, window: None, held: None }
     }
 
     /// The connection's bytes; `None` on a stream.
@@ -175,6 +182,9 @@ impl ClientReader {
 
     /// The bytes of a piece, until more is received.
     pub fn data(&self, span: Span) -> &[u8] {
+        if let Some(held) = &self.held {
+            return span.of_bytes(&held.bytes);
+        }
         match &self.source {
             Source::Connection(incoming, _) => incoming.data(span),
             Source::Stream(asked, _) => asked.inflow.data(span),
@@ -262,10 +272,32 @@ impl ClientReader {
         }
         self.body_limit = limit;
         self.window = None;
+        self.held = None;
+    }
+
+    /// Reads the whole body ahead, to be looked at and then given again; its trailers are dropped. `None` when it has more
+    /// than `most` bytes.
+    pub async fn hold(&mut self, limits: &ClientLimits, most: u64) -> Result<Option<&[u8]>, Fault> {
+        let mut bytes = Vec::new();
+        loop {
+            match self.piece()? {
+                Piece::Data(_) if self.received() > most => return Ok(None),
+                Piece::Data(span) => bytes.extend_from_slice(self.data(span)),
+                Piece::Starved => self.receive(limits).await?,
+                Piece::Done => break,
+            }
+        }
+        self.trailers_mut().clear();
+        let held = self.held.insert(Box::new(Held { bytes, given: false }));
+        Ok(Some(&held.bytes))
     }
 
     /// What the buffer holds of the body.
     pub fn piece(&mut self) -> Result<Piece, Fault> {
+        if let Some(held) = &mut self.held {
+            let first = !std::mem::replace(&mut held.given, true) && !held.bytes.is_empty();
+            return Ok(if first { Piece::Data(Span::of(held.bytes.len())) } else { Piece::Done });
+        }
         let piece = match &mut self.source {
             Source::Connection(incoming, _) => incoming.piece().map_err(Fault::Body)?,
             Source::Stream(asked, _) => asked.inflow.piece(),

@@ -8,17 +8,20 @@
 mod aws;
 pub mod callers;
 pub mod claims;
+pub mod failures;
 pub mod fetch;
 pub mod gate;
 pub mod introspect;
 pub mod jose;
 pub mod memory;
+pub mod oidc;
 pub mod passwords;
 pub mod patience;
 pub mod place;
 pub mod provider;
 pub mod sending;
 pub mod shelf;
+pub mod signatures;
 pub mod word;
 
 pub use callers::Callers;

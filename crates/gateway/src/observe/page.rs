@@ -47,6 +47,8 @@ pub struct PageInput<'a> {
     pub tls: &'a [SecuredReading<'a>],
     /// Numbers that policies tell.
     pub figures: &'a [Figure],
+    /// Refused credentials: policy, reason, how often.
+    pub auth_failures: &'a [(&'static str, &'static str, u64)],
     /// Most series of the page.
     pub most_series: usize,
 }
@@ -125,6 +127,11 @@ pub fn page(input: &PageInput<'_>) -> String {
     configuration(&mut page, input.shared);
     telling(&mut page, input.shared);
     process(&mut page, input.shared);
+    let help = "Credentials that were refused, by the policy that asked for them and the reason.";
+    page.family("tidegate_auth_failures", Kind::Counter, "", help);
+    for (policy, reason, count) in input.auth_failures {
+        page.counter(&[("policy", policy), ("reason", reason)], *count);
+    }
     for figure in input.figures {
         let kind = if figure.counts { Kind::Counter } else { Kind::Gauge };
         page.family(figure.name, kind, "", figure.help);

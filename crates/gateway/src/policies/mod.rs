@@ -13,10 +13,13 @@ pub mod csrf;
 pub mod ext_auth;
 pub mod grpc_web;
 pub mod headers;
+pub mod hmac;
+pub mod identity_keys;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
 pub mod mtls;
+pub mod oidc;
 pub mod rate_limit;
 pub mod rewrite;
 pub mod timeout;
@@ -50,11 +53,15 @@ pub static LIST: &[Kind] = &[
     kind::<api_key::ApiKey>(),
     kind::<basic::Basic>(),
     kind::<jwt::Jwt>(),
+    kind::<hmac::Hmac>(),
     kind::<introspection::Introspection>(),
+    kind::<oidc::Oidc>(),
     kind::<any_of::AnyOf>(),
     // Whether it may do that, once it is known who it is.
     kind::<csrf::Csrf>(),
     kind::<allow::Allow>(),
+    // After whoever says who may ask, like an action.
+    kind::<identity_keys::IdentityKeys>(),
     // After whoever says who calls, since limits may be by consumer; before whoever reads bodies or waits for anybody.
     kind::<rate_limit::RateLimit>(),
     // After whoever can refuse by itself, so that nobody else is asked about what is refused anyway.
@@ -345,7 +352,12 @@ pub enum Stop {
 pub async fn request(bound: &[Bound], exchange: &mut Exchange) -> Result<(), Stop> {
     for Bound { name, policy, shadow, .. } in bound {
         exchange.record.policies_run = exchange.record.policies_run.saturating_add(1);
-        let answer = match decide(policy.request(exchange)).await {
+        let decided = decide(policy.request(exchange)).await;
+        if *shadow && exchange.plan.digest.as_ref().is_some_and(|digest| digest.wanted_by == *name) {
+            // Who only watches has no body refused either.
+            exchange.plan.digest = None;
+        }
+        let answer = match decided {
             Ok(()) => continue,
             Err(Stop::Answered) => return Err(Stop::Answered),
             Err(Stop::With(answer)) => answer,

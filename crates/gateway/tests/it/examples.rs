@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 8] = [
+const EXAMPLES: [&str; 9] = [
     "examples/grpc/gateway.yaml",
     "examples/hosts/gateway.yaml",
     "examples/limits/gateway.yaml",
+    "examples/login/gateway.yaml",
     "examples/minimal/gateway.yaml",
     "examples/shop/gateway.yaml",
     "examples/spa/gateway.yaml",

@@ -10,7 +10,9 @@
     reason = "a failure here is a failure of the test"
 )]
 
+mod browser;
 mod issuer;
+mod provider;
 mod setup;
 
 mod accept {
@@ -71,10 +73,13 @@ mod policies {
     mod ext_auth;
     mod grpc_web;
     mod headers;
+    mod hmac;
+    mod identity_keys;
     mod introspection;
     mod ip;
     mod jwt;
     mod mtls;
+    mod oidc;
     mod rate_limit;
     mod rewrite;
     mod timeout;
