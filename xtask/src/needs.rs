@@ -11,6 +11,7 @@ use crate::programs;
 pub(crate) enum Purpose {
     Test,
     Bench,
+    CacheTests,
 }
 
 /// One program of the machine.
@@ -23,7 +24,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 15] = [
+const NEEDS: [Need; 18] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -41,6 +42,18 @@ const NEEDS: [Need; 15] = [
         program: "openssl",
         package: Some("openssl"),
         without: "it is the other side in tests of TLS, and keys that others made cannot be tried",
+    },
+    Need {
+        purpose: Purpose::CacheTests,
+        program: "node",
+        package: Some("nodejs"),
+        without: "the public tests of HTTP caches are written for it",
+    },
+    Need {
+        purpose: Purpose::CacheTests,
+        program: "npm",
+        package: Some("npm"),
+        without: "it brings the public tests of HTTP caches",
     },
     Need {
         purpose: Purpose::Test,
@@ -96,6 +109,12 @@ const NEEDS: [Need; 15] = [
         program: "haproxy",
         package: Some("haproxy"),
         without: "the peer HAProxy is left out",
+    },
+    Need {
+        purpose: Purpose::Bench,
+        program: "varnishd",
+        package: Some("varnish"),
+        without: "the peer Varnish is left out where answers are kept",
     },
     Need {
         purpose: Purpose::Bench,

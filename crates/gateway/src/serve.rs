@@ -177,6 +177,9 @@ async fn ask(
         forwarding: view.snapshot.forwarding,
         shape: &|exchange| {
             policies::response(&route.policies, exchange);
+            if let Some(cache) = &view.snapshot.cache {
+                policies::cache::changed(cache, exchange);
+            }
             door::dress(listener, exchange);
         },
         trust: &listener.trust,

@@ -32,6 +32,8 @@ const KNOWN: Known<'static> = Known {
         "oidc",
         "identity_keys",
         "ext_auth",
+        "cache",
+        "compress",
     ],
 };
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::changes::{Proposal, answers, preview};
 use super::control::Control;
-use super::{api, drain, live, openapi, pages, routes, samples, session};
+use super::{api, cache, drain, live, openapi, pages, routes, samples, session};
 use crate::config::Role;
 
 /// A method of the admin API.
@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 27] = {
+pub(super) static ENDPOINTS: [Endpoint; 29] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -223,6 +223,10 @@ pub(super) static ENDPOINTS: [Endpoint; 27] = {
         Endpoint::work("/api/v1/reload", Operator, "Read the configuration again.", || post(pages::reload)),
         Endpoint::work("/api/v1/drain", Operator, "Take a target out of use.", || post(drain::drain)),
         Endpoint::work("/api/v1/undrain", Operator, "Take a target back in.", || post(drain::undrain)),
+        Endpoint::look("/api/v1/cache", Viewer, "What the cache holds.", || get(cache::show)),
+        Endpoint::work("/api/v1/cache/purge", Operator, "Take answers out of the cache.", || {
+            post(cache::purge)
+        }),
         Endpoint::question("/api/v1/explain", Viewer, "What would become of a request.", || {
             post(pages::explain)
         }),

@@ -18,6 +18,7 @@ pub mod history;
 pub mod init;
 pub mod key;
 pub mod output;
+pub mod purge;
 pub mod reload;
 pub mod rollback;
 pub mod run;
@@ -89,6 +90,8 @@ enum Command {
     Drain(drain::Options),
     /// Take a drained target back in
     Undrain(drain::Options),
+    /// Take answers out of the cache of a running gateway: a URL, all below one, a route's, a group, or all
+    Purge(purge::Options),
     /// Print the version
     Version,
 }
@@ -146,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Reload(options) => reload::run(options),
         Command::Drain(options) => drain::drain(options),
         Command::Undrain(options) => drain::undrain(options),
+        Command::Purge(options) => purge::run(options),
         Command::Version => version::run(),
     };
     exit.into()

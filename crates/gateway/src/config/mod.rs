@@ -60,7 +60,7 @@ pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Service, Target};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
-use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Template};
+use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Size, Template};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -108,6 +108,8 @@ pub struct Config {
     pub drain: Drain,
     /// How names of targets become addresses.
     pub dns: Dns,
+    /// How much memory the answers may take that routes with a `cache` keep, all together. Default 256MiB.
+    pub cache_memory: Size,
     /// How much one client may send. Listeners may say otherwise for themselves.
     pub limits: Limits,
     /// How long one client may take. Listeners may say otherwise for themselves.

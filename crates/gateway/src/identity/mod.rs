@@ -13,6 +13,7 @@ pub mod fetch;
 pub mod gate;
 pub mod introspect;
 pub mod jose;
+pub mod lives;
 pub mod memory;
 pub mod oidc;
 pub mod passwords;
@@ -26,6 +27,7 @@ pub mod word;
 
 pub use callers::Callers;
 pub use gate::{Check, Finding, Gate, GateSettings, Recalled, Refusal};
+pub use lives::{Lives, Remembered};
 pub use memory::Realm;
 pub use place::{Found, Place};
 pub use provider::{Keeper, Provider};

@@ -202,6 +202,13 @@ impl<'a> Routes<'a> {
         for (route, service, reading) in &self.told {
             page.counter(&[("route", route), ("service", service)], reading.bytes_out);
         }
+        let help = "Requests on routes with a cache, by what it had to do with the answer.";
+        page.family("tidegate_cache_requests", Kind::Counter, "", help);
+        for (route, _, reading) in &self.told {
+            for ([result, ..], count) in &reading.caches {
+                page.counter(&[("route", *route), ("result", *result)], count);
+            }
+        }
         let help =
             "Requests that a policy refused, or would have refused where it only watches (mode shadow).";
         page.family("tidegate_refused", Kind::Counter, "", help);

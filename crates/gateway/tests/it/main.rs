@@ -23,6 +23,7 @@ mod admin {
     mod access;
     mod address;
     mod agreement;
+    mod cache;
     mod changes;
     mod commands;
     mod console;
@@ -68,6 +69,8 @@ mod policies {
     mod api_key;
     mod basic;
     mod body_limit;
+    mod cache;
+    mod compress;
     mod cors;
     mod csrf;
     mod ext_auth;
