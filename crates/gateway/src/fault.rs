@@ -3,6 +3,7 @@
 //! One line of the table in [`Fault::facts`] for each fault. Making a response of it is in `fault/response.rs`, the
 //! only place that does.
 
+mod call;
 pub mod response;
 
 use std::borrow::Cow;
@@ -77,6 +78,8 @@ pub enum Fault {
     AnswerStalled,
     /// The answer switches protocols though nobody asked for that, or sends interim answers without end.
     AnswerUnasked,
+    /// The body of a call is not the base64 that its type says.
+    NotBase64,
     /// The service breaks the rules of HTTP/2.
     AnswerProtocol,
     /// The service takes no more requests, and no place for another one came free in time.
@@ -228,6 +231,13 @@ impl Fault {
                 Service,
                 "http_protocol_error",
                 "the service answered what nobody asked",
+            ),
+            Fault::NotBase64 => line(
+                400,
+                "not_base64",
+                Client,
+                "http_request_error",
+                "the body of a call of gRPC-Web is not base64",
             ),
             Fault::AnswerProtocol => line(
                 502,

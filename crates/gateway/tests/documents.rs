@@ -56,6 +56,7 @@ fn faults() -> Vec<Fault> {
         Fault::AnswerCut,
         Fault::AnswerStalled,
         Fault::AnswerUnasked,
+        Fault::NotBase64,
         Fault::AnswerProtocol,
         Fault::ServiceFull,
         Fault::ServiceFailed(503),
@@ -75,7 +76,7 @@ fn faults() -> Vec<Fault> {
             | Fault::AnswerBody(_) => {}
             Fault::HeadTimeout | Fault::BodyTimeout | Fault::BodyTooLarge(_) | Fault::ClientGone => {}
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
-            Fault::CircuitOpen(_) | Fault::AnswerProtocol => {}
+            Fault::CircuitOpen(_) | Fault::NotBase64 | Fault::AnswerProtocol => {}
             Fault::ServiceFull | Fault::ServiceFailed(_) => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}

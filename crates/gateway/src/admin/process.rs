@@ -193,8 +193,10 @@ impl Process {
                 );
             }
         }
-        let (routes, workers) = (snapshot.routes.len(), self.control.gateway.live.workers);
-        tracing::info!("ready: revision {}, {routes} routes, {workers} workers", snapshot.revision);
+        let counted = |count: usize, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let routes = counted(snapshot.routes.len(), "route");
+        let workers = counted(self.control.gateway.live.workers, "worker");
+        tracing::info!("ready: revision {}, {routes}, {workers}", snapshot.revision);
     }
 
     fn write_ready_file(&self, path: &Path) -> std::io::Result<()> {

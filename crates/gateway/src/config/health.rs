@@ -5,7 +5,7 @@ use super::diagnostic::Diagnostics;
 use super::pairs::OneOrMany;
 use super::place::Span;
 use super::route::Status;
-use super::service::Service;
+use super::service::{Protocol, Service};
 use crate::values::{Duration, Percent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 pub struct HealthCheck {
     /// What a GET asks for: `/healthz`. Without it, a target is well when it accepts a connection.
     pub path: Option<String>,
+    /// Asks by gRPC (`grpc.health.v1.Health/Check`) instead: `true` for the whole server, or the name of a service. The
+    /// service must speak HTTP/2 (`protocol: http2`).
+    pub grpc: Option<String>,
     /// Statuses of a target that is well. Default: 200 to 299.
     pub status: OneOrMany<Status>,
     /// A text that must stand in the first 64KiB of the answer. Default: none.
@@ -47,6 +50,9 @@ enum WrittenCheck {
 struct CheckSettings {
     /// What a GET asks for: `/healthz`. Without it, a target is well when it accepts a connection.
     path: Option<String>,
+    /// Asks by gRPC (`grpc.health.v1.Health/Check`) instead: `true` for the whole server, or the name of a service. The
+    /// service must speak HTTP/2 (`protocol: http2`).
+    grpc: Option<String>,
     /// Statuses of a target that is well. Default: 200 to 299.
     status: OneOrMany<Status>,
     /// A text that must stand in the first 64KiB of the answer. Default: none.
@@ -67,6 +73,7 @@ impl Default for CheckSettings {
     fn default() -> Self {
         Self {
             path: None,
+            grpc: None,
             status: OneOrMany::default(),
             body: None,
             host: None,
@@ -84,8 +91,8 @@ impl From<WrittenCheck> for HealthCheck {
             WrittenCheck::Text(path) => CheckSettings { path: Some(path), ..CheckSettings::default() },
             WrittenCheck::Map(settings) => settings,
         };
-        let CheckSettings { path, status, body, host, interval, timeout, rise, fall } = settings;
-        Self { path, status, body, host, interval, timeout, rise, fall }
+        let CheckSettings { path, grpc, status, body, host, interval, timeout, rise, fall } = settings;
+        Self { path, grpc, status, body, host, interval, timeout, rise, fall }
     }
 }
 
@@ -199,10 +206,37 @@ pub(super) fn check(
     if let Some(check) = &service.health_check {
         check_path(name, check, at, diagnostics);
     }
+    check_grpc(name, service, at, diagnostics);
+}
+
+fn check_grpc(name: &str, service: &Service, at: &dyn Fn(&[&str]) -> Span, diagnostics: &mut Diagnostics) {
+    let Some((check, asked)) =
+        service.health_check.as_ref().and_then(|check| Some((check, check.grpc.as_ref()?)))
+    else {
+        return;
+    };
+    let span = at(&["health_check", "grpc"]);
+    if service.protocol != Protocol::Http2 {
+        let message = format!("the check of service `{name}` is by gRPC, which is spoken over HTTP/2");
+        diagnostics.error(codes::CONFLICT, span, message).help("write `protocol: http2` at the service");
+    }
+    if check.path.is_some() || !check.status.is_empty() || check.body.is_some() {
+        let message = format!("the check of service `{name}` asks by gRPC and expects an answer of HTTP");
+        diagnostics
+            .error(codes::CONFLICT, span, message)
+            .help("remove `grpc`, or `path`, `status` and `body`");
+    }
+    if asked.is_empty() || asked.len() > 127 || !asked.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let message = format!("`{}` is not the name of a service of gRPC", asked.escape_debug());
+        diagnostics
+            .error(codes::BAD_VALUE, span, message)
+            .help("write a name such as shop.Catalog, or `true` for the whole server");
+    }
 }
 
 fn check_path(name: &str, check: &HealthCheck, at: &dyn Fn(&[&str]) -> Span, diagnostics: &mut Diagnostics) {
     match &check.path {
+        None if check.grpc.is_some() => {}
         None if !check.status.is_empty() || check.body.is_some() || check.host.is_some() => {
             let message = format!("the check of service `{name}` expects an answer and asks for nothing");
             diagnostics

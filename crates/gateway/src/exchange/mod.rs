@@ -26,6 +26,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http1::{NameBuf, RequestHead, ResponseHead};
 
+use crate::http::grpc::Form;
+
 pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
 pub use captures::Captures;
@@ -149,6 +151,12 @@ pub struct Plan {
     pub timeout: Option<Duration>,
     /// Most bytes of the request's body.
     pub body_limit: Option<u64>,
+    /// The form of gRPC-Web that the client speaks, where it is translated.
+    pub grpc_web: Option<Form>,
+    /// How long the client of a call waits for all of it, as it said (`grpc-timeout`).
+    pub deadline: Option<Duration>,
+    /// Whether [`Plan::timeout`] is that time.
+    pub is_client_deadline: bool,
     /// What the body must be: then all of it is read and compared before a service gets any of it.
     pub digest: Option<Box<digest::BodyDigest>>,
 }

@@ -49,6 +49,8 @@ pub struct Record {
     pub cache: &'static str,
     /// Status the client got; 0 when it got none.
     pub status: u16,
+    /// The status of a call of gRPC, where one was told.
+    pub grpc_status: Option<u16>,
     /// Bytes of the request's body.
     pub bytes_in: u64,
     /// Bytes of the answer's body as sent.
@@ -114,6 +116,7 @@ impl Record {
             service_status: 0,
             cache: "",
             status: 0,
+            grpc_status: None,
             bytes_in: 0,
             bytes_out: 0,
             degraded: "",

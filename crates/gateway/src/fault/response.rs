@@ -37,6 +37,9 @@ pub fn respond_fault(exchange: &mut Exchange, fault: &Fault) -> Arc<[u8]> {
 
 /// Puts an answer into `exchange.response`; the bytes are its body.
 pub fn respond(exchange: &mut Exchange, answer: &Answer) -> Arc<[u8]> {
+    if let Some(none) = super::call::respond(exchange, answer) {
+        return none;
+    }
     exchange.record.reason = answer.reason;
     exchange.response.clear();
     exchange.response.set_status(answer.status);

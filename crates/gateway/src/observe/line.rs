@@ -182,6 +182,9 @@ impl LineWriter {
             text(out, b",\"query\":", &self.told, most::QUERY);
         }
         number(out, b",\"status\":", u64::from(status_of(exchange)));
+        if let Some(status) = record.grpc_status {
+            number(out, b",\"grpc_status\":", u64::from(status));
+        }
         if !record.reason.is_empty() {
             text(out, b",\"reason\":", record.reason.as_bytes(), most::REASON);
         }

@@ -15,6 +15,7 @@ pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
 pub mod fallback;
+pub mod grpc_web;
 pub mod headers;
 pub mod hmac;
 pub mod identity_keys;
@@ -80,6 +81,8 @@ pub static LIST: &[Kind] = &[
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
     kind::<retry::Retry>(),
+    // After whoever judges the request as it came: a call of gRPC-Web becomes one of gRPC.
+    kind::<grpc_web::GrpcWeb>(),
     // After whoever may refuse the request: what is kept is for those only who might ask the service. Before whoever shapes
     // the answer in the same way for all, so that this is done once.
     kind::<cache::Cache>(),
@@ -194,6 +197,8 @@ pub struct Place<'a, 'p> {
     pub route: &'a str,
     /// The service that the route asks; empty for none.
     pub service: &'a str,
+    /// Whether that service may be asked over HTTP/2.
+    pub http2: bool,
     /// Whether it only watches there.
     pub shadow: bool,
     /// What outlives a reload.

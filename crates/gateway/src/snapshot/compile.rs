@@ -66,8 +66,8 @@ pub fn compile(
             let mut action = action(&route.action, &mut services, faults);
             let mut policies = bind(config, route, &context, faults);
             services.take_care(&mut action, &policies);
-            let service = services.asked_by(&action);
-            settle(&mut policies, (key, &service), &mut lives, faults);
+            let (service, http2) = services.asked_by(&action);
+            settle(&mut policies, (key, &service, http2), &mut lives, faults);
             let name: Arc<str> = key.as_str().into();
             let stats = stats.of(&name, &service);
             routes.push(Route { key: name, action, policies, stats });
@@ -101,12 +101,12 @@ pub fn compile(
 /// Lets policies take their place on a route to a service.
 fn settle(
     policies: &mut [Bound],
-    (route, service): (&str, &str),
+    (route, service, http2): (&str, &str, bool),
     lives: &mut Lives<'_>,
     faults: &mut Diagnostics,
 ) {
     for Bound { policy, shadow, .. } in policies {
-        policy.settle(&mut Place { route, service, shadow: *shadow, lives, faults });
+        policy.settle(&mut Place { route, service, http2, shadow: *shadow, lives, faults });
     }
 }
 
@@ -297,13 +297,14 @@ impl<'a> Services<'a> {
         }
     }
 
-    /// The name of the service that an action asks; empty for none.
-    fn asked_by(&self, action: &Action) -> Arc<str> {
+    /// The name of the service that an action asks, empty for none, and whether it may speak HTTP/2.
+    fn asked_by(&self, action: &Action) -> (Arc<str>, bool) {
         let asked = match action {
             Action::Forward(place, _) => self.list.get(*place as usize),
             Action::Respond(_) | Action::Redirect { .. } => None,
         };
-        asked.map_or_else(|| "".into(), |service| service.name.clone())
+        let http2 = |service: &Arc<Service>| service.protocol != config::Protocol::Http1;
+        asked.map_or_else(|| ("".into(), false), |service| (service.name.clone(), http2(service)))
     }
 
     fn add(
@@ -322,6 +323,7 @@ impl<'a> Services<'a> {
             name: name.into(),
             index,
             targets,
+            protocol: settings.protocol,
             balance: match &settings.balance {
                 config::Balance::RoundRobin => Balance::RoundRobin,
                 config::Balance::LeastRequest => Balance::LeastRequest,

@@ -9,8 +9,8 @@ use rustls::pki_types::ServerName;
 
 use super::Snapshot;
 use crate::config::{
-    Acme, CertificateFiles, Config, Diagnostics, Listener, Protocol, Service, ServiceTls, Span, Spanned,
-    codes,
+    self, Acme, CertificateFiles, Config, Diagnostics, Listener, Protocol, Service, ServiceTls, Span,
+    Spanned, codes,
 };
 use crate::observe::handshakes::Handshakes;
 use crate::tls::acme::{Proofs, certificate_file};
@@ -46,24 +46,7 @@ pub(super) fn listener(
     if let Some(known) = known.filter(|known| known.settings == *settings && known.http2 == http2(listener)) {
         return Some(known.clone());
     }
-    let mut wrong = |message: String, help: &str| {
-        faults.error(codes::CONFLICT, name.span(), message).help(help);
-    };
-    if settings.certificates.is_empty() && settings.acme.is_none() {
-        wrong(
-            format!("`tls` of listener `{name}` names no certificate"),
-            "add `certificates: { cert: FILE, key: FILE }`, or `acme`",
-        );
-    }
-    if settings.client_ca.is_none() && (settings.client_auth.is_some() || settings.client_cert_header) {
-        let which = if settings.client_auth.is_some() { "client_auth" } else { "client_cert_header" };
-        wrong(
-            format!(
-                "`{which}` of listener `{name}` needs authorities whose client certificates are believed"
-            ),
-            "add `client_ca: FILE`",
-        );
-    }
+    complete(name, settings, faults);
     let mut pairs = Vec::new();
     for written in settings.certificates.iter() {
         pairs.extend(pair(written, faults));
@@ -92,6 +75,28 @@ pub(super) fn listener(
             faults.error(codes::BAD_TLS, span, reason);
             None
         }
+    }
+}
+
+/// Checks that nothing is missing that something else needs.
+fn complete(name: &Spanned<String>, settings: &config::ListenerTls, faults: &mut Diagnostics) {
+    let mut wrong = |message: String, help: &str| {
+        faults.error(codes::CONFLICT, name.span(), message).help(help);
+    };
+    if settings.certificates.is_empty() && settings.acme.is_none() {
+        wrong(
+            format!("`tls` of listener `{name}` names no certificate"),
+            "add `certificates: { cert: FILE, key: FILE }`, or `acme`",
+        );
+    }
+    if settings.client_ca.is_none() && (settings.client_auth.is_some() || settings.client_cert_header) {
+        let which = if settings.client_auth.is_some() { "client_auth" } else { "client_cert_header" };
+        wrong(
+            format!(
+                "`{which}` of listener `{name}` needs authorities whose client certificates are believed"
+            ),
+            "add `client_ca: FILE`",
+        );
     }
 }
 

@@ -5,6 +5,7 @@
 //! another endpoint when the connection failed, and once more over a fresh connection when a rested one turned out
 //! dead and nothing can have happened; never otherwise.
 
+mod call;
 mod http1;
 mod http2;
 mod opening;
@@ -25,6 +26,7 @@ use super::request::{self, Forwarding};
 use super::retry;
 use super::service::Service;
 use super::tunnel;
+use crate::config::Protocol;
 use crate::exchange::Exchange;
 use crate::exchange::record::Attempt;
 use crate::fault::Fault;
@@ -147,6 +149,9 @@ impl Forward<'_> {
             return Err(Fault::NoEndpoint);
         }
         request::prepare(exchange, self.service, self.forwarding);
+        if self.service.protocol != Protocol::Http1 {
+            call::take_deadline(exchange);
+        }
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
         self.again.begin(exchange, &mut client.reader);

@@ -33,6 +33,8 @@ pub struct Service {
     pub index: u32,
     /// What its endpoints are made of; the resolver keeps them up to date.
     pub targets: Vec<Target>,
+    /// What its targets may speak.
+    pub protocol: Protocol,
     /// How an endpoint is chosen.
     pub balance: Balance,
     /// Time for a connection to be accepted.

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 9] = [
+const EXAMPLES: [&str; 10] = [
     "examples/cache/gateway.yaml",
+    "examples/grpc/gateway.yaml",
     "examples/hosts/gateway.yaml",
     "examples/limits/gateway.yaml",
     "examples/login/gateway.yaml",

@@ -77,6 +77,7 @@ mod policies {
     mod csrf;
     mod ext_auth;
     mod fallback;
+    mod grpc_web;
     mod headers;
     mod hmac;
     mod identity_keys;
@@ -117,6 +118,7 @@ mod balance;
 mod demo;
 mod drain;
 mod examples;
+mod grpc;
 mod handover;
 mod redirect;
 mod reload;

@@ -221,6 +221,7 @@ fn the_document_names_every_field_in_the_order_of_the_line() {
     record.degraded = "standby";
     record.fallback.push(("orders-standby".into(), "answered"));
     record.fault = Some(Fault::Panic);
+    record.grpc_status = Some(13);
     record.why = "not in this network".into();
     exchange.identity = Some(Rc::new(Identity {
         consumer: Some("mobile".into()),

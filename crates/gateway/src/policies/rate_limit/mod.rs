@@ -420,8 +420,14 @@ mod tests {
         let mut bound = super::super::tests::bound("rate_limit: 1000/s").unwrap();
         let mut faults = Diagnostics::default();
         let mut lives = super::super::Lives::after(None);
-        let mut place =
-            Place { route: "/", service: "", shadow: false, lives: &mut lives, faults: &mut faults };
+        let mut place = Place {
+            route: "/",
+            service: "",
+            http2: false,
+            shadow: false,
+            lives: &mut lives,
+            faults: &mut faults,
+        };
         let policy = &mut bound[0].policy;
         policy.settle(&mut place);
         let mut exchange = asked("GET", "/", &[]);

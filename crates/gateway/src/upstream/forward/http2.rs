@@ -2,10 +2,11 @@
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
+use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use ::http1::HeadLimits;
+use ::http1::{Fields, Framing, HeadError, HeadLimits, names};
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
@@ -16,15 +17,17 @@ use super::super::http2::pool::Slot;
 use super::super::http2::{fault_of, heads};
 use super::super::local::{InFlight, LocalEndpoint};
 use super::super::request;
+use super::call::{self, Call};
 use super::http1::trailers;
 use super::progress::{Progress, Upload, answer_fault, client_fault, race};
 use super::{Again, Failed, Forward, MOST_INTERIM, learn};
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::client::{ClientConnection, ClientLimits, ClientReader};
+use crate::http::grpc::{self, Form, web};
 use crate::http::http2::inflow::Inflow;
 use crate::http::http2::outflow::Outflow;
-use crate::http::incoming::Piece;
+use crate::http::incoming::{Broken, Piece};
 use crate::http::responder::Responder;
 use crate::http::timer::Timer;
 use crate::http::trust::Trust;
@@ -46,6 +49,34 @@ struct Stream {
     slot: Slot,
 }
 
+/// What a body in base64 becomes; any other passes as it is.
+#[derive(Default)]
+struct Decoding {
+    decoder: Option<web::Decoder>,
+    decoded: Vec<u8>,
+}
+
+impl Decoding {
+    fn of(call: Option<&Call>) -> Decoding {
+        let is_text = call.is_some_and(|call| call.form == Form::WebText);
+        Decoding { decoder: is_text.then(web::Decoder::default), decoded: Vec::new() }
+    }
+
+    /// What is to be sent for a piece of the body.
+    fn take<'d>(&'d mut self, data: &'d [u8]) -> Result<&'d [u8], Fault> {
+        let Some(decoder) = &mut self.decoder else { return Ok(data) };
+        self.decoded.clear();
+        decoder.decode(data, &mut self.decoded).map_err(|_| Fault::NotBase64)?;
+        Ok(&self.decoded)
+    }
+
+    /// Whether the body may end here.
+    fn end(&self) -> Result<(), Fault> {
+        let is_whole = self.decoder.as_ref().is_none_or(web::Decoder::is_whole);
+        if is_whole { Ok(()) } else { Err(Fault::NotBase64) }
+    }
+}
+
 impl Forward<'_> {
     /// One try over a place on a connection.
     pub(super) async fn attempt_http2(
@@ -54,10 +85,15 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         client: &mut ClientConnection,
     ) -> Result<(), Failed> {
+        let call = call::form(exchange).map(|form| Call::begin(form, self.timers, self.service.idle_timeout));
+        if call.is_some() {
+            call::pass_deadline(exchange);
+        }
         let settings = &endpoint.shared.settings;
-        let head = heads::request(&exchange.request, settings.peer.is_some(), &settings.authority, false);
+        let head =
+            heads::request(&exchange.request, settings.peer.is_some(), &settings.authority, call.is_some());
         let Some(head) = head else {
-            return Err(Failed { fault: Fault::AnswerUnasked, again: Again::Never });
+            return Err(Failed { fault: Fault::Head(HeadError::BadTarget), again: Again::Never });
         };
         let whole = request::is_bodyless(exchange);
         // Until the service has looked at it, little of a body can be sent again.
@@ -81,9 +117,14 @@ impl Forward<'_> {
                 &client.limits,
                 (outflow, timer),
                 whole,
-                &progress
+                (&progress, call.as_ref())
             ));
-            let down = pin!(self.download_http2(exchange, &mut client.responder, (answer, waits), &progress));
+            let down = pin!(self.download_http2(
+                exchange,
+                &mut client.responder,
+                (answer, waits),
+                (&progress, call.as_ref())
+            ));
             race(up, down, &progress, &client.total).await
         };
         client.total.disarm();
@@ -93,17 +134,9 @@ impl Forward<'_> {
                 Ok(())
             }
             Err(fault) => {
-                if matches!(fault, Fault::AnswerTimeout | Fault::AnswerStalled | Fault::Timeout) {
-                    stream.slot.doubt();
-                }
-                let untaken = kept.is_none_or(|whole| whole.get()) && !stream.heard.get();
+                let kept = kept.is_none_or(|whole| whole.get());
                 let repeatable = whole && exchange.request.method.is_idempotent();
-                let again = match fault {
-                    Fault::NoAnswer if untaken && stream.unprocessed.get() => Again::Unprocessed,
-                    Fault::NoAnswer if untaken && repeatable => Again::Fresh,
-                    _ => Again::Never,
-                };
-                Err(Failed { fault, again })
+                Err(stream.failed(fault, kept, repeatable))
             }
         }
     }
@@ -115,7 +148,7 @@ impl Forward<'_> {
         limits: &ClientLimits,
         (outflow, timer): (&Outflow, &Timer),
         whole: bool,
-        progress: &Progress,
+        (progress, call): (&Progress, Option<&Call>),
     ) -> Fault {
         let await_answer = |is_client_awaited: bool| match (progress.answered.get(), is_client_awaited) {
             (false, true) => timer.disarm(),
@@ -124,7 +157,7 @@ impl Forward<'_> {
         };
         let sent = match whole {
             true => Ok(true),
-            false => send_body(reader, limits, outflow, &await_answer, self.trust).await,
+            false => send_body(reader, limits, outflow, (&await_answer, call), self.trust).await,
         };
         match sent {
             Ok(complete) => progress.upload.set(if complete { Upload::Complete } else { Upload::Refused }),
@@ -140,12 +173,15 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         responder: &mut Responder,
         (answer, waits): (&mut ResponseFuture, Waits<'_>),
-        progress: &Progress,
+        (progress, call): (&Progress, Option<&Call>),
     ) -> Result<(), Fault> {
         let mut inflow = self.final_head_http2(exchange, responder, (answer, waits)).await?;
         progress.answered(exchange.response.status);
         exchange.record.answered = Some(exchange.record.elapsed());
         inflow.begin(exchange.response.framing);
+        if let Some(call) = call {
+            translate(exchange, call.form);
+        }
         if !self.dress(exchange)? {
             // The stream is given up with what is left of this answer.
             return Ok(());
@@ -153,19 +189,56 @@ impl Forward<'_> {
         // A body that was not read to its end would be taken for the next request.
         responder.keep_alive &= progress.upload.get() == Upload::Complete && !(self.closing)();
         responder.pass_on(exchange);
+        self.body_http2(exchange, responder, &mut inflow, call).await?;
+        responder.flush().await.map_err(client_fault)
+    }
+
+    /// The body of the answer, in the form that the client of a call speaks.
+    async fn body_http2(
+        &self,
+        exchange: &mut Exchange,
+        responder: &mut Responder,
+        inflow: &mut Inflow,
+        call: Option<&Call>,
+    ) -> Result<(), Fault> {
+        let form = call.filter(|_| translated(exchange)).map_or(Form::Native, |call| call.form);
+        let mut text = String::new();
         loop {
             match inflow.piece() {
-                Piece::Data(span) => responder.data(inflow.data(span)).await.map_err(client_fault)?,
+                Piece::Data(span) => {
+                    call.inspect(|call| call.moved());
+                    let data = as_form(form, inflow.data(span), &mut text);
+                    responder.data(data).await.map_err(client_fault)?;
+                }
                 Piece::Done => break,
                 Piece::Starved => {
                     responder.flush().await.map_err(client_fault)?;
                     inflow.timer.arm(self.service.idle_timeout);
-                    inflow.fill().await.map_err(answer_fault)?;
+                    match inflow.fill().await {
+                        Err(Broken::Io(ErrorKind::TimedOut))
+                            if call.is_some_and(|call| !call.is_silent()) => {}
+                        filled => {
+                            filled.map_err(answer_fault)?;
+                        }
+                    }
                 }
             }
         }
-        responder.end(inflow.trailers_mut());
-        responder.flush().await.map_err(client_fault)
+        let trailers = inflow.trailers_mut();
+        if call.is_some() {
+            let status = grpc::status(trailers).or_else(|| grpc::status(&exchange.response.fields));
+            exchange.record.grpc_status = status;
+        }
+        if form == Form::Native {
+            responder.end(trailers);
+            return Ok(());
+        }
+        if !trailers.is_empty() {
+            let frame = web::trailers(trailers);
+            responder.data(as_form(form, &frame, &mut text)).await.map_err(client_fault)?;
+        }
+        responder.end(&Fields::new());
+        Ok(())
     }
 
     /// The head of the final answer, and what follows it; interim ones go to the client at once.
@@ -213,6 +286,47 @@ impl Stream {
             slot,
         }
     }
+
+    /// What a fault means for the connection, and whether the try may be made again. `kept` is whether all that was read of
+    /// the body can be sent again.
+    fn failed(&self, fault: Fault, kept: bool, repeatable: bool) -> Failed {
+        if matches!(fault, Fault::AnswerTimeout | Fault::AnswerStalled | Fault::Timeout) {
+            self.slot.doubt();
+        }
+        let untaken = kept && !self.heard.get();
+        let again = match fault {
+            Fault::NoAnswer if untaken && self.unprocessed.get() => Again::Unprocessed,
+            Fault::NoAnswer if untaken && repeatable => Again::Fresh,
+            _ => Again::Never,
+        };
+        Failed { fault, again }
+    }
+}
+
+/// Makes the head of an answer to a call one of the form that its client speaks.
+fn translate(exchange: &mut Exchange, form: Form) {
+    let head = &mut exchange.response;
+    let kind = head.fields.get(names::CONTENT_TYPE).and_then(Form::of);
+    let Some((Form::Native, rest)) = kind.filter(|_| form != Form::Native) else { return };
+    let kind = form.content_type(rest);
+    head.fields.set(names::CONTENT_TYPE, &kind);
+    if head.framing != Framing::None {
+        head.framing = Framing::Chunked;
+    }
+}
+
+/// Whether the body of an answer is to be translated: what is no answer of gRPC is passed on as it is.
+fn translated(exchange: &Exchange) -> bool {
+    Form::of_fields(&exchange.response.fields).is_some_and(|form| form != Form::Native)
+}
+
+/// A piece in the form that the client speaks.
+fn as_form<'d>(form: Form, data: &'d [u8], text: &'d mut String) -> &'d [u8] {
+    if form != Form::WebText {
+        return data;
+    }
+    web::encode(data, text);
+    text.as_bytes()
 }
 
 /// What waiting for the head of an answer learns.
@@ -266,14 +380,19 @@ async fn send_body(
     reader: &mut ClientReader,
     limits: &ClientLimits,
     outflow: &Outflow,
-    await_answer: &dyn Fn(bool),
+    (await_answer, call): (&dyn Fn(bool), Option<&Call>),
     trust: &Trust,
 ) -> Result<bool, Fault> {
+    let mut decoding = Decoding::of(call);
     loop {
         let piece = reader.piece()?;
         let sent = match piece {
-            Piece::Data(span) => outflow.send(reader.data(span), limits.write_stall).await,
+            Piece::Data(span) => {
+                call.inspect(|call| call.moved());
+                outflow.send(decoding.take(reader.data(span))?, limits.write_stall).await
+            }
             Piece::Done => {
+                decoding.end()?;
                 outflow.end(trailers(reader, trust));
                 outflow.send(b"", limits.write_stall).await
             }
@@ -284,7 +403,11 @@ async fn send_body(
         match (sent, piece) {
             (Err(_), _) => return Ok(false),
             (Ok(()), Piece::Done) => return Ok(true),
-            (Ok(()), Piece::Starved) => reader.receive(limits).await?,
+            (Ok(()), Piece::Starved) => match reader.receive(limits).await {
+                // The other side may be speaking.
+                Err(Fault::BodyTimeout) if call.is_some_and(|call| !call.is_silent()) => {}
+                received => received?,
+            },
             (Ok(()), Piece::Data(_)) => {}
         }
     }

@@ -34,6 +34,8 @@ pub struct Settings {
 pub struct Check {
     /// Target of a GET; none: to connect is all.
     pub path: Option<String>,
+    /// Asks by gRPC for this service; empty for the whole server.
+    pub grpc: Option<String>,
     /// Statuses of one that is well; none: 200 to 299.
     pub status: Vec<u16>,
     /// What must stand in the body.
@@ -83,6 +85,10 @@ impl Settings {
         Settings {
             check: service.health_check.as_ref().map(|check| Check {
                 path: check.path.clone(),
+                grpc: check
+                    .grpc
+                    .as_ref()
+                    .map(|grpc| if grpc == "true" { String::new() } else { grpc.clone() }),
                 status: check.status.iter().map(|status| status.get()).collect(),
                 body: check.body.clone(),
                 host: check.host.clone().or(host),

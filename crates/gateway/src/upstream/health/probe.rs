@@ -83,6 +83,9 @@ impl Probe {
         if !connection.is_http2(settings) {
             return Err("the target speaks no HTTP/2".to_owned());
         }
+        if let Some(service) = &self.check.grpc {
+            return self.ask_grpc(connection, service).await;
+        }
         let Some(path) = &self.check.path else { return Ok(()) };
         let host = self.check.host.as_deref().unwrap_or(&settings.authority);
         let scheme = if settings.peer.is_some() { "https" } else { "http" };
@@ -96,6 +99,41 @@ impl Probe {
         let answered = once::ask(socket, request, Bytes::new(), MOST_BODY).await?;
         self.expects(answered.parts.status.as_u16())?;
         self.check.body.as_ref().map_or(Ok(()), |text| holds(&answered.body, text.as_bytes()))
+    }
+
+    /// The same by gRPC: `grpc.health.v1.Health/Check`, of the gRPC project's `health.proto`.
+    async fn ask_grpc(&self, connection: &Connection, service: &str) -> Result<(), String> {
+        let settings = &self.endpoint.settings;
+        let host = self.check.host.as_deref().unwrap_or(&settings.authority);
+        let scheme = if settings.peer.is_some() { "https" } else { "http" };
+        let request = http::Request::builder()
+            .method("POST")
+            .uri(format!("{scheme}://{host}/grpc.health.v1.Health/Check"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .header("user-agent", "tidegate-health")
+            .body(())
+            .map_err(|error| error.to_string())?;
+        let length = u8::try_from(service.len()).ok().filter(|length| *length < 128);
+        let length = length.ok_or("the name of the service is too long")?;
+        // HealthCheckRequest: field 1, a text. Left out where it is empty.
+        let head: &[u8] = if service.is_empty() { &[] } else { &[0x0a, length] };
+        let message = [head, service.as_bytes()].concat();
+        let frame = [&[0, 0, 0, 0, u8::try_from(message.len()).unwrap_or(u8::MAX)][..], &message].concat();
+        let socket = connection.incoming.socket.clone();
+        let answered = once::ask(socket, request, Bytes::from(frame), MOST_BODY).await?;
+        let told =
+            |fields: &http::HeaderMap| fields.get("grpc-status").map(|value| value.as_bytes().to_vec());
+        match told(&answered.trailers).or_else(|| told(&answered.parts.headers)).as_deref() {
+            Some(b"0") => {}
+            Some(status) => return Err(format!("grpc-status {}", String::from_utf8_lossy(status))),
+            None => return Err(format!("status {} and no grpc-status", answered.parts.status.as_u16())),
+        }
+        // HealthCheckResponse: field 1, where 1 is SERVING.
+        match answered.body.get(5..) {
+            Some([0x08, 1, ..]) => Ok(()),
+            _ => Err("not serving".to_owned()),
+        }
     }
 
     fn expects(&self, status: u16) -> Result<(), String> {

@@ -62,6 +62,37 @@ fn no_sink_tells_a_secret() {
         .file("token", "CANARY-file\n")
         .file("secret", "CANARY-secret-of-at-least-32-bytes\n")
         .start(&yaml);
+    let mut said = answers(&gateway);
+    // Each service did get its secret: what is not said has been used.
+    let seen = app.received() + &server.received();
+    for secret in ["bearer", "file", "header", "query", "token", "session"] {
+        assert!(seen.contains(&format!("CANARY-{secret}")), "{secret}");
+    }
+    gateway.wait_for_log(|line| line["path"] == "/nowhere");
+    said += &told(&gateway);
+    // A faulty line is told as it is written, without what it takes from elsewhere.
+    let broken = yaml.replace("audience: a ", "audience: ");
+    gateway.rewrite_config(&broken);
+    gateway.reload();
+    gateway.wait_for_line(|line| line.contains("keeps running"));
+    write!(said, "{:?} {:?}", gateway.logs(), gateway.stderr()).unwrap();
+    let loaded = tidegate::config::load_text(
+        "gateway.yaml",
+        yaml.replace("${file:token}", "CANARY-file")
+            .replace("${file:secret}", "CANARY-secret-of-at-least-32-bytes"),
+        &tidegate::config::System,
+        &tidegate::config::Known {
+            policies: &tidegate::policies::LIST.iter().map(|kind| kind.name).collect::<Vec<_>>(),
+        },
+    );
+    let config = loaded.map_err(|_| "faults").unwrap().config;
+    write!(said, "{:?}", config.services).unwrap();
+    write!(said, "{:?}", config.key_secret).unwrap();
+    assert_clean(&said);
+}
+
+/// What clients and `explain` are told of requests with credentials of every kind.
+fn answers(gateway: &Gateway) -> String {
     let paths =
         ["bearer", "file", "basic", "header", "query", "oauth2", "aws", "dead", "opaque", "asked", "nowhere"];
     let mut said = String::new();
@@ -83,12 +114,12 @@ fn no_sink_tells_a_secret() {
         assert_eq!(told.stderr, "", "{words:?}");
         write!(said, "{} {}", told.stdout, told.stderr).unwrap();
     }
-    // Each service did get its secret: what is not said has been used.
-    let seen = app.received() + &server.received();
-    for secret in ["bearer", "file", "header", "query", "token", "session"] {
-        assert!(seen.contains(&format!("CANARY-{secret}")), "{secret}");
-    }
-    gateway.wait_for_log(|line| line["path"] == "/nowhere");
+    said
+}
+
+/// What commands and the admin address tell.
+fn told(gateway: &Gateway) -> String {
+    let mut said = String::new();
     for words in [
         &["config", "show", "--effective", "gateway.yaml"][..],
         &["config", "show", "gateway.yaml"],
@@ -101,28 +132,15 @@ fn no_sink_tells_a_secret() {
             write!(said, "{} {}", told.stdout, told.stderr).unwrap();
         }
     }
-    for path in ["/metrics", "/health", "/ready", "/status", "/config", "/.well-known/jwks.json"] {
+    for path in ["/metrics", "/readyz?verbose", "/api/v1/status", "/api/v1/samples", "/.well-known/jwks.json"]
+    {
         let answer = gateway.admin(path);
         write!(said, "{:?} {}", answer.headers, answer.text()).unwrap();
     }
-    // A faulty line is told as it is written, without what it takes from elsewhere.
-    let broken = yaml.replace("audience: a ", "audience: ");
-    gateway.rewrite_config(&broken);
-    gateway.reload();
-    gateway.wait_for_line(|line| line.contains("keeps running"));
-    write!(said, "{:?} {:?}", gateway.logs(), gateway.stderr()).unwrap();
-    let loaded = tidegate::config::load_text(
-        "gateway.yaml",
-        yaml.replace("${file:token}", "CANARY-file")
-            .replace("${file:secret}", "CANARY-secret-of-at-least-32-bytes"),
-        &tidegate::config::System,
-        &tidegate::config::Known {
-            policies: &tidegate::policies::LIST.iter().map(|kind| kind.name).collect::<Vec<_>>(),
-        },
-    );
-    let config = loaded.map_err(|_| "faults").unwrap().config;
-    write!(said, "{:?}", config.services).unwrap();
-    write!(said, "{:?}", config.key_secret).unwrap();
+    said
+}
+
+fn assert_clean(said: &str) {
     if let Some(place) = said.find(CANARY) {
         let before = said[..place].chars().count().saturating_sub(200);
         let around: String = said.chars().skip(before).take(260).collect();

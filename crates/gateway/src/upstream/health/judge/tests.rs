@@ -6,6 +6,7 @@ const WELL: Peers = Peers { may_go: true, usual: Duration::from_millis(1) };
 
 fn check() -> Check {
     Check {
+        grpc: None,
         path: None,
         status: Vec::new(),
         body: None,
