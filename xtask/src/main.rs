@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo|test|bench|soak|fuzz`.
+//! The commands of the project: `cargo xtask demo|test|bench|soak|cache-tests|guessing|fuzz`.
 //! Takes a command line, from any folder of the workspace; gives an exit code: 0 good, 1 failed, 2 usage.
 //! It must never leave a process behind, nor leave out a part of a proof without saying so.
 #![expect(
@@ -8,9 +8,11 @@
 )]
 
 mod bench;
+mod cache_tests;
 mod console;
 mod demo;
 mod fuzz;
+mod guessing;
 mod needs;
 mod process;
 mod programs;
@@ -45,6 +47,10 @@ enum Command {
     Bench(bench::Options),
     /// Load with a reload each second while WebSockets stay open
     Soak(soak::Options),
+    /// Run the public tests of HTTP caches on the gateway (needs Node.js)
+    CacheTests(cache_tests::Options),
+    /// Measure whether the time of a refusal tells how much of an API key was guessed
+    Guessing(guessing::Options),
     /// Run the fuzz targets (needs a nightly toolchain and cargo-fuzz)
     Fuzz(fuzz::Options),
 }
@@ -55,6 +61,8 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::CacheTests(options) => cache_tests::run(&options),
+        Command::Guessing(options) => guessing::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
     match outcome {

@@ -11,6 +11,7 @@ use crate::programs;
 pub(crate) enum Purpose {
     Test,
     Bench,
+    CacheTests,
 }
 
 /// One program of the machine.
@@ -23,7 +24,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 18] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -43,10 +44,34 @@ const NEEDS: [Need; 13] = [
         without: "it is the other side in tests of TLS, and keys that others made cannot be tried",
     },
     Need {
+        purpose: Purpose::CacheTests,
+        program: "node",
+        package: Some("nodejs"),
+        without: "the public tests of HTTP caches are written for it",
+    },
+    Need {
+        purpose: Purpose::CacheTests,
+        program: "npm",
+        package: Some("npm"),
+        without: "it brings the public tests of HTTP caches",
+    },
+    Need {
         purpose: Purpose::Test,
         program: "redis-server",
         package: Some("redis-server"),
         without: "limits that gateways share cannot be tried",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "node",
+        package: Some("nodejs"),
+        without: "the provider of logins that the tests log in at does not run (Node 20 or later)",
+    },
+    Need {
+        purpose: Purpose::Test,
+        program: "npm",
+        package: Some("npm"),
+        without: "the packages of that provider cannot be fetched",
     },
     Need {
         purpose: Purpose::Test,
@@ -84,6 +109,12 @@ const NEEDS: [Need; 13] = [
         program: "haproxy",
         package: Some("haproxy"),
         without: "the peer HAProxy is left out",
+    },
+    Need {
+        purpose: Purpose::Bench,
+        program: "varnishd",
+        package: Some("varnish"),
+        without: "the peer Varnish is left out where answers are kept",
     },
     Need {
         purpose: Purpose::Bench,

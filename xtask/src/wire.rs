@@ -98,6 +98,11 @@ impl Connection {
         self.ask("bench", path, "Connection: close\r\n")
     }
 
+    /// The same with a further line, with its end.
+    pub(crate) fn get_with(&mut self, path: &str, line: &str) -> io::Result<Answer> {
+        self.ask("bench", path, line)
+    }
+
     fn ask(&mut self, host: &str, path: &str, line: &str) -> io::Result<Answer> {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{line}\r\n").as_bytes())?;
         let head = self.read_head()?;

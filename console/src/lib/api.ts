@@ -12,6 +12,14 @@ export class Problem extends Error {
   }
 }
 
+const KEY = 'tidegate-key';
+
+/** The key of the session, which goes with its cookie; kept for this origin alone, which includes the port. */
+export const key = {
+  get: () => localStorage.getItem(KEY) ?? '',
+  set: (value: string) => (value ? localStorage.setItem(KEY, value) : localStorage.removeItem(KEY)),
+};
+
 let onLost: () => void = () => {};
 
 /** What to do when the session has ended. */
@@ -24,7 +32,7 @@ async function ask<T>(method: string, path: string, body?: unknown, headers: Rec
   try {
     answer = await fetch(path, {
       method,
-      headers: body === undefined ? headers : { 'Content-Type': 'application/json', ...headers },
+      headers: { 'X-Tidegate-Key': key.get(), ...(body === undefined ? {} : { 'Content-Type': 'application/json' }), ...headers },
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
@@ -174,6 +182,28 @@ export interface Fault {
   place?: { line: number; column: number } | null;
   line?: number;
   column?: number;
+}
+
+export interface Step {
+  policy: string;
+  verdict: string;
+  reason: string | null;
+  changes: { what: string; before: string | null; after: string | null }[];
+}
+
+export interface Explanation {
+  verdict: string;
+  route: { key: string; why: string } | null;
+  others: { route: string; why: string }[];
+  policies: Step[];
+  upstream: { service: string; changes: { what: string; before: string | null; after: string | null }[] } | null;
+}
+
+export interface Preview {
+  asked: number;
+  same: number;
+  summary: string;
+  different: { count: number; before: string; after: string; examples: { number: number; method: string; url: string }[] }[];
 }
 
 export interface Edit {

@@ -1,6 +1,6 @@
 // Who has logged in, and the change that waits for its confirmation.
 
-import { Problem, get, post, remove, whenSessionEnds, type Standing } from './api';
+import { Problem, get, key, post, remove, whenSessionEnds, type Standing } from './api';
 
 export class Session {
   name = $state('');
@@ -29,7 +29,9 @@ export class Session {
 
   async login(token: string): Promise<string> {
     try {
-      this.is(await post('/api/v1/session', { token }));
+      const who = await post<{ name: string; role: string; key: string }>('/api/v1/session', { token });
+      key.set(who.key);
+      this.is(who);
       return 'yes';
     } catch (problem) {
       this.known = 'no';
@@ -40,6 +42,7 @@ export class Session {
 
   async logout() {
     await remove('/api/v1/session').catch(() => {});
+    key.set('');
     this.known = 'no';
   }
 

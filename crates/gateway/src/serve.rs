@@ -9,6 +9,7 @@ pub mod door;
 mod errand;
 mod ladder;
 mod patience;
+mod signed_body;
 
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -133,15 +134,14 @@ async fn road(
     }
     match &route.action {
         Action::Forward(place, care) => {
-            let asked = Asked::of(route, *place, care.as_deref());
-            let outcome = match care.as_ref().and_then(|care| care.ladder.as_deref()) {
-                None => ask(worker, view, listener, asked, exchange, client).await,
-                // On the heap, so that routes without one do not carry its room.
-                Some(ladder) => {
-                    Box::pin(ladder::descend(worker, view, listener, (asked, ladder), exchange, client)).await
-                }
-            };
-            match outcome {
+            if exchange.plan.digest.is_some()
+                && let Some(refusal) = Box::pin(signed_body::refusal(listener, exchange, client)).await?
+            {
+                return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
+            }
+            match ladder::ask_all(worker, view, listener, (route, *place, care.as_deref()), exchange, client)
+                .await
+            {
                 Ok(None) if exchange.instead.is_some() => {
                     send_instead(listener, exchange, client).await.map(|()| None)
                 }
@@ -200,6 +200,9 @@ async fn ask(
         forwarding: view.snapshot.forwarding,
         shape: &|exchange| {
             policies::response(&route.policies, exchange);
+            if let Some(cache) = &view.snapshot.cache {
+                policies::cache::changed(cache, exchange);
+            }
             door::dress(listener, exchange);
         },
         trust: &listener.trust,

@@ -158,6 +158,7 @@ fn every_configuration_shown_is_taken() {
         ("limits.md", 1),
         ("health.md", 2),
         ("failing.md", 3),
+        ("cache.md", 1),
     ] {
         let parts = shown(name);
         assert!(parts.len() >= fewest, "{name} shows {} configurations", parts.len());

@@ -28,9 +28,14 @@ const KNOWN: Known<'static> = Known {
         "introspection",
         "rate_limit",
         "mtls",
+        "hmac",
+        "oidc",
+        "identity_keys",
         "ext_auth",
         "retry",
         "fallback",
+        "cache",
+        "compress",
     ],
 };
 

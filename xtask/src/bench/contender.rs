@@ -28,6 +28,7 @@ pub(super) enum Kind {
     Nginx,
     Haproxy,
     Envoy,
+    Varnish,
     Tidegate,
 }
 
@@ -54,13 +55,24 @@ pub(super) struct Contender {
     pub(super) tls: bool,
     /// Whether it counts requests by address, against a limit that nobody meets.
     pub(super) limited: bool,
+    /// Whether it keeps answers.
+    pub(super) cached: bool,
     /// What callers must show to it.
     pub(super) shown: Option<Shown>,
 }
 
 impl Contender {
     pub(super) const fn plain(name: &'static str, kind: Kind) -> Contender {
-        Contender { name, kind, routes: Routes::All, logged: false, tls: false, limited: false, shown: None }
+        Contender {
+            name,
+            kind,
+            routes: Routes::All,
+            logged: false,
+            tls: false,
+            limited: false,
+            cached: false,
+            shown: None,
+        }
     }
 
     /// The same under TLS.
@@ -71,6 +83,11 @@ impl Contender {
     /// The same with a limit for each address.
     pub(super) const fn limited(self) -> Contender {
         Contender { limited: true, ..self }
+    }
+
+    /// The same with a cache.
+    pub(super) const fn cached(self) -> Contender {
+        Contender { cached: true, ..self }
     }
 
     /// The same for callers that show this.
@@ -84,6 +101,7 @@ impl Contender {
             Kind::Nginx => programs::find("nginx").is_some(),
             Kind::Haproxy => programs::find("haproxy").is_some(),
             Kind::Envoy => envoy().is_some(),
+            Kind::Varnish => programs::find("varnishd").is_some(),
             Kind::Tidegate => true,
         }
     }
@@ -92,7 +110,13 @@ impl Contender {
     fn file_name(&self) -> String {
         let plain = self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' });
         let (token, key) = (self.shown == Some(Shown::Token), self.shown == Some(Shown::Key));
-        let marks = [(self.tls, "-tls"), (self.limited, "-limited"), (token, "-token"), (key, "-key")];
+        let marks = [
+            (self.tls, "-tls"),
+            (self.limited, "-limited"),
+            (self.cached, "-cached"),
+            (token, "-token"),
+            (key, "-key"),
+        ];
         let marks = marks.iter().filter(|(is, _)| *is).flat_map(|(_, mark)| mark.chars());
         plain.chain(marks).collect()
     }
@@ -135,6 +159,7 @@ impl Ground {
     /// Starts the origin on the core of this program.
     pub(super) fn prepare(folder: &Path, gateway: PathBuf) -> Result<(Ground, Running), Failure> {
         fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        write(&folder.join("body-1k"), &"0123456789abcdef".repeat(1024 / 16))?;
         write(&folder.join("body-100k"), &"0123456789abcdef".repeat(100 * 1024 / 16))?;
         let origin = free_address()?;
         let text = template("origin.conf")?
@@ -158,7 +183,7 @@ impl Ground {
             callers::prepare(shown, &self.folder, &self.gateway)?;
         }
         let file = self.configuration(contender, &address.port().to_string(), "")?;
-        let line = self.command_line(contender.kind, &name, &file)?;
+        let line = self.command_line(contender.kind, &name, (&file, address.port()))?;
         let log = self.folder.join(format!("{name}.out"));
         let mut running = Running::start(contender.name, Some(PROXY_CORE), &line, &log)?;
         let address = match contender.kind {
@@ -185,6 +210,7 @@ impl Ground {
             Kind::Nginx => ("nginx.conf", "conf"),
             Kind::Haproxy => ("haproxy.conf", "conf"),
             Kind::Envoy => ("envoy.yaml", "yaml"),
+            Kind::Varnish => ("varnish.vcl", "vcl"),
             Kind::Tidegate => ("tidegate.yaml", "yaml"),
         };
         let log =
@@ -193,6 +219,7 @@ impl Ground {
         let (limit_table, limit) = match of.shown {
             Some(shown) => callers::words(of.kind, shown, &self.folder)?,
             None if of.limited => limit_words(of.kind),
+            None if of.cached => cache_words(of.kind),
             None => (String::new(), String::new()),
         };
         let text = template(template_name)?
@@ -218,7 +245,12 @@ impl Ground {
         self.folder.join(format!("{name}.ready.json"))
     }
 
-    fn command_line(&self, kind: Kind, name: &str, file: &Path) -> Result<Vec<OsString>, Failure> {
+    fn command_line(
+        &self,
+        kind: Kind,
+        name: &str,
+        (file, port): (&Path, u16),
+    ) -> Result<Vec<OsString>, Failure> {
         let file = file.as_os_str().to_owned();
         let program = |name: &str| programs::find(name).ok_or_else(|| format!("{name} is not installed"));
         Ok(match kind {
@@ -228,6 +260,13 @@ impl Ground {
                 let envoy = envoy().ok_or("envoy is not installed")?;
                 let options = ["--concurrency", "1", "--disable-hot-restart", "-l", "error", "-c"];
                 [envoy.into()].into_iter().chain(options.map(OsString::from)).chain([file]).collect()
+            }
+            Kind::Varnish => {
+                let folder = self.folder.join(format!("{name}-work"));
+                let (address, memory) = (format!("127.0.0.1:{port}"), "malloc,256m");
+                let options = ["-F", "-a", &address, "-s", memory, "-f"];
+                let line = [program("varnishd")?.into()].into_iter().chain(options.map(OsString::from));
+                line.chain([file, "-n".into(), folder.into()]).collect()
             }
             Kind::Tidegate => {
                 let ready = self.ready_file(name);
@@ -256,7 +295,7 @@ fn routes(kind: Kind, routes: Routes) -> String {
         (Kind::Tidegate, Routes::Many(count)) => {
             (0..count).map(|n| format!("  /svc{n}/v1/items/*: {{ to: origin }}\n")).collect()
         }
-        (Kind::Haproxy | Kind::Envoy, _) => String::new(),
+        (Kind::Haproxy | Kind::Envoy | Kind::Varnish, _) => String::new(),
     }
 }
 
@@ -264,7 +303,7 @@ fn routes(kind: Kind, routes: Routes) -> String {
 fn plain_words(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Tidegate => ("", "listen: 127.0.0.1:0\n"),
-        Kind::Nginx | Kind::Haproxy | Kind::Envoy => ("", ""),
+        Kind::Nginx | Kind::Haproxy | Kind::Envoy | Kind::Varnish => ("", ""),
     }
 }
 
@@ -285,6 +324,7 @@ fn secure_words(kind: Kind) -> (&'static str, &'static str) {
              - certificate_chain: { filename: {{DIR}}/tls.crt }\n              \
              private_key: { filename: {{DIR}}/tls.key }\n",
         ),
+        Kind::Varnish => ("", ""),
         Kind::Tidegate => (
             "",
             "listeners:\n  main:\n    address: 127.0.0.1:0\n    \
@@ -314,7 +354,27 @@ fn limit_words(kind: Kind) -> (String, String) {
              fill_interval: 1s }\n              filter_enabled: { default_value: { numerator: 100 } }\n              \
              filter_enforced: { default_value: { numerator: 100 } }\n",
         ),
+        Kind::Varnish => ("", ""),
         Kind::Tidegate => ("", "defaults:\n  rate_limit: 10000000/s\n"),
+    };
+    (outside.to_owned(), inside.to_owned())
+}
+
+/// A cache of 256 MiB for what says how long it may be kept: what stands outside of the server, then what stands in it.
+/// Envoy has none that is meant for use; Varnish is one.
+fn cache_words(kind: Kind) -> (String, String) {
+    let (outside, inside) = match kind {
+        Kind::Nginx => (
+            "proxy_cache_path {{DIR}}/{{NAME}}-kept levels=1:2 keys_zone=kept:10m max_size=256m inactive=1h \
+             use_temp_path=off;\n    ",
+            "proxy_cache kept;\n        ",
+        ),
+        Kind::Haproxy => (
+            "cache kept\n    total-max-size 256\n    max-object-size 1048576\n    max-age 600\n",
+            "http-request cache-use kept\n    http-response cache-store kept\n",
+        ),
+        Kind::Envoy | Kind::Varnish => ("", ""),
+        Kind::Tidegate => ("", "defaults:\n  cache: {}\n"),
     };
     (outside.to_owned(), inside.to_owned())
 }

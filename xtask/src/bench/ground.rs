@@ -58,6 +58,7 @@ pub(super) fn described(contenders: &[Contender], gateway: &Path) -> BTreeMap<St
             Kind::Nginx => ("nginx", programs::version_of("nginx", &["-v"])),
             Kind::Haproxy => ("HAProxy", programs::version_of("haproxy", &["-v"])),
             Kind::Envoy => ("Envoy", envoy_version()),
+            Kind::Varnish => ("Varnish", varnish_version()),
             Kind::Tidegate => ("Tidegate", tidegate_version(gateway)),
         };
         ground.insert(name.to_owned(), version);
@@ -70,6 +71,13 @@ fn envoy_version() -> String {
     let text = contender::envoy().and_then(|envoy| programs::output_of(envoy.to_str()?, &["--version"]));
     let text = text.unwrap_or_default();
     text.rsplit("version: ").next().unwrap_or("unknown").trim().to_owned()
+}
+
+/// `varnishd (varnish-7.1.1 revision ..)` without the rest.
+fn varnish_version() -> String {
+    let text = programs::version_of("varnishd", &["-V"]);
+    let version = text.split('(').nth(1).and_then(|rest| rest.split_whitespace().next());
+    version.unwrap_or("unknown").to_owned()
 }
 
 fn tidegate_version(gateway: &Path) -> String {

@@ -44,6 +44,7 @@ pub(super) struct Job {
 const NGINX: Contender = Contender::plain("nginx", Kind::Nginx);
 const HAPROXY: Contender = Contender::plain("HAProxy", Kind::Haproxy);
 const ENVOY: Contender = Contender::plain("Envoy", Kind::Envoy);
+const VARNISH: Contender = Contender::plain("Varnish", Kind::Varnish);
 const TIDEGATE: Contender = Contender::plain("Tidegate", Kind::Tidegate);
 const LOGGED: Contender = Contender { name: "Tidegate with access log", logged: true, ..TIDEGATE };
 const ONE: Contender = Contender { name: "Tidegate, 1 route", routes: Routes::OneOfTheirShape, ..TIDEGATE };
@@ -56,6 +57,9 @@ const NGINX_RELOADED: Contender = Contender { routes: Routes::Many(10_000), ..NG
 
 /// Clients of all of them come under TLS.
 const SECURE: [Contender; 4] = [NGINX.secure(), HAPROXY.secure(), ENVOY.secure(), TIDEGATE.secure()];
+
+/// All of them keep answers.
+const CACHED: [Contender; 4] = [NGINX.cached(), HAPROXY.cached(), VARNISH.cached(), TIDEGATE.cached()];
 
 /// The same proxy without a limit stands beside, so that the difference is what a limit costs.
 const LIMITED: [Contender; 5] = [
@@ -82,7 +86,7 @@ const WITH_KEYS: [Contender; 4] = [
     TIDEGATE.asking(Shown::Key),
 ];
 
-pub(super) const JOBS: [Job; 16] = [
+pub(super) const JOBS: [Job; 18] = [
     Job {
         name: "plain",
         title: "Plain proxy, small JSON, 64 connections kept alive; no contender writes a log",
@@ -130,6 +134,18 @@ pub(super) const JOBS: [Job; 16] = [
         title: "Answers of 100 KiB",
         contenders: &[NGINX, HAPROXY, ENVOY, TIDEGATE],
         way: Way::Load { requests: Requests::Body, latency: false },
+    },
+    Job {
+        name: "cache-1k",
+        title: "Answers of 1 KiB from the cache: nginx proxy_cache, HAProxy cache, Varnish with 256 MiB",
+        contenders: &CACHED,
+        way: Way::Load { requests: Requests::KeptSmall, latency: false },
+    },
+    Job {
+        name: "cache-100k",
+        title: "Answers of 100 KiB from the cache: nginx proxy_cache, HAProxy cache, Varnish with 256 MiB",
+        contenders: &CACHED,
+        way: Way::Load { requests: Requests::KeptBody, latency: false },
     },
     Job {
         name: "close",

@@ -22,6 +22,10 @@ pub(super) enum Requests {
     Small,
     /// 100 KiB.
     Body,
+    /// 1 KiB that may be kept.
+    KeptSmall,
+    /// 100 KiB that may be kept.
+    KeptBody,
     /// The small JSON, a connection for each.
     Closing,
     /// The small JSON by so many paths in turn.
@@ -98,6 +102,8 @@ fn wrk(proxy: &Proxy, requests: Requests, time: f64, folder: &Path) -> Result<Do
     match requests {
         Requests::Small | Requests::Streams | Requests::FullHandshakes | Requests::ResumedHandshakes => {}
         Requests::Body => path = "/body-100k",
+        Requests::KeptSmall => path = "/kept-1k",
+        Requests::KeptBody => path = "/kept-100k",
         Requests::Closing => {
             command.args(["-H", "Connection: close"]);
         }

@@ -27,6 +27,9 @@ const FILE: &str = "admin-token";
 const FIRST: &str = "first";
 /// The cookie of a session.
 const COOKIE: &str = "tidegate_session";
+/// The field that brings the key of a session. Browsers send cookies to every port of a host, so that what stands behind the
+/// gateway may see them; the key is known to the pages of this address alone.
+pub const KEY: &str = "x-tidegate-key";
 /// The shortest token that is taken from the environment.
 const SHORTEST: usize = 24;
 /// Letters and digits of a token behind its prefix: 43 of 62 are 256 bits.
@@ -65,6 +68,7 @@ pub struct Access {
 
 struct Session {
     token: [u8; 32],
+    key: [u8; 32],
     until: Instant,
 }
 
@@ -121,10 +125,12 @@ impl Access {
             return self.bearer(token, config);
         }
         let id = session_id(headers)?;
+        let key = digest(headers.get(KEY)?.as_bytes());
         let token = {
             let sessions = self.sessions();
             let session = sessions.get(&digest(id.as_bytes()))?;
-            (session.until > Instant::now()).then_some(session.token)?
+            let whole = verify_slices_are_equal(&session.key, &key).is_ok();
+            (whole && session.until > Instant::now()).then_some(session.token)?
         };
         self.known(token, config).map(|caller| Caller { by_session: true, ..caller })
     }
@@ -158,17 +164,20 @@ impl Access {
         Figure { name: "tidegate_admin_refused", help, counts: true, value }
     }
 
-    /// Begins a session; gives the line that sets its cookie.
-    pub fn begin(&self, caller: &Caller) -> Option<String> {
-        let id = make()?;
+    /// Begins a session; gives the line that sets its cookie, and its key.
+    pub fn begin(&self, caller: &Caller) -> Option<(String, String)> {
+        let (id, key) = (make()?, make()?);
         let (now, mut sessions) = (Instant::now(), self.sessions());
         sessions.retain(|_, session| session.until > now);
         while sessions.len() >= MOST_SESSIONS {
             let oldest = sessions.iter().min_by_key(|(_, session)| session.until).map(|(id, _)| *id)?;
             sessions.remove(&oldest);
         }
-        sessions.insert(digest(id.as_bytes()), Session { token: caller.token, until: now + SESSION });
-        Some(format!("{COOKIE}={id}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", SESSION.as_secs()))
+        let session = Session { token: caller.token, key: digest(key.as_bytes()), until: now + SESSION };
+        sessions.insert(digest(id.as_bytes()), session);
+        let seconds = SESSION.as_secs();
+        let cookie = format!("{COOKIE}={id}; Path=/api/; HttpOnly; SameSite=Strict; Max-Age={seconds}");
+        Some((cookie, key))
     }
 
     /// Ends the session of these fields; gives the line that takes its cookie away.
@@ -176,7 +185,7 @@ impl Access {
         if let Some(id) = session_id(headers) {
             self.sessions().remove(&digest(id.as_bytes()));
         }
-        format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0")
+        format!("{COOKIE}=; Path=/api/; HttpOnly; SameSite=Strict; Max-Age=0")
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<[u8; 32], Session>> {
@@ -275,9 +284,11 @@ mod tests {
         assert!(fresh.is_none());
         let ann = access.bearer(token, &with).unwrap();
         assert_eq!((&*ann.name, ann.role, ann.by_session), ("ann", Role::Operator, false));
-        let set = access.begin(&ann).unwrap();
+        let (set, key) = access.begin(&ann).unwrap();
         let cookie = set.split(';').next().unwrap().to_owned();
-        let asked = fields(header::COOKIE, &format!("a=b; {cookie}"));
+        let mut asked = fields(header::COOKIE, &format!("a=b; {cookie}"));
+        assert_eq!(access.caller(&asked, &with), None, "a cookie alone is nothing");
+        asked.insert(KEY, key.parse().unwrap());
         assert!(access.caller(&asked, &with).is_some_and(|caller| caller.by_session));
         assert_eq!(access.caller(&asked, &config("")), None);
         access.end(&asked);

@@ -7,9 +7,9 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::{Schema, SchemaGenerator};
 use std::sync::Arc;
 
-use super::changes::{Proposal, answers};
+use super::changes::{Proposal, answers, preview};
 use super::control::Control;
-use super::{api, drain, live, openapi, pages, routes, samples, session};
+use super::{api, cache, drain, live, openapi, pages, routes, samples, session};
 use crate::config::Role;
 
 /// A method of the admin API.
@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 27] = {
+pub(super) static ENDPOINTS: [Endpoint; 30] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -189,6 +189,13 @@ pub(super) static ENDPOINTS: [Endpoint; 27] = {
             post(answers::difference)
         })
         .taking(|generator| generator.subschema_for::<Proposal>()),
+        Endpoint::question(
+            "/api/v1/config/preview",
+            Operator,
+            "What a text or edits would do to sampled requests.",
+            || post(preview::preview),
+        )
+        .taking(|generator| generator.subschema_for::<Proposal>()),
         Endpoint {
             changes: true,
             ..Endpoint::new(
@@ -217,6 +224,10 @@ pub(super) static ENDPOINTS: [Endpoint; 27] = {
         Endpoint::work("/api/v1/drain", Operator, "Take a target out of use.", || post(drain::drain)),
         Endpoint::work("/api/v1/undrain", Operator, "Take a target back in.", || post(drain::undrain)),
         Endpoint::work("/api/v1/weight", Operator, "Give a target another weight.", || post(drain::weigh)),
+        Endpoint::look("/api/v1/cache", Viewer, "What the cache holds.", || get(cache::show)),
+        Endpoint::work("/api/v1/cache/purge", Operator, "Take answers out of the cache.", || {
+            post(cache::purge)
+        }),
         Endpoint::question("/api/v1/explain", Viewer, "What would become of a request.", || {
             post(pages::explain)
         }),

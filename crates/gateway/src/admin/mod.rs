@@ -8,6 +8,7 @@ pub mod access;
 mod acme;
 mod api;
 pub mod audit;
+mod cache;
 mod certificates;
 pub mod changes;
 pub mod connections;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::control::{Control, Refused, Reloaded};
 use super::explain::{self, Question};
 use super::{Shared, problem};
+use crate::identity::failures;
 use crate::observe::Connections;
 use crate::observe::Figure;
 use crate::observe::page::fallback::FallbackReading;
@@ -100,6 +101,7 @@ fn metrics_text(control: &Control) -> String {
     }
     page::page(&PageInput {
         figures: &figures,
+        auth_failures: &failures::told(),
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,

@@ -32,12 +32,13 @@ pub(super) async fn begin(State(control): Shared, body: String) -> Response {
         control.access.turned_away();
         return problem(StatusCode::UNAUTHORIZED, "token_unknown", "this token is not known");
     };
-    let Some(cookie) = control.access.begin(&caller) else {
+    let Some((cookie, key)) = control.access.begin(&caller) else {
         let what = "the system gives no random numbers";
         return problem(StatusCode::INTERNAL_SERVER_ERROR, "no_session", what);
     };
     control.note_done(&caller, "begin a session", json!({}), "done");
-    ([(header::SET_COOKIE, cookie)], told(&caller)).into_response()
+    let body = json!({ "name": &*caller.name, "role": caller.role.word(), "key": key });
+    ([(header::SET_COOKIE, cookie)], json_response(StatusCode::OK, &body)).into_response()
 }
 
 /// Ends the session of the cookie.
@@ -48,10 +49,6 @@ pub(super) async fn end(State(control): Shared, headers: HeaderMap) -> Response 
 
 /// Who the caller is.
 pub(super) async fn who(Extension(caller): Extension<Caller>) -> Response {
-    told(&caller)
-}
-
-fn told(caller: &Caller) -> Response {
     json_response(StatusCode::OK, &json!({ "name": &*caller.name, "role": caller.role.word() }))
 }
 

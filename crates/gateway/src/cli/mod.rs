@@ -18,6 +18,7 @@ pub mod history;
 pub mod init;
 pub mod key;
 pub mod output;
+pub mod purge;
 pub mod reload;
 pub mod rollback;
 pub mod run;
@@ -92,6 +93,8 @@ enum Command {
     Undrain(drain::Options),
     /// Give a target another share of its service's requests
     Weight(weight::Options),
+    /// Take answers out of the cache of a running gateway: a URL, all below one, a route's, a group, or all
+    Purge(purge::Options),
     /// Print the version
     Version,
 }
@@ -150,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Drain(options) => drain::drain(options),
         Command::Undrain(options) => drain::undrain(options),
         Command::Weight(options) => weight::run(options),
+        Command::Purge(options) => purge::run(options),
         Command::Version => version::run(),
     };
     exit.into()

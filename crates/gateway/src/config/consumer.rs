@@ -21,6 +21,8 @@ pub struct Consumer {
     pub jwt: Pairs<String, String>,
     /// Its names and passwords, for the policy `basic`: `{ user: .., password_hash: .. }`, or a list of them.
     pub basic: OneOrMany<Login>,
+    /// Its keys that sign requests, for the policy `hmac`: `{ key_id: .., secret: .. }`, or a list of them.
+    pub hmac: OneOrMany<SigningKey>,
     /// Its client certificates, for the policy `mtls`: `{ san: "DNS:orders.internal" }`, or a list of them.
     pub mtls: OneOrMany<Certificate>,
     /// Its API keys, for the policy `api_key`: hashes as `tidegate key new` prints them, or maps with `hash`,
@@ -70,6 +72,33 @@ pub struct Certificate {
     pub subject: Option<String>,
     /// SHA-256 of the whole certificate, in hexadecimal.
     pub fingerprint: Option<String>,
+}
+
+/// A key that signs requests (RFC 9421): a secret that both sides have, or the public half of one that only the consumer has.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+pub struct SigningKey {
+    /// Its name, the `keyid` of signatures.
+    pub key_id: Spanned<String>,
+    /// The secret, at least 32 bytes, for `hmac-sha256`. Behind `base64:` it is decoded.
+    #[serde(default)]
+    pub secret: Option<Spanned<Secret>>,
+    /// The public key in PEM, as `${file:warehouse.pem}`: Ed25519, ECDSA with P-256 or P-384, or RSA.
+    #[serde(default)]
+    pub public_key: Option<Spanned<String>>,
+    /// For an RSA key: `rsa-pss-sha512` (default) or `rsa-v1_5-sha256`.
+    #[serde(default)]
+    pub algorithm: Option<RsaSignature>,
+}
+
+/// How an RSA key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum RsaSignature {
+    /// RSASSA-PSS with SHA-512.
+    #[serde(rename = "rsa-pss-sha512")]
+    PssSha512,
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[serde(rename = "rsa-v1_5-sha256")]
+    V15Sha256,
 }
 
 /// A name and a password, known by its hash.

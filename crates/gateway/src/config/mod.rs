@@ -37,7 +37,7 @@ mod variables;
 pub use admin::{Admin, AdminListen, AdminToken, Role};
 pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
-pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login};
+pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login, RsaSignature, SigningKey};
 pub use credentials::{
     AwsCredentials, BasicCredentials, Credentials, HeaderCredentials, OauthCredentials, QueryCredentials,
 };
@@ -62,7 +62,7 @@ pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
-use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Template};
+use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Size, Template};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -110,6 +110,8 @@ pub struct Config {
     pub drain: Drain,
     /// How names of targets become addresses.
     pub dns: Dns,
+    /// How much memory the answers may take that routes with a `cache` keep, all together. Default 256MiB.
+    pub cache_memory: Size,
     /// How much one client may send. Listeners may say otherwise for themselves.
     pub limits: Limits,
     /// How long one client may take. Listeners may say otherwise for themselves.

@@ -14,7 +14,7 @@ use super::place::{Span, Spanned};
 use super::route::{Action, Bundle, Defaults, Match, PathMatch, Route, Use};
 use super::service::Service;
 use super::{Config, Consumer, Listener};
-use crate::values::{HeaderName, HeaderPattern, Name, Template, nearest};
+use crate::values::{HeaderName, HeaderPattern, Name, Size, Template, nearest};
 use serde::de::DeserializeOwned;
 
 /// The keys of the file, in the order of the manual.
@@ -36,6 +36,7 @@ pub(super) const KEYS: &[&str] = &[
     "timeouts",
     "drain",
     "dns",
+    "cache_memory",
     "log",
     "redis",
     "services",
@@ -43,6 +44,8 @@ pub(super) const KEYS: &[&str] = &[
     "defaults",
     "routes",
 ];
+/// What kept answers may take, unless the file says otherwise.
+const CACHE_MEMORY: Size = Size::from_kib(256 * 1024);
 /// What listeners take from the whole gateway where they say nothing themselves.
 const INHERITED: &[&str] = &["limits", "timeouts", "trusted_proxies"];
 /// The keys of a route that are no policies.
@@ -88,6 +91,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
         log: part(root, "log", None, diagnostics),
         drain: part(root, "drain", None, diagnostics),
         dns: part(root, "dns", None, diagnostics),
+        cache_memory: optional(root, "cache_memory", diagnostics).unwrap_or(CACHE_MEMORY),
         limits: part(root, "limits", None, diagnostics),
         timeouts: part(root, "timeouts", None, diagnostics),
         redis: super::redis::read(root, diagnostics),

@@ -23,6 +23,8 @@ use certificates::Certificates;
 use shop::Shop;
 use welcome::Greeting;
 
+use crate::identity::oidc::random_text;
+
 /// The name under which the shop's configuration is known.
 pub const NAME: &str = "examples/shop/gateway.yaml";
 
@@ -141,6 +143,7 @@ fn variables(options: &DemoOptions, instances: &[Instance]) -> BTreeMap<String, 
     let mut variables: BTreeMap<String, String> =
         instances.iter().map(|instance| (instance.variable(), instance.url())).collect();
     variables.insert("LISTEN".to_owned(), format!("127.0.0.1:{}", options.port));
+    variables.extend(random_text::<32>().map(|key| ("SESSION_KEY".to_owned(), key)));
     variables.insert("ADMIN".to_owned(), format!("127.0.0.1:{}", options.admin_port));
     variables
 }

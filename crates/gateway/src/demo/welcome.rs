@@ -73,6 +73,7 @@ impl Greeting<'_> {
             let command = command.replace("$(T ", &format!("$({program} "));
             writeln!(output, "  curl {command}\n      {shows}")?;
         }
+        writeln!(output, "  {gateway}/account/orders/1\n      in a browser: log in as whoever you like")?;
         self.print_secure(output)?;
         let about = match *traffic {
             true => "A built-in client sends about ten requests a second (--no-traffic stops it).",

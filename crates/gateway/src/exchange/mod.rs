@@ -7,6 +7,7 @@
 pub mod answer;
 pub mod caller;
 pub mod captures;
+pub mod digest;
 pub mod expression;
 pub mod identity;
 pub mod passing;
@@ -65,6 +66,8 @@ pub struct Exchange {
     pub trace: Trace,
     /// The decisions and times of this exchange.
     pub record: Record,
+    /// Lines of `Set-Cookie` for the answer, as a login that was renewed has them.
+    pub cookies: Vec<Vec<u8>>,
     /// What the limits said that this exchange met, in their order.
     pub meters: Vec<Meter>,
     /// Header lines that a policy has promised to the answer, whoever gives it.
@@ -130,6 +133,8 @@ pub struct Plan {
     pub timeout: Option<Duration>,
     /// Most bytes of the request's body.
     pub body_limit: Option<u64>,
+    /// What the body must be: then all of it is read and compared before a service gets any of it.
+    pub digest: Option<Box<digest::BodyDigest>>,
 }
 
 /// What a policy says of a request.
@@ -170,6 +175,7 @@ impl Default for Exchange {
             id: RequestId::default(),
             trace: Trace::default(),
             record: Record::default(),
+            cookies: Vec::new(),
             meters: Vec::new(),
             promised: Vec::new(),
             scratch: Vec::new(),
@@ -198,6 +204,7 @@ impl Exchange {
         self.identity = None;
         self.plan = Plan::default();
         self.reader.clear();
+        self.cookies.clear();
         self.meters.clear();
         self.let_go();
         self.promised.clear();

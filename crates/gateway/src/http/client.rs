@@ -105,8 +105,15 @@ pub struct ClientReader {
     /// Most bytes of body the exchange takes.
     pub body_limit: u64,
     window: Option<(Instant, u64)>,
+    held: Option<Box<Held>>,
     /// What is kept of the body to be sent again.
     kept: Option<Box<Kept>>,
+}
+
+/// A whole body that was read ahead, to be given again.
+struct Held {
+    bytes: Vec<u8>,
+    given: bool,
 }
 
 /// Where requests come from.
@@ -122,7 +129,7 @@ enum Source {
 
 impl ClientReader {
     fn of(source: Source) -> ClientReader {
-        ClientReader { source, body_limit: u64::MAX, window: None, kept: None }
+        ClientReader { source, body_limit: u64::MAX, window: None, held: None, kept: None }
     }
 
     /// The connection's bytes; `None` on a stream.
@@ -179,6 +186,9 @@ impl ClientReader {
 
     /// The bytes of a piece, until more is received.
     pub fn data(&self, span: Span) -> &[u8] {
+        if let Some(held) = &self.held {
+            return span.of_bytes(&held.bytes);
+        }
         if let Some(data) = self.kept.as_ref().and_then(|kept| kept.data(span)) {
             return data;
         }
@@ -268,26 +278,52 @@ impl ClientReader {
             Source::Nobody(_) => {}
         }
         self.body_limit = limit;
-        (self.window, self.kept) = (None, None);
+        (self.window, self.held, self.kept) = (None, None, None);
     }
 
     /// Keeps what is read of the body from now on, up to so many bytes, to be sent again. What is given back is true as
     /// long as that is all of it. What was asked for before holds.
     pub fn keep(&mut self, most: usize) -> Rc<Cell<bool>> {
+        if self.held.is_some() {
+            return Rc::new(Cell::new(true));
+        }
         let kept = self.kept.get_or_insert_with(|| Box::new(Kept::new(most)));
         kept.whole().clone()
     }
 
     /// Lets the body begin anew with what is kept of it. False when that is not all.
     pub fn rewind(&mut self) -> bool {
-        match &mut self.kept {
-            Some(kept) => kept.rewind(),
-            None => self.received() == 0,
+        match (&mut self.held, &mut self.kept) {
+            (Some(held), _) => held.given = false,
+            (None, Some(kept)) => return kept.rewind(),
+            (None, None) => return self.received() == 0,
         }
+        true
+    }
+
+    /// Reads the whole body ahead, to be looked at and then given again; its trailers are dropped. `None` when it has more
+    /// than `most` bytes.
+    pub async fn hold(&mut self, limits: &ClientLimits, most: u64) -> Result<Option<&[u8]>, Fault> {
+        let mut bytes = Vec::new();
+        loop {
+            match self.piece()? {
+                Piece::Data(_) if self.received() > most => return Ok(None),
+                Piece::Data(span) => bytes.extend_from_slice(self.data(span)),
+                Piece::Starved => self.receive(limits).await?,
+                Piece::Done => break,
+            }
+        }
+        self.trailers_mut().clear();
+        let held = self.held.insert(Box::new(Held { bytes, given: false }));
+        Ok(Some(&held.bytes))
     }
 
     /// What the buffer holds of the body.
     pub fn piece(&mut self) -> Result<Piece, Fault> {
+        if let Some(held) = &mut self.held {
+            let first = !std::mem::replace(&mut held.given, true) && !held.bytes.is_empty();
+            return Ok(if first { Piece::Data(Span::of(held.bytes.len())) } else { Piece::Done });
+        }
         if let Some(span) = self.kept.as_mut().and_then(|kept| kept.next_piece()) {
             return Ok(Piece::Data(span));
         }

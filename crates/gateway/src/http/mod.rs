@@ -6,6 +6,7 @@ pub mod host;
 pub mod http2;
 pub mod incoming;
 pub mod kept;
+pub mod list;
 pub mod path;
 pub mod preflight;
 pub mod proxy_protocol;

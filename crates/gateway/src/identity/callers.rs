@@ -10,7 +10,9 @@ use aws_lc_rs::{constant_time, hmac};
 use http1::NameBuf;
 use serde_json::{Value, json};
 
+use super::jose::{Algorithm, Key as VerifyingKey};
 use super::passwords;
+use super::signatures::{self, Signed};
 use super::word::Word;
 use crate::config::{self, Config, Diagnostics, Span, Spanned, codes};
 use crate::exchange::{ClientCert, Exchange, Identity};
@@ -26,6 +28,7 @@ pub struct Callers {
     by_claims: Vec<Arc<Consumer>>,
     certificates: Vec<(config::Certificate, Arc<Consumer>)>,
     logins: HashMap<String, (String, Arc<Consumer>)>,
+    signers: HashMap<String, (VerifyingKey, Algorithm, Arc<Consumer>)>,
     secret: hmac::Key,
     headers: Vec<(NameBuf, Template)>,
     word: Option<Word>,
@@ -55,6 +58,7 @@ impl Default for Callers {
             by_claims: Vec::new(),
             certificates: Vec::new(),
             logins: HashMap::new(),
+            signers: HashMap::new(),
             secret: hashing(None),
             headers: Vec::new(),
             word: None,
@@ -72,6 +76,8 @@ pub fn hash(key: &[u8], secret: Option<&str>) -> [u8; 32] {
 }
 
 fn digest(secret: &hmac::Key, key: &[u8]) -> [u8; 32] {
+    #[cfg(test)]
+    tests::HASHED.with_borrow_mut(|hashed| hashed.push(key.len()));
     let mut bytes = [0; 32];
     let tag = hmac::sign(secret, key);
     bytes.iter_mut().zip(tag.as_ref()).for_each(|(byte, from)| *byte = *from);
@@ -103,6 +109,9 @@ impl Callers {
             }
             for login in written.basic.iter() {
                 callers.add_login(login, &consumer, faults);
+            }
+            for key in written.hmac.iter() {
+                callers.add_signer(key, &consumer, faults);
             }
             for key in written.api_keys.iter() {
                 let hash = *key.hash.bytes();
@@ -141,6 +150,61 @@ impl Callers {
             );
             fault.help("give each a name of its own");
         }
+    }
+
+    fn add_signer(
+        &mut self,
+        written: &config::SigningKey,
+        consumer: &Arc<Consumer>,
+        faults: &mut Diagnostics,
+    ) {
+        let Some((key, algorithm)) = signatures::key::compile(written, faults) else { return };
+        let id = &written.key_id;
+        if self.signers.insert(id.to_string(), (key, algorithm, consumer.clone())).is_some() {
+            let fault = faults.error(
+                codes::CONFLICT,
+                id.span(),
+                format!("the `key_id` `{}` stands here again", **id),
+            );
+            fault.help("give each key a name of its own");
+        }
+    }
+
+    /// Whether any consumer has a key that signs requests.
+    pub fn have_signers(&self) -> bool {
+        !self.signers.is_empty()
+    }
+
+    /// Whether one of the consumers has a key of this name.
+    pub fn knows_signer(&self, key_id: &str) -> bool {
+        self.signers.contains_key(key_id)
+    }
+
+    /// Who has made this signature of this text.
+    ///
+    /// # Errors
+    /// Why nobody has, in words.
+    pub fn by_signature(&self, signed: &Signed, text: &[u8]) -> Result<Identity, &'static str> {
+        let id = signed.key_id().unwrap_or_default();
+        let Some((key, algorithm, consumer)) = self.signers.get(id) else {
+            // As much is done for a name that nobody has as for a secret that somebody has.
+            let _ = hmac::verify(&self.secret, text, &signed.signature);
+            return Err("no consumer has a key of this name");
+        };
+        let says_other = match signed.params.get("alg") {
+            None => false,
+            Some(_) => signed.params.text("alg") != signatures::name_of(*algorithm),
+        };
+        if !key.verifies(*algorithm, text, &signed.signature) {
+            return Err("the signature is not that of the key");
+        }
+        if says_other {
+            return Err("the key is not for the algorithm of the signature");
+        }
+        let mut identity = Identity::new("hmac");
+        identity.subject = Some(id.into());
+        consumer.lend(&mut identity);
+        Ok(identity)
     }
 
     /// Whether any consumer has a certificate.
@@ -226,6 +290,11 @@ impl Callers {
         });
         let signed = self.word.as_ref().and_then(|word| word.on(identity));
         identity.told = told.chain(signed).collect();
+    }
+
+    /// Whether services are told by a signed word who calls.
+    pub fn have_word(&self) -> bool {
+        self.word.is_some()
     }
 
     /// The keys by which services verify the gateway's word (RFC 7517 section 5).
@@ -324,7 +393,40 @@ fn check_header(name: &Spanned<HeaderName>, template: &Spanned<Template>, faults
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
+
+    thread_local! {
+        /// The lengths of what was hashed.
+        pub(super) static HASHED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+    }
+
+    /// J10: nothing but the hash of the whole key decides, whatever of it is right. A comparison of keys, or a key that is
+    /// refused before it is hashed, would tell by its time how much of a guess is right.
+    #[test]
+    fn every_guess_costs_one_hash_of_all_of_it() {
+        let key = b"tgk_AbCd1234efghefghefghefghefghefghefghefgh";
+        let consumer = || Arc::new(Consumer::new("mobile", &config::Consumer::default()));
+        let now = SystemTime::now();
+        let mut callers = Callers::default();
+        let later = now.checked_add(std::time::Duration::from_secs(60));
+        for (key, from, until) in
+            [(&key[..], None, None), (b"early", later, None), (b"late", None, Some(now))]
+        {
+            let hash = hash(key, None);
+            callers.keys.insert(hash, Key { hash, from, until, consumer: consumer() });
+        }
+        let guesses = (0..key.len()).map(|right| [&key[..right], &[b'x'; 44][right..]].concat());
+        let others = [&b"early"[..], b"late", b"nobody", b"", &[b'k'; 512]].map(<[u8]>::to_vec);
+        for guess in guesses.chain(others) {
+            HASHED.take();
+            assert!(callers.by_key(&guess, now).is_none());
+            assert_eq!(HASHED.take(), [guess.len()]);
+        }
+        assert!(callers.by_key(key, now).is_some());
+        assert_eq!(HASHED.take(), [key.len()], "and so does the key itself");
+    }
 
     #[test]
     fn logs_may_tell_the_beginning_of_a_long_key_only() {

@@ -45,19 +45,29 @@ impl Rules {
 
     /// Judges the claims of a token at this time. Gives who it is about, and its end.
     pub fn judge(&self, token: Token<'_>, now: SystemTime) -> Result<(Identity, SystemTime), Refusal> {
+        self.judge_as("jwt", token, now)
+    }
+
+    /// As [`Rules::judge`], for a policy of another name.
+    pub fn judge_as(
+        &self,
+        kind: &'static str,
+        token: Token<'_>,
+        now: SystemTime,
+    ) -> Result<(Identity, SystemTime), Refusal> {
         let claims = &token.claims;
         if !self.are_for(claims) {
             return Err(Refusal::bad("the token is of another issuer"));
         }
-        let kind = token.kind.as_deref().unwrap_or_default();
-        if !self.kinds.iter().any(|good| good == kind) {
+        let said = token.kind.as_deref().unwrap_or_default();
+        if !self.kinds.iter().any(|good| good == said) {
             return Err(Refusal::bad("the token is of another type (typ)"));
         }
         // A token that has no end would hold for ever.
         if !token.claims.contains_key("exp") {
             return Err(Refusal::bad("`exp` is missing"));
         }
-        let (identity, until) = self.judge_claims("jwt", token.claims, now)?;
+        let (identity, until) = self.judge_claims(kind, token.claims, now)?;
         Ok((identity, until.unwrap_or(now)))
     }
 
@@ -78,6 +88,11 @@ impl Rules {
                 return Err(Refusal::bad(format!("the claim `{path}` is not what it must be")));
             }
         }
+        Ok((self.identity_of(kind, claims)?, until))
+    }
+
+    /// Who claims are about, at whatever time.
+    pub fn identity_of(&self, kind: &'static str, claims: Map<String, Value>) -> Result<Identity, Refusal> {
         let mut identity = Identity::new(kind);
         identity.subject = match claims.get("sub") {
             None => None,
@@ -92,7 +107,7 @@ impl Rules {
             return Err(self.insufficient(missing));
         }
         identity.claims = claims;
-        Ok((identity, until))
+        Ok(identity)
     }
 
     fn insufficient(&self, missing: &str) -> Refusal {

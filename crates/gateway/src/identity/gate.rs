@@ -11,16 +11,43 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Callers;
+use http1::names;
+
 use super::patience::{Patience, Whose};
+use super::{Callers, failures, patience};
 use crate::exchange::{Answer, Exchange, Identity, Verdict};
 use crate::values::Rate;
 
 /// The reason of a refusal that says nothing.
 const BAD: &str = "bad_credentials";
+/// The reason of a refusal of who brought nothing.
+const NONE: &str = "no_credentials";
 
 /// One kind of credential, ready to be checked.
 pub trait Check: Send + Sync {
+    /// The policy that this kind of credential belongs to.
+    fn policy(&self) -> &'static str;
+
+    /// Whether a request is for this check and not for the service, as that to which a login comes back.
+    fn is_for(&self, _exchange: &Exchange) -> bool {
+        false
+    }
+
+    /// Answers such a request.
+    fn serve<'a>(&'a self, _exchange: &'a mut Exchange) -> Verdict<'a> {
+        Verdict::Go
+    }
+
+    /// Whether it has something better than 401 for who has no credential.
+    fn invites(&self, _exchange: &Exchange) -> bool {
+        false
+    }
+
+    /// Says it.
+    fn invite<'a>(&'a self, _exchange: &'a mut Exchange) -> Verdict<'a> {
+        Verdict::Go
+    }
+
     /// Looks for the credential in the request, and for it in the memory of the worker.
     fn recall(&self, exchange: &Exchange) -> Recalled;
 
@@ -40,6 +67,26 @@ pub trait Check: Send + Sync {
 }
 
 impl<C: Check> Check for Arc<C> {
+    fn policy(&self) -> &'static str {
+        (**self).policy()
+    }
+
+    fn is_for(&self, exchange: &Exchange) -> bool {
+        (**self).is_for(exchange)
+    }
+
+    fn serve<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
+        (**self).serve(exchange)
+    }
+
+    fn invites(&self, exchange: &Exchange) -> bool {
+        (**self).invites(exchange)
+    }
+
+    fn invite<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
+        (**self).invite(exchange)
+    }
+
     fn recall(&self, exchange: &Exchange) -> Recalled {
         (**self).recall(exchange)
     }
@@ -77,6 +124,8 @@ pub enum Finding<'a> {
     Absent,
     /// It holds, and this is whose it is.
     Held(Rc<Identity>),
+    /// It holds, and this is to be done to the exchange.
+    HeldWith(Rc<Identity>, Box<dyn FnOnce(&mut Exchange) + 'a>),
     /// It is there and does not hold.
     Failed(Refusal),
     /// It is known when this has ended.
@@ -189,20 +238,41 @@ pub fn usual_patience() -> Rate {
 
 /// A gate: the checks, any of which is enough.
 pub struct Gate {
+    policy: &'static str,
     checks: Vec<Box<dyn Check>>,
     settings: GateSettings,
     callers: Arc<Callers>,
 }
 
 impl Gate {
-    /// A gate of these checks, asked in this order.
-    pub fn new(checks: Vec<Box<dyn Check>>, settings: GateSettings, callers: Arc<Callers>) -> Gate {
-        Gate { checks, settings, callers }
+    /// The gate of a policy, of these checks, asked in this order.
+    pub fn new(
+        policy: &'static str,
+        checks: Vec<Box<dyn Check>>,
+        settings: GateSettings,
+        callers: Arc<Callers>,
+    ) -> Gate {
+        Gate { policy, checks, settings, callers }
     }
 
     /// Lets an exchange pass with the identity it has, or answers it.
     pub fn judge<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
+        if let Some(check) = self.checks.iter().find(|check| check.is_for(exchange)) {
+            return check.serve(exchange);
+        }
         self.ask(exchange, 0, None)
+    }
+
+    /// Puts on the answer what a check has to say to the browser.
+    pub fn respond(&self, exchange: &mut Exchange) {
+        if exchange.cookies.is_empty() {
+            return;
+        }
+        for line in std::mem::take(&mut exchange.cookies) {
+            exchange.response.fields.push(names::SET_COOKIE, &line);
+        }
+        // A cache that keeps it would hand the session to others.
+        exchange.response.fields.set(names::CACHE_CONTROL, b"no-store");
     }
 
     /// Asks the checks from this one on; `failed` is the first that failed before.
@@ -219,12 +289,19 @@ impl Gate {
                 Recalled::Unknown => {}
             }
             if let Some(refusal) = self.slow(&**check, exchange) {
+                if !exchange.rehearsal {
+                    failures::count(check.policy(), refusal.reason);
+                }
                 _ = failed.get_or_insert((place, refusal));
                 continue;
             }
             match check.check(exchange) {
                 Finding::Absent => {}
                 Finding::Held(identity) => return self.pass(exchange, Some(&identity)),
+                Finding::HeldWith(identity, done) => {
+                    done(exchange);
+                    return self.pass(exchange, Some(&identity));
+                }
                 Finding::Failed(refusal) => self.note(place, refusal, exchange, &mut failed),
                 // Nobody waits for the sake of an explanation, where there may be nothing that could end the wait.
                 Finding::Wait(_) if exchange.rehearsal => return Verdict::Wait(Box::pin(pending())),
@@ -247,6 +324,10 @@ impl Gate {
             match finding.await {
                 Finding::Absent => break,
                 Finding::Held(identity) => return self.pass(exchange, Some(&identity)),
+                Finding::HeldWith(identity, done) => {
+                    done(exchange);
+                    return self.pass(exchange, Some(&identity));
+                }
                 Finding::Failed(refusal) => {
                     self.note(place, refusal, exchange, &mut failed);
                     break;
@@ -259,6 +340,9 @@ impl Gate {
 
     /// The refusal for whom there is no patience left.
     fn slow(&self, check: &dyn Check, exchange: &Exchange) -> Option<Refusal> {
+        if patience::is_untouched() {
+            return None;
+        }
         let (beginning, now) = (check.beginning(exchange), exchange.record.started);
         let whose = [Whose::Address(exchange.client.ip), Whose::Beginning(&beginning)];
         self.settings.patience.is_out(counted(&whose, &beginning), now).map(Refusal::too_many)
@@ -272,8 +356,12 @@ impl Gate {
         exchange: &Exchange,
         failed: &mut Option<(usize, Refusal)>,
     ) {
+        let check = self.checks.get(place);
+        if !exchange.rehearsal {
+            failures::count(check.map_or(self.policy, |check| check.policy()), refusal.reason);
+        }
         if refusal.reason == BAD && !exchange.rehearsal {
-            let beginning = self.checks.get(place).map(|check| check.beginning(exchange)).unwrap_or_default();
+            let beginning = check.map(|check| check.beginning(exchange)).unwrap_or_default();
             let whose = [Whose::Address(exchange.client.ip), Whose::Beginning(&beginning)];
             self.settings.patience.fail(counted(&whose, &beginning), exchange.record.started);
         }
@@ -306,7 +394,13 @@ impl Gate {
         Verdict::Go
     }
 
-    fn refuse<'a>(&'a self, exchange: &mut Exchange, failed: Option<(usize, Refusal)>) -> Verdict<'a> {
+    fn refuse<'a>(&'a self, exchange: &'a mut Exchange, failed: Option<(usize, Refusal)>) -> Verdict<'a> {
+        if failed.is_none()
+            && !self.settings.optional
+            && let Some(check) = self.checks.iter().find(|check| check.invites(exchange))
+        {
+            return check.invite(exchange);
+        }
         let passing = self.pass(exchange, None);
         let why = match &failed {
             Some((_, refusal)) => refusal.why.clone(),
@@ -319,9 +413,12 @@ impl Gate {
             return passing;
         }
         exchange.record.why = why;
+        if failed.is_none() && !exchange.rehearsal {
+            failures::count(self.policy, NONE);
+        }
         let mut answer = match &failed {
             Some((_, refusal)) => Answer::problem(refusal.status, refusal.reason, refusal.detail),
-            None => Answer::problem(401, "no_credentials", "this needs credentials, see WWW-Authenticate"),
+            None => Answer::problem(401, NONE, "this needs credentials, see WWW-Authenticate"),
         };
         if let Some(wait) = failed.as_ref().and_then(|(_, refusal)| refusal.wait) {
             let seconds = wait.as_secs().saturating_add(1);

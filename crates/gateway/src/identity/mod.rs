@@ -8,21 +8,26 @@
 mod aws;
 pub mod callers;
 pub mod claims;
+pub mod failures;
 pub mod fetch;
 pub mod gate;
 pub mod introspect;
 pub mod jose;
+pub mod lives;
 pub mod memory;
+pub mod oidc;
 pub mod passwords;
 pub mod patience;
 pub mod place;
 pub mod provider;
 pub mod sending;
 pub mod shelf;
+pub mod signatures;
 pub mod word;
 
 pub use callers::Callers;
 pub use gate::{Check, Finding, Gate, GateSettings, Recalled, Refusal};
+pub use lives::{Lives, Remembered};
 pub use memory::Realm;
 pub use place::{Found, Place};
 pub use provider::{Keeper, Provider};

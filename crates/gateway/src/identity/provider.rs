@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
@@ -208,6 +208,11 @@ async fn get(asker: &Asker, url: &WebUrl) -> Result<(Vec<u8>, Option<Duration>),
 
 /// The URL of the key set of an issuer, by its own metadata.
 async fn discover(asker: &Asker, issuer: &WebUrl) -> Result<WebUrl, String> {
+    key_set_of(&metadata(asker, issuer).await?, issuer).map_err(|fault| format!("{issuer}: {fault}"))
+}
+
+/// The metadata of an issuer, where they are its own.
+pub(super) async fn metadata(asker: &Asker, issuer: &WebUrl) -> Result<Map<String, Value>, String> {
     let base = issuer.as_str().trim_end_matches('/');
     let (start, path) = (base
         .split_at_checked(base.len().saturating_sub(issuer.target().trim_end_matches('/').len())))
@@ -221,7 +226,7 @@ async fn discover(asker: &Asker, issuer: &WebUrl) -> Result<WebUrl, String> {
     for place in places {
         let url: WebUrl = place.parse().map_err(|_| format!("{place} is no URL"))?;
         match get(asker, &url).await {
-            Ok((body, _)) => return key_set_of(&body, issuer).map_err(|fault| format!("{url}: {fault}")),
+            Ok((body, _)) => return own_metadata(&body, issuer).map_err(|fault| format!("{url}: {fault}")),
             Err(told) => fault = told,
         }
     }
@@ -229,14 +234,17 @@ async fn discover(asker: &Asker, issuer: &WebUrl) -> Result<WebUrl, String> {
 }
 
 /// What the metadata say, if they are those of this issuer (RFC 8414 section 3.3).
-fn key_set_of(metadata: &[u8], issuer: &WebUrl) -> Result<WebUrl, String> {
+fn own_metadata(metadata: &[u8], issuer: &WebUrl) -> Result<Map<String, Value>, String> {
     let metadata = unique::object(metadata).ok_or("the metadata are no JSON object")?;
-    let text = |name: &str| metadata.get(name).and_then(Value::as_str);
-    if text("issuer") != Some(issuer.as_str()) {
+    if metadata.get("issuer").and_then(Value::as_str) != Some(issuer.as_str()) {
         return Err("the metadata are those of another issuer".to_owned());
     }
-    let url: WebUrl =
-        text("jwks_uri").and_then(|url| url.parse().ok()).ok_or("the metadata name no `jwks_uri`")?;
+    Ok(metadata)
+}
+
+fn key_set_of(metadata: &Map<String, Value>, issuer: &WebUrl) -> Result<WebUrl, String> {
+    let url = metadata.get("jwks_uri").and_then(Value::as_str).and_then(|url| url.parse().ok());
+    let url: WebUrl = url.ok_or("the metadata name no `jwks_uri`")?;
     if issuer.is_https() && !url.is_https() {
         return Err("the metadata lead from https to http".to_owned());
     }
@@ -273,6 +281,14 @@ impl Keeper {
             });
             kept.insert(address, running);
         }
+        for party in &wanted.parties {
+            let address = Arc::as_ptr(party).addr();
+            let running = self.running.remove(&address).unwrap_or_else(|| {
+                let task = tokio::spawn(party.clone().keep());
+                Running { _kept: party.clone(), task }
+            });
+            kept.insert(address, running);
+        }
         for server in &wanted.introspectors {
             let address = Arc::as_ptr(server).addr();
             let running = self.running.remove(&address).unwrap_or_else(|| {
@@ -301,7 +317,10 @@ mod tests {
     #[test]
     fn metadata_must_be_those_of_the_issuer() {
         let issuer: WebUrl = "https://id.example/realm".parse().unwrap();
-        let told = |metadata: &str| key_set_of(metadata.as_bytes(), &issuer).map(|url| url.to_string());
+        let told = |metadata: &str| {
+            let metadata = own_metadata(metadata.as_bytes(), &issuer)?;
+            key_set_of(&metadata, &issuer).map(|url| url.to_string())
+        };
         let good = r#"{"issuer":"https://id.example/realm","jwks_uri":"https://id.example/keys"}"#;
         assert_eq!(told(good), Ok("https://id.example/keys".to_owned()));
         for wrong in [

@@ -168,7 +168,7 @@ pub(super) fn basic_value(user: &str, password: &str) -> String {
 }
 
 /// A text as it stands in a form or a query (WHATWG URL, form encoding, with spaces as `%20`).
-pub(super) fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::introspect::{Introspector, IntrospectorSettings};
+use super::oidc::{Party, PartySettings};
 use super::provider::{Provider, ProviderSettings};
 use super::sending::TokenSource;
 use crate::config::OauthCredentials;
@@ -21,6 +22,8 @@ pub struct Kept {
     pub sources: Vec<Arc<TokenSource>>,
     /// Servers that are asked about tokens.
     pub introspectors: Vec<Arc<Introspector>>,
+    /// Providers of logins.
+    pub parties: Vec<Arc<Party>>,
 }
 
 /// The shelf of one configuration that is being compiled.
@@ -29,6 +32,7 @@ pub struct Shelf {
     known: Kept,
     sources: RefCell<Vec<Arc<TokenSource>>>,
     introspectors: RefCell<Vec<Arc<Introspector>>>,
+    parties: RefCell<Vec<Arc<Party>>>,
     providers: RefCell<Vec<Arc<Provider>>>,
     made: RefCell<Vec<Box<dyn Any>>>,
 }
@@ -78,6 +82,19 @@ impl Shelf {
         server
     }
 
+    /// The provider of logins of these settings.
+    pub fn party(&self, settings: &PartySettings) -> Arc<Party> {
+        let mut parties = self.parties.borrow_mut();
+        let same = |party: &&Arc<Party>| party.settings() == settings;
+        if let Some(party) = parties.iter().find(same) {
+            return party.clone();
+        }
+        let known = self.known.parties.iter().find(same).cloned();
+        let party = known.unwrap_or_else(|| Party::new(settings.clone()));
+        parties.push(party.clone());
+        party
+    }
+
     /// What was made of equal settings before, or what `make` makes of them now.
     pub fn one<S, M>(&self, settings: &S, make: impl FnOnce() -> Option<M>) -> Option<Arc<M>>
     where
@@ -102,6 +119,7 @@ impl Shelf {
             providers: self.providers.into_inner(),
             sources: self.sources.into_inner(),
             introspectors: self.introspectors.into_inner(),
+            parties: self.parties.into_inner(),
         }
     }
 }

@@ -221,6 +221,9 @@ impl LineWriter {
             self.caller(out, identity);
         }
         out.extend_from_slice(self.texts.listener(labels));
+        if !record.cache.is_empty() {
+            text(out, b",\"cache\":", record.cache.as_bytes(), most::NAME);
+        }
         if record.upgraded {
             out.extend_from_slice(b",\"upgraded\":true");
         }

@@ -22,6 +22,8 @@ use crate::exchange::Exchange;
 const FEW: usize = 4;
 /// Further combinations, for routes that need them; all others count together.
 const MORE: usize = 60;
+/// What a cache may have had to do with an answer.
+const CACHES: usize = 8;
 /// Different refusals of one route.
 const REFUSALS: usize = 32;
 
@@ -49,6 +51,7 @@ pub struct RouteShard {
     more: OnceLock<Box<[Combination]>>,
     other: AtomicU64,
     refusals: OnceLock<Tally>,
+    caches: OnceLock<Tally>,
 }
 
 /// A combination of method and status, and how often it was.
@@ -102,6 +105,7 @@ impl Key {
 pub(crate) struct RouteReading {
     pub(crate) requests: BTreeMap<Key, u64>,
     pub(crate) refusals: BTreeMap<Words, u64>,
+    pub(crate) caches: BTreeMap<Words, u64>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     pub(crate) duration: Reading,
@@ -109,11 +113,12 @@ pub(crate) struct RouteReading {
 
 impl RouteReading {
     /// Most series of the reading of one route.
-    pub(crate) const MOST_SERIES: usize = FEW + MORE + 1 + HISTOGRAM_SERIES + 2 + REFUSALS + 1;
+    pub(crate) const MOST_SERIES: usize = FEW + MORE + 1 + HISTOGRAM_SERIES + 2 + REFUSALS + 1 + CACHES + 1;
 
     /// Series the page needs for it.
     pub(crate) fn series(&self) -> usize {
-        let counted = self.requests.len().saturating_add(self.refusals.len());
+        let counted =
+            self.requests.len().saturating_add(self.refusals.len()).saturating_add(self.caches.len());
         counted.saturating_add(HISTOGRAM_SERIES).saturating_add(2)
     }
 
@@ -206,6 +211,9 @@ impl RouteShard {
         self.duration.record(record.finished);
         add(&self.bytes_in, record.bytes_in);
         add(&self.bytes_out, record.bytes_out);
+        if !record.cache.is_empty() {
+            self.caches.get_or_init(|| Tally::with_room(CACHES)).count([record.cache, "", ""]);
+        }
         if record.refused_by.is_some() || !record.shadowed.is_empty() {
             self.refused(exchange);
         }
@@ -267,6 +275,9 @@ impl RouteShard {
         }
         if let Some(refusals) = self.refusals.get() {
             refusals.read(|words, count| *reading.refusals.entry(words).or_default() += count);
+        }
+        if let Some(caches) = self.caches.get() {
+            caches.read(|words, count| *reading.caches.entry(words).or_default() += count);
         }
         reading.bytes_in = reading.bytes_in.wrapping_add(self.bytes_in.load(Ordering::Relaxed));
         reading.bytes_out = reading.bytes_out.wrapping_add(self.bytes_out.load(Ordering::Relaxed));

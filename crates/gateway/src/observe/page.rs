@@ -57,6 +57,8 @@ pub struct PageInput<'a> {
     pub tls: &'a [SecuredReading<'a>],
     /// Numbers that policies tell.
     pub figures: &'a [Figure],
+    /// Refused credentials: policy, reason, how often.
+    pub auth_failures: &'a [(&'static str, &'static str, u64)],
     /// Most series of the page.
     pub most_series: usize,
 }
@@ -138,6 +140,11 @@ pub fn page(input: &PageInput<'_>) -> String {
     configuration(&mut page, input.shared);
     telling(&mut page, input.shared);
     process(&mut page, input.shared);
+    let help = "Credentials that were refused, by the policy that asked for them and the reason.";
+    page.family("tidegate_auth_failures", Kind::Counter, "", help);
+    for (policy, reason, count) in input.auth_failures {
+        page.counter(&[("policy", policy), ("reason", reason)], *count);
+    }
     for figure in input.figures {
         let kind = if figure.counts { Kind::Counter } else { Kind::Gauge };
         page.family(figure.name, kind, "", figure.help);
@@ -207,6 +214,13 @@ impl<'a> Routes<'a> {
         page.family("tidegate_response_body_bytes", Kind::Counter, "bytes", "Bytes of answers' bodies.");
         for (route, service, reading) in &self.told {
             page.counter(&[("route", route), ("service", service)], reading.bytes_out);
+        }
+        let help = "Requests on routes with a cache, by what it had to do with the answer.";
+        page.family("tidegate_cache_requests", Kind::Counter, "", help);
+        for (route, _, reading) in &self.told {
+            for ([result, ..], count) in &reading.caches {
+                page.counter(&[("route", *route), ("result", *result)], count);
+            }
         }
         let help =
             "Requests that a policy refused, or would have refused where it only watches (mode shadow).";

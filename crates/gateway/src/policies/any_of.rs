@@ -8,9 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::api_key::ApiKey;
 use super::basic::Basic;
+use super::hmac::Hmac;
 use super::introspection::Introspection;
 use super::jwt::{Jwt, Tokens};
 use super::mtls::Mtls;
+use super::oidc::Oidc;
 use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
@@ -35,13 +37,13 @@ use crate::values::Rate;
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct AnyOf {
-    /// The kinds of credential: `api_key`, `jwt`, `basic`, `introspection`, `mtls`, each with its settings.
+    /// The kinds of credential: `api_key`, `jwt`, `basic`, `hmac`, `introspection`, `mtls`, `oidc`, each with its settings.
     of: Vec<Way>,
     /// Whether who has no credential, or none that holds, may pass without an identity. Default: false.
     #[serde(default)]
     optional: bool,
-    /// How often credentials may fail, by client address, before the next is answered 429 unseen. Each worker counts for
-    /// itself. Default: 100/min.
+    /// How often credentials may fail, by client address, before the next is answered 429 unseen.
+    /// Default: 100/min.
     #[serde(default = "usual_patience")]
     max_failures: Rate,
     /// Whether the service gets the credentials. Default: false, the gateway takes all of them out of the request.
@@ -59,8 +61,12 @@ enum Way {
     Jwt(Box<Jwt>),
     /// A name and a password.
     Basic(Basic),
+    /// A signature of the request.
+    Hmac(Hmac),
     /// A client certificate.
     Mtls(Mtls),
+    /// A login.
+    Oidc(Box<Oidc>),
     /// A token that its server is asked about.
     Introspection(Box<Introspection>),
 }
@@ -78,7 +84,9 @@ impl AnyOf {
             match way {
                 Way::ApiKey(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
                 Way::Basic(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
+                Way::Hmac(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
                 Way::Mtls(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
+                Way::Oidc(settings) => checks.push(Box::new(settings.check(context, faults)?)),
                 Way::Introspection(settings) => checks.push(Box::new(settings.check(context, faults)?)),
                 // Tokens in one place are taken apart once, whoever issued them.
                 Way::Jwt(jwt) if done.iter().any(|other| other.stands_with(jwt)) => {}
@@ -120,7 +128,9 @@ impl Settings for AnyOf {
             Way::ApiKey(settings) => settings.gate_settings(),
             Way::Jwt(settings) => settings.gate_settings(),
             Way::Basic(settings) => settings.gate_settings(),
+            Way::Hmac(settings) => settings.gate_settings(),
             Way::Mtls(settings) => settings.gate_settings(),
+            Way::Oidc(settings) => settings.gate_settings(),
             Way::Introspection(settings) => settings.gate_settings(),
         };
         let usual = Patience::new(usual_patience());
@@ -139,7 +149,7 @@ impl Settings for AnyOf {
             forward_credentials: self.forward_credentials,
             patience: Patience::new(self.max_failures),
         };
-        Some(Box::new(Asking(Gate::new(checks, settings, context.callers.clone()))))
+        Some(Box::new(Asking(Gate::new(Self::NAME, checks, settings, context.callers.clone()))))
     }
 }
 
@@ -148,5 +158,9 @@ struct Asking(Gate);
 impl Policy for Asking {
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         self.0.judge(exchange)
+    }
+
+    fn response(&self, exchange: &mut Exchange) {
+        self.0.respond(exchange);
     }
 }

@@ -51,8 +51,8 @@ pub struct ApiKey {
     /// Whether who has no key, or none that is good, may pass without an identity. Default: false.
     #[serde(default)]
     optional: bool,
-    /// How often keys may fail, by client address and by the beginning of a key, before the next is answered 429 unseen. Each
-    /// worker counts for itself. Default: 100/min.
+    /// How often keys may fail, by client address and by the beginning of a key, before the next is answered 429 unseen.
+    /// Default: 100/min.
     #[serde(default = "usual_patience")]
     max_failures: Rate,
     /// Whether the service gets the key. Default: false, the gateway takes it out of the request.
@@ -108,6 +108,7 @@ impl Settings for ApiKey {
     ) -> Option<Box<dyn Policy>> {
         let check = self.check(key, context, faults)?;
         Some(Box::new(Asking(Gate::new(
+            Self::NAME,
             vec![Box::new(check)],
             self.gate_settings(),
             context.callers.clone(),
@@ -130,6 +131,10 @@ pub(super) struct Compiled {
 }
 
 impl Check for Compiled {
+    fn policy(&self) -> &'static str {
+        ApiKey::NAME
+    }
+
     fn recall(&self, exchange: &Exchange) -> Recalled {
         match self.place.find(exchange) {
             Found::Nothing => Recalled::Absent,

@@ -44,8 +44,8 @@ pub struct Basic {
     /// Whether who has no password, or none that holds, may pass without an identity. Default: false.
     #[serde(default)]
     optional: bool,
-    /// How often passwords may fail, by client address and by user, before the next is answered 429 unseen. Each worker counts
-    /// for itself. Default: 100/min.
+    /// How often passwords may fail, by client address and by user, before the next is answered 429 unseen.
+    /// Default: 100/min.
     #[serde(default = "usual_patience")]
     max_failures: Rate,
     /// Whether the service gets name and password. Default: false, the gateway takes them out of the request.
@@ -96,6 +96,7 @@ impl Settings for Basic {
     ) -> Option<Box<dyn Policy>> {
         let check = self.check(key, context, faults)?;
         Some(Box::new(Asking(Gate::new(
+            Self::NAME,
             vec![Box::new(check)],
             self.gate_settings(),
             context.callers.clone(),
@@ -152,6 +153,10 @@ fn name_and_password(encoded: &[u8]) -> Option<(String, Vec<u8>)> {
 }
 
 impl Check for Logins {
+    fn policy(&self) -> &'static str {
+        Basic::NAME
+    }
+
     fn recall(&self, exchange: &Exchange) -> Recalled {
         match PLACE.find(exchange) {
             Found::Nothing => Recalled::Absent,

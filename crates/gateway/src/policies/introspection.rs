@@ -69,7 +69,7 @@ pub struct Introspection {
     /// Whether who has no token, or none that holds, may pass without an identity. Default: false.
     #[serde(default)]
     optional: bool,
-    /// How often tokens may fail, by client address, before the next is answered 429 unseen. Each worker counts for itself.
+    /// How often tokens may fail, by client address, before the next is answered 429 unseen.
     /// Default: 100/min.
     #[serde(default = "usual_patience")]
     max_failures: Rate,
@@ -144,6 +144,7 @@ impl Settings for Introspection {
     ) -> Option<Box<dyn Policy>> {
         let check = self.check(context, faults)?;
         Some(Box::new(Asking(Gate::new(
+            Self::NAME,
             vec![Box::new(check)],
             self.gate_settings(),
             context.callers.clone(),
@@ -171,6 +172,10 @@ pub(super) struct Asked {
 }
 
 impl Check for Asked {
+    fn policy(&self) -> &'static str {
+        Introspection::NAME
+    }
+
     fn recall(&self, exchange: &Exchange) -> Recalled {
         match PLACE.find(exchange) {
             Found::Nothing => Recalled::Absent,

@@ -8,21 +8,25 @@ pub mod any_of;
 pub mod api_key;
 pub mod basic;
 pub mod body_limit;
+pub mod cache;
+pub mod compress;
 pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
 pub mod fallback;
 pub mod headers;
+pub mod hmac;
+pub mod identity_keys;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
 pub mod mtls;
+pub mod oidc;
 pub mod rate_limit;
 pub mod retry;
 pub mod rewrite;
 pub mod timeout;
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -35,6 +39,7 @@ use crate::config::{Diagnostics, Kind as NodeKind, Node, Redis, Spanned, codes, 
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::fault::Fault;
 use crate::identity::{Callers, Shelf};
+pub use crate::identity::{Lives, Remembered};
 use crate::observe::Figure;
 use crate::upstream::care::Care;
 use crate::upstream::service::Service;
@@ -52,11 +57,15 @@ pub static LIST: &[Kind] = &[
     kind::<api_key::ApiKey>(),
     kind::<basic::Basic>(),
     kind::<jwt::Jwt>(),
+    kind::<hmac::Hmac>(),
     kind::<introspection::Introspection>(),
+    kind::<oidc::Oidc>(),
     kind::<any_of::AnyOf>(),
     // Whether it may do that, once it is known who it is.
     kind::<csrf::Csrf>(),
     kind::<allow::Allow>(),
+    // After whoever says who may ask, like an action.
+    kind::<identity_keys::IdentityKeys>(),
     // After whoever says who calls, since limits may be by consumer; before whoever reads bodies or waits for anybody.
     kind::<rate_limit::RateLimit>(),
     // After whoever can refuse by itself, so that nobody else is asked about what is refused anyway.
@@ -65,6 +74,11 @@ pub static LIST: &[Kind] = &[
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
     kind::<retry::Retry>(),
+    // After whoever may refuse the request: what is kept is for those only who might ask the service. Before whoever shapes
+    // the answer in the same way for all, so that this is done once.
+    kind::<cache::Cache>(),
+    // Nearer to the service than the cache, which keeps what is compressed and so lets it be done once.
+    kind::<compress::Compress>(),
     // After whoever judges the request as it came, before the headers.
     kind::<rewrite::Rewrite>(),
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
@@ -158,6 +172,8 @@ pub struct Context {
     pub shelf: Shelf,
     /// The services that have a name.
     pub services: HashMap<String, Arc<Service>>,
+    /// Bytes that kept answers may take; `None` for as many as usual.
+    pub cache_memory: Option<u64>,
     /// The Redis that policies may share with those of other gateways.
     pub redis: Option<Redis>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.
@@ -208,45 +224,6 @@ pub trait Policy: Send + Sync {
 }
 
 type Compile = fn(&Spanned<String>, &Node, &Context, &mut Diagnostics) -> Option<Box<dyn Policy>>;
-/// What policies remember beyond a reload, by what it is for: each carries its own over, and nothing else stays.
-#[derive(Default)]
-pub struct Remembered(HashMap<String, Arc<dyn Any + Send + Sync>>);
-
-/// What policies remember while a snapshot is compiled. Nothing of the snapshot before is changed.
-pub struct Lives<'p> {
-    before: Option<&'p Remembered>,
-    kept: Remembered,
-}
-
-impl<'p> Lives<'p> {
-    /// After those of the snapshot before.
-    pub fn after(before: Option<&'p Remembered>) -> Lives<'p> {
-        Lives { before, kept: Remembered::default() }
-    }
-
-    /// The live part of this identity: the one that another policy of this snapshot has, else what `make` makes of that of
-    /// the snapshot before.
-    pub fn keep<T: Any + Send + Sync>(
-        &mut self,
-        identity: &str,
-        make: impl FnOnce(Option<&Arc<T>>) -> Arc<T>,
-    ) -> Arc<T> {
-        let known = self.kept.0.get(identity).and_then(|known| known.clone().downcast().ok());
-        if let Some(known) = known {
-            return known;
-        }
-        let before = self.before.and_then(|before| before.0.get(identity));
-        let before = before.and_then(|before| before.clone().downcast().ok());
-        let live = make(before.as_ref());
-        self.kept.0.insert(identity.to_owned(), live.clone());
-        live
-    }
-
-    /// What the snapshot keeps.
-    pub fn into_kept(self) -> Remembered {
-        self.kept
-    }
-}
 
 /// One line of the list.
 pub struct Kind {
@@ -350,7 +327,12 @@ pub enum Stop {
 pub async fn request(bound: &[Bound], exchange: &mut Exchange) -> Result<(), Stop> {
     for Bound { name, policy, shadow, .. } in bound {
         exchange.record.policies_run = exchange.record.policies_run.saturating_add(1);
-        let answer = match decide(policy.request(exchange)).await {
+        let decided = decide(policy.request(exchange)).await;
+        if *shadow && exchange.plan.digest.as_ref().is_some_and(|digest| digest.wanted_by == *name) {
+            // Who only watches has no body refused either.
+            exchange.plan.digest = None;
+        }
+        let answer = match decided {
             Ok(()) => continue,
             Err(Stop::Answered) => return Err(Stop::Answered),
             Err(Stop::With(answer)) => answer,

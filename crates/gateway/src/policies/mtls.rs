@@ -77,6 +77,7 @@ impl Settings for Mtls {
     ) -> Option<Box<dyn Policy>> {
         let check = self.check(key, context, faults)?;
         Some(Box::new(Asking(Gate::new(
+            Self::NAME,
             vec![Box::new(check)],
             self.gate_settings(),
             context.callers.clone(),
@@ -103,6 +104,10 @@ fn certificate(exchange: &Exchange) -> Option<&ClientCert> {
 }
 
 impl Check for Certificates {
+    fn policy(&self) -> &'static str {
+        Mtls::NAME
+    }
+
     fn recall(&self, exchange: &Exchange) -> Recalled {
         let Some(own) = certificate(exchange) else { return Recalled::Absent };
         let known = self.realm.recall(0, own.fingerprint.as_bytes(), now(exchange));

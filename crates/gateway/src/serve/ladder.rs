@@ -10,6 +10,7 @@ use crate::policies;
 use crate::route::compiled::Route;
 use crate::snapshot::Listener;
 use crate::snapshot::worker::{View, Worker};
+use crate::upstream::care::Care;
 use crate::upstream::forward::Switched;
 use crate::upstream::ladder::{Below, By, Ladder, StandIn, Step, is_for_another};
 
@@ -32,8 +33,25 @@ impl Before {
     }
 }
 
+/// Asks the service of a route, with all that is done for its requests.
+pub(super) async fn ask_all(
+    worker: &Worker,
+    view: &View,
+    listener: &Listener,
+    (route, place, care): (&Route, u32, Option<&Care>),
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<Option<Switched>, Fault> {
+    let asked = Asked::of(route, place, care);
+    match care.and_then(|care| care.ladder.as_deref()) {
+        None => ask(worker, view, listener, asked, exchange, client).await,
+        // On the heap, so that routes without one do not carry its room.
+        Some(ladder) => Box::pin(descend(worker, view, listener, (asked, ladder), exchange, client)).await,
+    }
+}
+
 /// Asks the service of a route, and whatever stands below it when that fails.
-pub(super) async fn descend(
+async fn descend(
     worker: &Worker,
     view: &View,
     listener: &Listener,

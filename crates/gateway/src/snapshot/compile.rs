@@ -67,10 +67,7 @@ pub fn compile(
             let mut policies = bind(config, route, &context, faults);
             services.take_care(&mut action, &policies);
             let service = services.asked_by(&action);
-            for Bound { policy, shadow, .. } in &mut policies {
-                let lives = &mut lives;
-                policy.settle(&mut Place { route: key, service: &service, shadow: *shadow, lives, faults });
-            }
+            settle(&mut policies, (key, &service), &mut lives, faults);
             let name: Arc<str> = key.as_str().into();
             let stats = stats.of(&name, &service);
             routes.push(Route { key: name, action, policies, stats });
@@ -80,6 +77,7 @@ pub fn compile(
     if faults.has_errors() {
         return None;
     }
+    let lives = lives.into_kept();
     Some(Snapshot {
         revision,
         table: table.build(),
@@ -89,11 +87,25 @@ pub fn compile(
         identities: services.identities.list,
         callers: context.callers,
         kept: context.shelf.into_kept(),
-        lives: lives.into_kept(),
+        cache: lives.get(policies::cache::STORE),
+        cache_memory: config.cache_memory.bytes(),
+        lives,
         proofs: secure::proofs(config, previous),
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
+}
+
+/// Lets policies take their place on a route to a service.
+fn settle(
+    policies: &mut [Bound],
+    (route, service): (&str, &str),
+    lives: &mut Lives<'_>,
+    faults: &mut Diagnostics,
+) {
+    for Bound { policy, shadow, .. } in policies {
+        policy.settle(&mut Place { route, service, shadow: *shadow, lives, faults });
+    }
 }
 
 /// What stands beside the routes, but for the services.
@@ -103,6 +115,7 @@ fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostic
         callers: Arc::new(Callers::new(config, faults)),
         shelf: Shelf::after(known),
         redis: config.redis.clone(),
+        cache_memory: Some(config.cache_memory.bytes()),
         is_whole: true,
         ..Context::default()
     }

@@ -41,6 +41,7 @@ impl Live {
 
     /// Lets another snapshot run: for every exchange that starts from now on.
     pub fn swap(&self, next: Arc<Snapshot>) {
+        next.take_effect();
         self.snapshot.store(next);
         self.generation.fetch_add(1, Ordering::Release);
     }

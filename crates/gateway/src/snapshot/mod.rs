@@ -48,6 +48,10 @@ pub struct Snapshot {
     pub proofs: Option<Arc<Proofs>>,
     /// Which forwarding fields services get.
     pub forwarding: Forwarding,
+    /// The answers that are kept; `None` where no route has a cache.
+    pub cache: Option<Arc<policies::cache::Store>>,
+    /// Bytes that they may take.
+    pub cache_memory: u64,
     /// What policies remember beyond this snapshot.
     pub lives: policies::Remembered,
     /// Counts requests that no route takes.
@@ -103,6 +107,13 @@ impl Snapshot {
         match &route.action {
             Action::Forward(place, _) => self.service(*place).map_or("", |service| &*service.name),
             Action::Respond(_) | Action::Redirect { .. } => "",
+        }
+    }
+
+    /// Takes over what is shared with the snapshot before, once this one runs.
+    pub fn take_effect(&self) {
+        if let Some(cache) = &self.cache {
+            cache.resize(self.cache_memory);
         }
     }
 

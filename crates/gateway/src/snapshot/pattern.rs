@@ -46,7 +46,12 @@ fn path(
                 config::Segment::Literal(text) => Segment::Literal(text.clone()),
                 config::Segment::Param(name) => Segment::Name(name.clone()),
             });
-            Some(PathPattern::Segments { segments: segments.collect(), tail: pattern.tail })
+            let mut segments: Vec<Segment> = segments.collect();
+            if segments.is_empty() && !pattern.tail {
+                // The path `/` has one segment, which is empty.
+                segments.push(Segment::Literal(String::new()));
+            }
+            Some(PathPattern::Segments { segments, tail: pattern.tail })
         }
         PathMatch::Map(map) => regex(key, map.regex.as_str(), faults).map(PathPattern::Regex),
     }

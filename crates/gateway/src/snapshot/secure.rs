@@ -83,10 +83,8 @@ pub(super) fn listener(
         ListenerTls::new(settings.clone(), certificates, authorities, acme, handshakes, http2(listener));
     match made {
         Ok(made) => {
-            if let Some(known) = known {
-                // Another certificate costs no client its session.
-                made.tickets().adopt(&known.tickets().hand(name));
-            }
+            // Another certificate costs no client its session.
+            known.map(|known| made.tickets().adopt(&known.tickets().hand(name)));
             Some(Arc::new(made))
         }
         Err(reason) => {

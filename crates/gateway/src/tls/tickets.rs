@@ -170,8 +170,7 @@ fn about(authorities: Option<&RootCertStore>, required: bool) -> String {
             digest.update(&part.len().to_be_bytes());
             digest.update(part);
         }
-        let constraints =
-            anchor.name_constraints.as_ref().map(|constraints| &**constraints).unwrap_or_default();
+        let constraints = anchor.name_constraints.as_deref().unwrap_or_default();
         digest.update(&constraints.len().to_be_bytes());
         digest.update(constraints);
     }

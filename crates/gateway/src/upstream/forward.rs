@@ -110,7 +110,10 @@ impl Switched {
     /// Carries bytes both ways until both sides have ended.
     pub async fn carry(mut self, observer: &Observer, client: &mut ClientConnection) -> Result<(), Fault> {
         let _tunnel = observer.tunnel();
-        tunnel::run(&mut client.reader, &mut self.connection.incoming, self.idle_timeout).await
+        let service = &mut self.connection.incoming;
+        let ended = tunnel::run(&mut client.reader, service, self.idle_timeout).await;
+        client.responder.sent = client.responder.sent.saturating_add(service.received);
+        ended
     }
 }
 

@@ -114,7 +114,9 @@ async fn pipe(from: &mut Incoming, to: Side<'_>, silence: &Silence) -> io::Resul
     loop {
         if !from.input.is_empty() {
             to.write(from.input.filled()).await?;
-            from.input.consume(from.input.len());
+            let count = from.input.len();
+            from.received = from.received.saturating_add(count as u64);
+            from.input.consume(count);
         }
         from.input.release();
         from.socket.read_timer.arm(silence.idle);

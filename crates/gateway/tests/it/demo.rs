@@ -11,6 +11,8 @@ use testkit::gateway::Signal;
 use testkit::tls::Authority;
 use tidegate::demo::{self, DemoOptions, Instance, Running};
 
+use crate::browser::{Browser, parameter, split};
+
 /// Finds the instances of one shop by name.
 struct Street(Vec<Instance>);
 
@@ -118,4 +120,42 @@ fn the_shop_is_open_under_tls_by_an_authority_of_its_own() {
     testkit::gateway::signal(&child, Signal::TERM);
     assert!(child.wait().unwrap().success());
     assert!(!std::path::Path::new(authority).exists(), "the authority goes with the demo");
+}
+
+/// The real command again: a person logs in at the demo's own issuer, and out again.
+#[test]
+fn a_person_logs_in_to_the_shop() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["demo", "--no-traffic", "--port=0", "--admin-port=0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let said: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Ctrl-C")).collect();
+    let page = said.iter().find(|line| line.contains("/account/orders/1")).expect("a page for people").trim();
+    let mut browser = Browser::default();
+    let (at, form) = browser.visit(page);
+    assert!(form.text().contains("Who are you today?"), "{}", form.text());
+    // The form sends what it was asked with, and who it is.
+    let (url, order) = browser.visit(&(at.replace("/auth?", "/login?") + "&sub=ada&groups=staff"));
+    assert_eq!((order.status, &*url), (200, page));
+    assert_eq!(order.header("x-asked-by"), Some("ada"));
+    assert_eq!(
+        client::request(split(page).0.parse().unwrap(), "GET", "/account/orders/1", &[], b"").status,
+        401
+    );
+    let (url, _) = browser.visit(&page.replace("/account/orders/1", "/oidc/logout"));
+    assert!(url.ends_with("/health"), "{url}");
+    assert!(browser.visit(page).1.text().contains("Who are you today?"));
+    // Nobody is sent beyond this machine, and a code is good for whoever asked for it alone.
+    let evil = at.replace("redirect_uri=http%3A%2F%2F127.0.0.1", "redirect_uri=http%3A%2F%2Fevil.example");
+    assert_eq!(browser.ask("GET", &evil, &[], b"").status, 400);
+    let code = browser.ask("GET", &(at.replace("/auth?", "/login?") + "&sub=ada"), &[], b"");
+    let code = parameter(code.header("location").unwrap(), "code").unwrap().to_owned();
+    let form = format!("grant_type=authorization_code&code={code}&code_verifier=other&redirect_uri=x");
+    let kind = [("Content-Type", "application/x-www-form-urlencoded")];
+    let token = format!("http://{}/token", split(&at).0);
+    assert_eq!(browser.ask("POST", &token, &kind, form.as_bytes()).status, 400);
+    testkit::gateway::signal(&child, Signal::TERM);
+    assert!(child.wait().unwrap().success());
 }

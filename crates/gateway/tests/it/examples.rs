@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 7] = [
+const EXAMPLES: [&str; 9] = [
+    "examples/cache/gateway.yaml",
     "examples/hosts/gateway.yaml",
     "examples/limits/gateway.yaml",
+    "examples/login/gateway.yaml",
     "examples/minimal/gateway.yaml",
     "examples/shop/gateway.yaml",
     "examples/spa/gateway.yaml",

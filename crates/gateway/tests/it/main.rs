@@ -10,7 +10,9 @@
     reason = "a failure here is a failure of the test"
 )]
 
+mod browser;
 mod issuer;
+mod provider;
 mod setup;
 
 mod accept {
@@ -21,6 +23,7 @@ mod admin {
     mod access;
     mod address;
     mod agreement;
+    mod cache;
     mod changes;
     mod commands;
     mod console;
@@ -66,15 +69,20 @@ mod policies {
     mod api_key;
     mod basic;
     mod body_limit;
+    mod cache;
+    mod compress;
     mod cors;
     mod csrf;
     mod ext_auth;
     mod fallback;
     mod headers;
+    mod hmac;
+    mod identity_keys;
     mod introspection;
     mod ip;
     mod jwt;
     mod mtls;
+    mod oidc;
     mod rate_limit;
     mod retry;
     mod rewrite;

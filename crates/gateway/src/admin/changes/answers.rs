@@ -91,7 +91,10 @@ pub(in crate::admin) async fn difference(State(control): Shared, body: String) -
     json_response(StatusCode::OK, &body)
 }
 
-fn proposed(control: &crate::admin::control::Control, body: &str) -> Result<(Arc<str>, Arc<str>), Denied> {
+pub(super) fn proposed(
+    control: &crate::admin::control::Control,
+    body: &str,
+) -> Result<(Arc<str>, Arc<str>), Denied> {
     let proposal: Proposal =
         serde_json::from_str(body).map_err(|error| Denied::Unclear(error.to_string()))?;
     let standing: Arc<str> = control.source.text().map_err(Denied::Unclear)?.into();
@@ -250,7 +253,7 @@ fn tagged(mut response: Response, tag: &str) -> Response {
     response
 }
 
-fn refused(denied: Denied) -> Response {
+pub(super) fn refused(denied: Denied) -> Response {
     let text = denied.text();
     let mut more = Map::new();
     let (status, reason) = match denied {

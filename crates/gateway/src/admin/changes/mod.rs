@@ -6,6 +6,7 @@
 
 pub mod answers;
 mod history;
+pub mod preview;
 mod semantic;
 
 use std::path::Path;

@@ -4,6 +4,7 @@
 //! stands behind a gateway.
 
 mod issuer;
+mod login;
 mod orders;
 mod payments;
 mod products;
@@ -36,7 +37,12 @@ pub(crate) fn all(shop: &Arc<Shop>) -> Vec<Service> {
         of("orders-a", 7301, "orders, events and a WebSocket, first instance", orders::router),
         of("orders-b", 7302, "orders, events and a WebSocket, second instance", orders::router),
         of("payments", 7400, "flaky: one answer in twenty is a 503 or none at all", payments::router),
-        of("issuer", 7600, "gives tokens to whoever asks, for trying things on", issuer::router),
+        of(
+            "issuer",
+            7600,
+            "gives tokens to whoever asks and believes whoever logs in, for trying things on",
+            issuer::router,
+        ),
         of(
             "recommendations",
             7500,

@@ -95,6 +95,7 @@ fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> 
         listeners: &[],
         tls: &[],
         figures: &[],
+        auth_failures: &[],
         circuits: &[],
         retries: &[],
         doors: &[],

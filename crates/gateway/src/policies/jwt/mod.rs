@@ -119,7 +119,7 @@ pub struct Jwt {
     /// Whether who has no token, or none that holds, may pass without an identity. Default: false.
     #[serde(default)]
     optional: bool,
-    /// How often tokens may fail, by client address, before the next is answered 429 unseen. Each worker counts for itself.
+    /// How often tokens may fail, by client address, before the next is answered 429 unseen.
     /// Default: 100/min.
     #[serde(default = "usual_patience")]
     max_failures: Rate,
@@ -329,6 +329,7 @@ impl Settings for Jwt {
     ) -> Option<Box<dyn Policy>> {
         let check = self.check(key, context, faults)?;
         Some(Box::new(Asking(Gate::new(
+            Self::NAME,
             vec![Box::new(check)],
             self.gate_settings(),
             context.callers.clone(),

@@ -14,7 +14,7 @@ use crate::identity::claims::Rules;
 use crate::identity::jose::{KeySet, Token, Unproven};
 use crate::identity::memory::{Now, now};
 use crate::identity::{Callers, Check, Finding, Found, Place, Provider, Realm, Recalled, Refusal};
-use crate::policies::Context;
+use crate::policies::{Context, Settings};
 
 /// How long a worker remembers a token that held.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -159,6 +159,10 @@ impl Tokens {
 }
 
 impl Check for Tokens {
+    fn policy(&self) -> &'static str {
+        Jwt::NAME
+    }
+
     fn recall(&self, exchange: &Exchange) -> Recalled {
         match self.place.find(exchange) {
             Found::Nothing => Recalled::Absent,

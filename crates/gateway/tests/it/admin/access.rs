@@ -130,9 +130,13 @@ fn a_browser_gets_a_session_that_other_sites_cannot_use() {
         "{set}"
     );
     let cookie = set.split(';').next().unwrap().to_owned();
+    let key = begun.json()["key"].as_str().unwrap().to_owned();
+    // Cookies go to every port of a host: without the key of this origin's pages they are worth nothing.
+    assert_eq!(ask(&gateway, "GET", "/api/v1/status", &[("Cookie", &cookie)], "").status, 401);
     let with = |method: &str, path: &str, origin: Option<&str>| {
+        let own = [("Cookie", &*cookie), ("X-Tidegate-Key", &*key)];
         let fields: Vec<(&str, &str)> =
-            [("Cookie", &*cookie)].into_iter().chain(origin.map(|origin| ("Origin", origin))).collect();
+            own.into_iter().chain(origin.map(|origin| ("Origin", origin))).collect();
         ask(&gateway, method, path, &fields, "").status
     };
     assert_eq!(with("GET", "/api/v1/status", None), 200);

@@ -209,6 +209,31 @@ fn every_change_is_in_a_log_that_cannot_be_altered_unseen() {
 }
 
 #[test]
+fn a_change_is_tried_on_requests_of_before() {
+    let origin = Origin::start();
+    let (gateway, text) = start(&origin);
+    (0..3).for_each(|_| assert_eq!(gateway.get("/gone?token=CANARY").status, 410));
+    eventually("a sample", || {
+        let told = gateway.admin("/api/v1/samples").json();
+        (!told["samples"].as_array().unwrap().is_empty()).then_some(())
+    });
+    let preview = |text: &str| {
+        let body = json!({ "text": text }).to_string();
+        gateway.admin_request("POST", "/api/v1/config/preview", &[], &body)
+    };
+    let same = preview(&text).json();
+    assert!(same["asked"].as_u64() > Some(0) && same["asked"] == same["same"], "{same}");
+    let other = preview(&text.replace("respond: 410", "respond: 451"));
+    let told = other.json();
+    assert_eq!((&told["same"], &told["different"][0]["count"]), (&0.into(), &told["asked"]), "{told}");
+    assert!(told["different"][0]["after"].as_str().unwrap().contains("451"), "{told}");
+    assert!(!other.text().contains("CANARY"), "{told}");
+    assert_eq!(preview("listen: [").status, 422);
+    assert_eq!(gateway.get("/gone").status, 410);
+    assert_eq!(gateway.admin("/api/v1/status").json()["revision"], 1);
+}
+
+#[test]
 fn commands_do_the_same() {
     let origin = Origin::start();
     let (gateway, text) = start(&origin);

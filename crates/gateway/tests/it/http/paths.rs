@@ -144,3 +144,21 @@ routes:
     }
     origin.assert_clean();
 }
+
+#[test]
+fn the_root_is_a_route_of_its_own() {
+    let gateway = testkit::gateway!(
+        "listen: 127.0.0.1:0\nroutes:\n  /: {{ respond: root }}\n  \"h.example/\": {{ respond: there }}\n  /a: {{ respond: a }}\n"
+    );
+    for (target, host, told) in [
+        ("/", "h", "root"),
+        ("//", "h", "root"),
+        ("/?a=1", "h", "root"),
+        ("/", "h.example", "there"),
+        ("/a", "h", "a"),
+    ] {
+        let bytes = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+        assert_eq!(Raw::connect(gateway.addr()).send(bytes).read_response().text(), told, "{target}");
+    }
+    assert_eq!(ask(&gateway, "/b"), 404);
+}

@@ -136,6 +136,9 @@ fn a_websocket_carries_messages_of_every_size_both_ways() {
     assert_eq!(socket.read(), Frame::Pong(b"are you there".to_vec()));
     socket.close();
     origin.wait_for_open_connections(0);
+    let line = gateway.wait_for_log(|line| line["upgraded"] == true);
+    let carried = |name: &str| line[name].as_u64().unwrap();
+    assert!(carried("bytes_in") > carried("bytes_out") && carried("bytes_out") > 1 << 20, "{line}");
     assert_eq!(origin.only_request().target, "/ws?room=1");
     origin.assert_clean();
 }

@@ -235,3 +235,29 @@ fn nobody_can_say_who_they_are_over_http2_either() {
     assert_eq!(origin.requests().len(), 12 * 5);
     assert_own_words(&origin);
 }
+
+#[test]
+fn who_guesses_waits_on_every_worker() {
+    let (origin, (_, hash)) = (Origin::start(), new_key());
+    let gateway = testkit::gateway!(
+        r#"
+listen: 127.0.0.1:0
+admin: {{ listen: 127.0.0.1:0 }}
+workers: 4
+services: {{ app: "{app}" }}
+consumers: {{ mobile: {{ api_keys: "{hash}" }} }}
+routes:
+  /*: {{ to: app, api_key: {{ max_failures: 3/hour }} }}
+"#,
+        app = origin.url()
+    );
+    let told: Vec<u16> = (0..40).map(|_| status(&gateway, "/x", &[("X-API-Key", "a guess")])).collect();
+    assert_eq!(told[..3], [401; 3]);
+    assert_eq!(told[3..], [429; 37]);
+    let count = |reason: &str| {
+        gateway.metric(&format!("tidegate_auth_failures_total{{policy=\"api_key\",reason=\"{reason}\"}}"))
+    };
+    assert_eq!((count("bad_credentials"), count("too_many_failures")), (3.0, 37.0));
+    assert_eq!(gateway.get("/x").status, 401);
+    assert_eq!(count("no_credentials"), 1.0);
+}

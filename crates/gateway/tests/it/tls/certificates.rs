@@ -11,6 +11,7 @@ use testkit::origin::Origin;
 use testkit::tls::{Authority, Issued};
 
 use super::setup::{Secured, launch};
+use crate::setup::tidegate;
 
 /// What a client that asks for this name is shown.
 #[track_caller]
@@ -238,4 +239,44 @@ fn a_hundred_swaps_under_load_fail_no_handshake() {
         "no handshake ended otherwise"
     );
     assert!(shaken.load(Ordering::Relaxed) >= 100, "{shaken:?} handshakes are no load");
+}
+
+/// At the start one bad pair among good ones is a fault, told with its file: a name would be served under the wrong
+/// certificate. The same pair in a configuration given later changes nothing of what runs.
+#[test]
+fn a_bad_pair_beside_good_ones_is_told_at_the_start_and_refused_later() {
+    let origin = Origin::start();
+    let authority = Authority::new("the tests");
+    let (shop, api) = (authority.issue(&["shop.test"]), authority.issue(&["api.test"]));
+    let text = |pairs: &[&str]| {
+        let listed: String =
+            pairs.iter().map(|pair| format!("{{ cert: {pair}.crt, key: {pair}.key }}, ")).collect();
+        format!(
+            "listeners: {{ web: {{ address: 127.0.0.1:0, tls: {{ certificates: [{listed}] }} }} }}\n\
+             admin: {{ listen: 127.0.0.1:0 }}\nservices: {{ app: \"{}\" }}\nroutes: {{ /*: {{ to: app }} }}\n",
+            origin.url()
+        )
+    };
+    let folder = tempfile::tempdir().unwrap();
+    shop.write(folder.path(), "shop");
+    // The certificate of one with the key of the other.
+    std::fs::write(folder.path().join("bad.crt"), &api.cert).unwrap();
+    std::fs::write(folder.path().join("bad.key"), &shop.key).unwrap();
+    std::fs::write(folder.path().join("gateway.yaml"), text(&["shop", "bad"])).unwrap();
+    let told = tidegate(folder.path(), &["run"]);
+    assert_eq!(told.code, Some(1));
+    assert!(told.stderr.contains("bad.key` does not belong to the certificate"), "{}", told.stderr);
+    assert!(told.stderr.contains("The gateway does not start."), "{}", told.stderr);
+    let launch = launch(&[("shop", &shop)]).file("bad.crt", &api.cert).file("bad.key", &shop.key);
+    let gateway = launch.start(&text(&["shop"]));
+    let before = shown(&gateway, &authority, "shop.test");
+    gateway.rewrite_config(&text(&["shop", "bad"]));
+    gateway.reload();
+    gateway.wait_metric("tidegate_config_reloads_total{result=\"failure\"}", |count| count >= 1.0);
+    gateway.wait_for_line(|line| line.contains("does not belong to the certificate"));
+    assert!(shown(&gateway, &authority, "shop.test") == before);
+    api.write(gateway.folder(), "bad");
+    gateway.reload();
+    gateway.wait_metric("tidegate_config_reloads_total{result=\"success\"}", |count| count >= 1.0);
+    assert!(shown(&gateway, &authority, "api.test") == api.der().to_vec());
 }

@@ -148,6 +148,8 @@ fn a_websocket_carries_messages_of_every_size_both_ways() {
     gateway.wait_metric("tidegate_upgrades_total", |count| count == 1.0);
     let line = gateway.wait_for_log(|line| line["upgraded"] == true);
     assert_eq!((&line["http"], &line["method"], &line["status"]), (&"2".into(), &"GET".into(), &200.into()));
+    let carried = |name: &str| line[name].as_u64().unwrap();
+    assert!(carried("bytes_in") > carried("bytes_out") && carried("bytes_out") > 1 << 20, "{line}");
 }
 
 /// F15: no byte of the tunnel goes up before the service has agreed; then all of them do.

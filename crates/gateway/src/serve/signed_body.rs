@@ -1,0 +1,40 @@
+//! Bodies that were signed: read whole and compared with what was signed, before a service gets any of it.
+//!
+//! What does not fit its bound, or is another body, goes nowhere.
+
+use http1::names;
+
+use crate::exchange::{Answer, Exchange};
+use crate::fault::Fault;
+use crate::http::client::ClientConnection;
+use crate::snapshot::Listener;
+
+/// Reads the body and compares it; gives the refusal of one that is not what it must be.
+///
+/// # Errors
+/// A fault of the client, or a body beyond its bounds.
+pub(super) async fn refusal(
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<Option<Answer>, Fault> {
+    let Some(wanted) = exchange.plan.digest.take() else { return Ok(None) };
+    client.reader.body_limit = super::body_limit(exchange, listener)?;
+    if exchange.request.expect_continue {
+        // The service is asked when all is there, so the client has nobody else to wait for.
+        exchange.response.clear();
+        exchange.response.status = 100;
+        client.responder.interim(&exchange.response).await.map_err(|_| Fault::ClientGone)?;
+        exchange.request.expect_continue = false;
+        exchange.request.fields.remove(names::EXPECT);
+    }
+    let Some(body) = client.reader.hold(&client.limits, wanted.most).await? else {
+        return Err(Fault::BodyTooLarge(wanted.most));
+    };
+    if wanted.is_of(body) {
+        return Ok(None);
+    }
+    exchange.record.refused_by = Some(wanted.wanted_by);
+    let text = "the body is not the one that its Content-Digest is of";
+    Ok(Some(Answer::problem(400, "other_body", text)))
+}
