@@ -216,9 +216,7 @@ impl Checking<'_> {
         if let Some(breaker) = &service.circuit_breaker {
             super::breaker::check(name, breaker, &at, diagnostics);
         }
-        if let Some(retry) = &service.retry {
-            retry.check(name, at(&["retry"]), diagnostics);
-        }
+        super::retry::check(name, service, at(&["retry"]), diagnostics);
         super::health::check(name, service, &at, complete, diagnostics);
         self.protocol(name, service, diagnostics);
     }

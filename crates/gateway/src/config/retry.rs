@@ -5,6 +5,7 @@ use super::diagnostic::Diagnostics;
 use super::pairs::OneOrMany;
 use super::pattern::Method;
 use super::place::Span;
+use super::service::Service;
 use crate::values::{Duration, Failure, Percent, Size};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,11 +86,11 @@ impl Retry {
         }
         None
     }
+}
 
-    /// Reports what the types cannot say of the `retry` of a service.
-    pub(super) fn check(&self, name: &str, at: Span, diagnostics: &mut Diagnostics) {
-        if let Some((fault, remedy)) = self.fault() {
-            diagnostics.error(codes::BAD_VALUE, at, format!("{fault}, in service `{name}`")).help(remedy);
-        }
+/// Reports what the types cannot say of the `retry` of a service.
+pub(super) fn check(name: &str, service: &Service, at: Span, diagnostics: &mut Diagnostics) {
+    if let Some((fault, remedy)) = service.retry.as_ref().and_then(Retry::fault) {
+        diagnostics.error(codes::BAD_VALUE, at, format!("{fault}, in service `{name}`")).help(remedy);
     }
 }

@@ -7,10 +7,12 @@ use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
 use crate::policies;
+use crate::route::compiled::Route;
 use crate::snapshot::Listener;
 use crate::snapshot::worker::{View, Worker};
+use crate::upstream::care::Care;
 use crate::upstream::forward::Switched;
-use crate::upstream::ladder::{Below, By, Ladder, Step, is_for_another};
+use crate::upstream::ladder::{Below, By, Ladder, StandIn, Step, is_for_another};
 
 /// The request as it was before it was made the one for a service: another service gets nothing that was meant for the
 /// first, neither its host nor its credentials.
@@ -31,8 +33,25 @@ impl Before {
     }
 }
 
+/// Asks the service of a route, with all that is done for its requests.
+pub(super) async fn ask_all(
+    worker: &Worker,
+    view: &View,
+    listener: &Listener,
+    (route, place, care): (&Route, u32, Option<&Care>),
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<Option<Switched>, Fault> {
+    let asked = Asked::of(route, place, care);
+    match care.and_then(|care| care.ladder.as_deref()) {
+        None => ask(worker, view, listener, asked, exchange, client).await,
+        // On the heap, so that routes without one do not carry its room.
+        Some(ladder) => Box::pin(descend(worker, view, listener, (asked, ladder), exchange, client)).await,
+    }
+}
+
 /// Asks the service of a route, and whatever stands below it when that fails.
-pub(super) async fn descend(
+async fn descend(
     worker: &Worker,
     view: &View,
     listener: &Listener,
@@ -41,8 +60,7 @@ pub(super) async fn descend(
     client: &mut ClientConnection,
 ) -> Result<Option<Switched>, Fault> {
     let before = ladder.asks().then(|| Before::of(exchange));
-    let below = |next| Some(Below { ladder, next });
-    let first = Asked { below: below(0), ..asked };
+    let first = Asked { below: Some(Below { ladder, next: 0 }), ..asked };
     let mut fault = match ask(worker, view, listener, first, exchange, client).await {
         Err(fault) if !client.responder.head_sent && ladder.on.has(&fault) => fault,
         outcome => return outcome,
@@ -59,14 +77,9 @@ pub(super) async fn descend(
                     before.restore(exchange);
                 }
                 exchange.record.degraded = step.word;
-                let retry = view.service(*service).and_then(|(service, _)| service.retry.as_ref());
-                let next = Asked {
-                    route: asked.route,
-                    place: *service,
-                    retry,
-                    below: below(place.saturating_add(1)),
-                };
-                match ask(worker, view, listener, next, exchange, client).await {
+                let below = Below { ladder, next: place.saturating_add(1) };
+                let next = (asked.route, *service, below);
+                match ask_another((worker, view, listener), next, exchange, client).await {
                     Err(failed) => {
                         let over = client.responder.head_sent || !ladder.on.has(&failed);
                         told(exchange, step, failed.facts().code);
@@ -87,11 +100,7 @@ pub(super) async fn descend(
                 if std::mem::take(&mut rescuing) && rescued(asked.route, exchange, client, &fault) {
                     return Ok(None);
                 }
-                if stand_in.stand_in(exchange) {
-                    exchange.record.degraded = step.word;
-                    exchange.record.reason = "fallback";
-                    exchange.record.why = fault.facts().code.into();
-                    policies::response(&asked.route.policies, exchange);
+                if stands_in(asked, &**stand_in, step, exchange, &fault) {
                     served(exchange, ladder, (place, step));
                     return Ok(None);
                 }
@@ -101,6 +110,36 @@ pub(super) async fn descend(
     }
     ladder.counts.count(None);
     Err(fault)
+}
+
+/// Lets a step answer from here, if it can; the policies shape its answer as they do every other.
+fn stands_in(
+    asked: Asked<'_>,
+    stand_in: &dyn StandIn,
+    step: &Step,
+    exchange: &mut Exchange,
+    fault: &Fault,
+) -> bool {
+    if !stand_in.stand_in(exchange) {
+        return false;
+    }
+    exchange.record.degraded = step.word;
+    exchange.record.reason = "fallback";
+    exchange.record.why = fault.facts().code.into();
+    policies::response(&asked.route.policies, exchange);
+    true
+}
+
+/// Asks the service of a step. What it is asked is what the client's policies made of the request, and nothing else.
+async fn ask_another(
+    (worker, view, listener): (&Worker, &View, &Listener),
+    (route, service, below): (&Route, u32, Below<'_>),
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<Option<Switched>, Fault> {
+    let retry = view.service(service).and_then(|(service, _)| service.retry.as_ref());
+    let asked = Asked { route, place: service, retry, below: Some(below) };
+    ask(worker, view, listener, asked, exchange, client).await
 }
 
 fn served(exchange: &mut Exchange, ladder: &Ladder, (place, step): (usize, &Step)) {

@@ -116,11 +116,6 @@ impl StepSettings {
             (None, Some(template)) => Content::Template(template),
             (None, None) => Content::Text(map.body.unwrap_or_default()),
         };
-        let is_framing = |name: &str| {
-            ["content-type", "content-length", "transfer-encoding", "connection"]
-                .iter()
-                .any(|framing| framing.eq_ignore_ascii_case(name))
-        };
         if let Some((name, _)) = map.headers.iter().find(|(name, _)| is_framing(name.as_str())) {
             return Err((
                 format!("the header `{name}` is set by the gateway"),
@@ -144,4 +139,11 @@ impl StepSettings {
                 .collect(),
         })))
     }
+}
+
+/// Whether a field is the gateway's to write.
+fn is_framing(name: &str) -> bool {
+    ["content-type", "content-length", "transfer-encoding", "connection"]
+        .iter()
+        .any(|framing| framing.eq_ignore_ascii_case(name))
 }
