@@ -12,6 +12,7 @@ mod patience;
 mod signed_body;
 
 use std::io::ErrorKind;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -139,14 +140,9 @@ async fn road(
             {
                 return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
             }
-            let asked = Asked::of(route, *place, care.as_deref());
-            let outcome = match care.as_ref().and_then(|care| care.ladder.as_deref()) {
-                None => ask(worker, view, listener, asked, exchange, client).await,
-                // On the heap, so that routes without one do not carry its room.
-                Some(ladder) => {
-                    Box::pin(ladder::descend(worker, view, listener, (asked, ladder), exchange, client)).await
-                }
-            };
+            let asked = (route, *place, care.as_deref());
+            // Made where it stays: what is awaited at once is copied first, and this is large.
+            let outcome = pin!(ladder::ask_all(worker, view, listener, asked, exchange, client)).await;
             match outcome {
                 Ok(None) if exchange.instead.is_some() => {
                     send_instead(listener, exchange, client).await.map(|()| None)
