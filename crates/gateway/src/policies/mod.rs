@@ -464,18 +464,14 @@ mod tests {
     /// What these policies answer; none when they let the request pass.
     pub(super) fn run(lines: &str, exchange: &mut Exchange) -> Option<Box<Answer>> {
         let bound = bound(lines).unwrap_or_else(|faults| panic!("{faults:#?}"));
-        match request(&bound, exchange).now_or_never().expect("no policy here waits") {
-            Ok(()) => None,
-            Err(stop) => Some(stopped(stop)),
-        }
+        let stopped_by = request(&bound, exchange).now_or_never().expect("no policy here waits");
+        stopped_by.err().map(stopped)
     }
 
     /// The answer with which a policy has stopped a request.
     pub(super) fn stopped(stop: Stop) -> Box<Answer> {
-        match stop {
-            Stop::With(answer) => answer,
-            Stop::Answered => panic!("answered from elsewhere"),
-        }
+        let Stop::With(answer) = stop else { panic!("answered from elsewhere") };
+        answer
     }
 
     /// All the lines of a head, as `name: value`.

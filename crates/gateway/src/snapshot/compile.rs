@@ -50,8 +50,7 @@ pub fn compile(
     check_shared_policies(config, &context, faults);
     let mut stats = Stats::new(previous, workers);
     let mut lives = Lives::after(previous.map(|previous| &previous.lives));
-    let mut table = Builder::new();
-    let mut routes = Vec::with_capacity(config.routes.len());
+    let (mut table, mut routes) = (Builder::new(), Vec::with_capacity(config.routes.len()));
     let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
     for (key, route) in &config.routes {
         let place = u32::try_from(routes.len()).unwrap_or(u32::MAX);

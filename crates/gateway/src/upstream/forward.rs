@@ -135,6 +135,24 @@ enum Again {
     Unprocessed,
 }
 
+impl Again {
+    /// Whether a try may be made again whatever the route says of retries: once over a fresh connection, a few times where
+    /// the service refuses.
+    fn is_harmless(self, reused: bool, fresh: &mut bool, refusals: &mut u32) -> bool {
+        match self {
+            Again::Unprocessed if *refusals < MOST_REFUSALS => {
+                *refusals = refusals.saturating_add(1);
+                true
+            }
+            Again::Fresh if reused && !*fresh => {
+                *fresh = true;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Forward<'_> {
     /// Asks the service. On success the answer has gone out whole, or what was switched is given back.
     pub async fn run(
@@ -171,17 +189,7 @@ impl Forward<'_> {
                         Ok(switched) => return Ok(switched),
                         Err(failed) => failed,
                     };
-                    let harmless = match failed.again {
-                        Again::Unprocessed if refusals < MOST_REFUSALS => {
-                            refusals += 1;
-                            true
-                        }
-                        Again::Fresh if reused && !fresh => {
-                            fresh = true;
-                            true
-                        }
-                        _ => false,
-                    };
+                    let harmless = failed.again.is_harmless(reused, &mut fresh, &mut refusals);
                     let anew = harmless && client.reader.rewind();
                     self.blame(exchange, &endpoint, &failed.fault, !anew);
                     if anew {

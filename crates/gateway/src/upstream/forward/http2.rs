@@ -90,9 +90,8 @@ impl Forward<'_> {
             call::pass_deadline(exchange);
         }
         let settings = &endpoint.shared.settings;
-        let head =
-            heads::request(&exchange.request, settings.peer.is_some(), &settings.authority, call.is_some());
-        let Some(head) = head else {
+        let (secure, is_call) = (settings.peer.is_some(), call.is_some());
+        let Some(head) = heads::request(&exchange.request, secure, &settings.authority, is_call) else {
             return Err(Failed { fault: Fault::Head(HeadError::BadTarget), again: Again::Never });
         };
         let whole = request::is_bodyless(exchange);
