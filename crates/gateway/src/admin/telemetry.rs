@@ -3,9 +3,10 @@
 //!
 //! Takes the counters that the metrics page is made of; nothing is done for it on the road. Names tell things apart,
 //! so that a reload that gives a route or a target new counters goes on with the same curve. Must never lose what was
-//! counted between the last reading and the end of a counter: those that are gone are read for a while longer.
+//! counted between the last reading and the end of a counter: those that are gone are read for a while longer. What is
+//! done in a second is bounded: with very many routes each is read less often, and its curve is coarser.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -13,12 +14,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::control::Control;
 use crate::observe::connections::Refusal;
 use crate::observe::telemetry::insights::{Insight, insights};
-use crate::observe::telemetry::{BUDGET, Counts, Key, Kind, Store};
+use crate::observe::telemetry::{BUDGET, Counts, Key, Kind, MOST_SERIES, Store};
 use crate::observe::{Connections, Figure, RouteStats};
 use crate::upstream::service::Endpoint;
 
-/// Readings of counters that are gone, one each second: exchanges under way still write to them.
-const AFTERLIFE: u32 = 120;
+/// Seconds for which counters that are gone are read: exchanges under way still write to them.
+const AFTERLIFE: u64 = 120;
+/// Counters that are read in a second: as many as have curves of their own.
+const MOST_READ: usize = MOST_SERIES;
+/// Routes among which those that were used for the first time are looked for in a second.
+const MOST_SEARCHED: usize = 10_000;
 /// Seconds between two looks at what is slow for each route.
 const SLOW_STEP: u64 = 10;
 /// Calls in an hour from which on a route has a p99 to speak of.
@@ -47,12 +52,20 @@ struct Source {
     /// The service that a route forwards to, or that a target is of.
     service: Option<Key>,
     before: Counts,
-    gone: u32,
+    /// The second in which it was last found to be there.
+    seen: u64,
 }
 
-/// All counters, by the address they have in memory: as long as they are here, nothing else has it.
+/// All counters.
 #[derive(Default)]
-struct Sources(HashMap<usize, Source>);
+struct Sources {
+    /// By the address they have in memory: as long as they are here, nothing else has it.
+    all: HashMap<usize, Source>,
+    /// In the order of reading.
+    turns: VecDeque<usize>,
+    /// When routes were last looked for, in which configuration, and how many of all times had been used then.
+    routes_found: Option<(u64, u64, u64)>,
+}
 
 impl Telemetry {
     /// Nothing yet.
@@ -70,7 +83,10 @@ impl Telemetry {
     /// Takes up all counters that there are. To be called before a configuration goes, so that what was counted since
     /// the last second is not lost with it.
     pub(super) fn note(&self, control: &Control) {
-        self.sources().find(control);
+        let now = self.second();
+        let mut sources = self.sources();
+        sources.find_routes(control, now);
+        sources.find_others(control, now);
     }
 
     fn sources(&self) -> MutexGuard<'_, Sources> {
@@ -131,7 +147,8 @@ impl Sources {
     fn tick(&mut self, control: &Control) {
         let now = control.telemetry.second();
         let mut told: Vec<(Key, Counts)> = Vec::new();
-        self.read(control, |key, counts| told.push((key.clone(), counts.clone())));
+        self.find(control, now);
+        self.read(now, |key, counts| told.push((key.clone(), counts.clone())));
         let mut store = control.telemetry.store();
         for (key, counts) in &told {
             store.add(now.saturating_sub(1), key, counts);
@@ -150,7 +167,7 @@ impl Sources {
 
     /// Tells the workers from when on an exchange is slow for its route: above its p99 of the last hour.
     fn tell_slow(&self, store: &Store) {
-        for source in self.0.values() {
+        for source in self.all.values() {
             let Counter::Route(stats) = &source.counter else { continue };
             let hour = store.window(&source.key, 3_600);
             if hour.calls >= SLOW_LEAST
@@ -161,48 +178,75 @@ impl Sources {
         }
     }
 
-    /// Reads every counter and tells what came since the last time.
-    fn read(&mut self, control: &Control, mut tell: impl FnMut(&Key, &Counts)) {
-        self.find(control);
-        self.0.retain(|_, source| {
+    /// Reads the counters whose turn it is and tells what came since the last time.
+    fn read(&mut self, now: u64, mut tell: impl FnMut(&Key, &Counts)) {
+        for _ in 0..self.turns.len().min(MOST_READ) {
+            let Some(place) = self.turns.pop_front() else { return };
+            let Some(source) = self.all.get_mut(&place) else { continue };
             let counts = source.counter.read();
             let since = counts.since(&source.before);
             if !since.is_empty() {
                 source.tell(&since, &mut tell);
                 source.before = counts;
             }
-            source.gone = source.gone.saturating_add(1);
-            source.gone <= AFTERLIFE
-        });
+            if now.saturating_sub(source.seen) > AFTERLIFE && !self.stays(place) {
+                self.all.remove(&place);
+            } else {
+                self.turns.push_back(place);
+            }
+        }
     }
 
-    /// Takes up counters that are new. Those of things that are in the configuration do not age.
-    fn find(&mut self, control: &Control) {
+    /// Whether a counter is a route's that was there when routes were last looked for.
+    fn stays(&self, place: usize) -> bool {
+        let Some(source) = self.all.get(&place) else { return false };
+        matches!(source.counter, Counter::Route(_))
+            && self.routes_found.is_some_and(|(at, ..)| source.seen >= at)
+    }
+
+    /// Takes up counters that are new.
+    fn find(&mut self, control: &Control, now: u64) {
+        self.find_others(control, now);
+        let snapshot = control.gateway.live.snapshot();
+        let used = RouteStats::used();
+        let due = self.routes_found.is_none_or(|(at, revision, known)| {
+            let rest = snapshot.routes.len().div_euclid(MOST_SEARCHED) as u64;
+            revision != snapshot.revision || (known != used && now >= at.saturating_add(rest))
+        });
+        if due {
+            self.find_routes(control, now);
+        }
+    }
+
+    /// Takes up the counters of routes that have been used.
+    fn find_routes(&mut self, control: &Control, now: u64) {
+        let snapshot = control.gateway.live.snapshot();
+        self.routes_found = Some((now, snapshot.revision, RouteStats::used()));
+        for route in snapshot.routes.iter().filter(|route| route.stats.order().is_some()) {
+            self.keep(Arc::as_ptr(&route.stats) as usize, now, || {
+                let service = snapshot.service_of(route);
+                let service = (!service.is_empty()).then(|| Key::new(Kind::Service, service));
+                let key = Key::new(Kind::Route, route.key.clone());
+                Source::new(Counter::Route(route.stats.clone()), key, service)
+            });
+        }
+    }
+
+    /// Takes up the counters of all else.
+    fn find_others(&mut self, control: &Control, now: u64) {
         let snapshot = control.gateway.live.snapshot();
         for (name, _, connections) in control.gateway.listeners() {
             let place = Arc::as_ptr(&connections) as usize;
-            self.keep(place, || {
+            self.keep(place, now, || {
                 Source::new(Counter::Listener(connections), Key::new(Kind::Listener, name), None)
             });
         }
-        let used = snapshot.routes.iter().filter(|route| route.stats.order().is_some());
-        for route in used {
-            let service = snapshot.service_of(route);
-            self.keep(Arc::as_ptr(&route.stats) as usize, || {
-                let service = (!service.is_empty()).then(|| Key::new(Kind::Service, service));
-                Source::new(
-                    Counter::Route(route.stats.clone()),
-                    Key::new(Kind::Route, route.key.clone()),
-                    service,
-                )
-            });
-        }
-        self.keep(Arc::as_ptr(&snapshot.unrouted) as usize, || {
+        self.keep(Arc::as_ptr(&snapshot.unrouted) as usize, now, || {
             Source::new(Counter::Route(snapshot.unrouted.clone()), Key::new(Kind::Route, "none"), None)
         });
         for service in &snapshot.services {
             for endpoint in service.live.endpoints().iter() {
-                self.keep(Arc::as_ptr(endpoint) as usize, || {
+                self.keep(Arc::as_ptr(endpoint) as usize, now, || {
                     let name = endpoint.settings.authority.clone();
                     let key = Key { kind: Kind::Target, name, of: service.name.clone() };
                     let service = Some(Key::new(Kind::Service, service.name.clone()));
@@ -212,14 +256,19 @@ impl Sources {
         }
     }
 
-    fn keep(&mut self, place: usize, source: impl FnOnce() -> Source) {
-        self.0.entry(place).or_insert_with(source).gone = 0;
+    fn keep(&mut self, place: usize, now: u64, source: impl FnOnce() -> Source) {
+        let turns = &mut self.turns;
+        let kept = self.all.entry(place).or_insert_with(|| {
+            turns.push_back(place);
+            source()
+        });
+        kept.seen = now;
     }
 }
 
 impl Source {
     fn new(counter: Counter, key: Key, service: Option<Key>) -> Source {
-        Source { counter, key, service, before: Counts::default(), gone: 0 }
+        Source { counter, key, service, before: Counts::default(), seen: 0 }
     }
 
     /// A route's exchanges are also the process's, and their statuses its service's; the tries, faults and times of a

@@ -135,6 +135,9 @@ impl RouteReading {
     }
 }
 
+/// One more than the parts of workers that were made.
+static USED: AtomicU64 = AtomicU64::new(1);
+
 impl RouteStats {
     /// Counters for so many workers.
     pub fn new(workers: usize) -> Arc<RouteStats> {
@@ -155,9 +158,14 @@ impl RouteStats {
         }
     }
 
+    /// How often a part of a worker was made, of all routes that there ever were: while it stands still, no route was used
+    /// for the first time.
+    pub fn used() -> u64 {
+        USED.load(Ordering::Relaxed)
+    }
+
     fn first_use(&self) -> Arc<RouteShard> {
-        static ORDER: AtomicU64 = AtomicU64::new(1);
-        let next = ORDER.fetch_add(1, Ordering::Relaxed);
+        let next = USED.fetch_add(1, Ordering::Relaxed);
         // Another worker may have been first; then its number stands.
         let _ = self.order.compare_exchange(0, next, Ordering::Relaxed, Ordering::Relaxed);
         Arc::default()

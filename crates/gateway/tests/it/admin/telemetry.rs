@@ -59,6 +59,21 @@ fn the_topology_tells_what_was_asked_and_what_failed() {
     assert_eq!((&listener["accepted"], &listener["refused"]), (&11.into(), &0.into()), "{listener}");
 }
 
+/// More routes than are read in one second: each has its turn, and none is forgotten.
+#[test]
+fn with_very_many_routes_every_call_is_told_in_time() {
+    const MANY: u64 = 1500;
+    let origin = Origin::start();
+    let routes: String =
+        (0..MANY).map(|nth| format!("  /r{nth}: {{ respond: {{ status: 204 }} }}\n")).collect();
+    let gateway = with_routes(&origin, &routes);
+    (0..MANY).for_each(|nth| assert_eq!(gateway.get(&format!("/r{nth}")).status, 204));
+    eventually("all calls to be told", || {
+        let topology = gateway.admin("/api/v1/topology?window=5m").json();
+        (topology["gateway"]["calls"] == MANY).then_some(())
+    });
+}
+
 #[test]
 fn curves_and_heat_maps_hold_every_call() {
     let origin = Origin::start();
