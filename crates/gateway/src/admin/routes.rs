@@ -34,6 +34,7 @@ pub(super) async fn routes(State(control): Shared) -> Response {
                 "service": snapshot.service_of(route),
                 "action": match route.action {
                     Action::Forward(..) => "forward",
+                    Action::Split(_) => "split",
                     Action::Respond(_) => "respond",
                     Action::Redirect { .. } => "redirect",
                 },

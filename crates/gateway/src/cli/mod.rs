@@ -24,6 +24,7 @@ pub mod reload;
 pub mod rollback;
 pub mod run;
 pub mod schema;
+pub mod split;
 pub mod status;
 pub mod tail;
 pub mod token;
@@ -96,6 +97,8 @@ enum Command {
     Purge(purge::Options),
     /// Give a target another share of its service's requests
     Weight(weight::Options),
+    /// Show how routes are spread over services, and give them other weights
+    Split(split::Options),
     /// Keep an address out of a running gateway, for a time
     Ban(ban::Options),
     /// Let a banned address in again
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
         Command::Undrain(options) => drain::undrain(options),
         Command::Purge(options) => purge::run(options),
         Command::Weight(options) => weight::run(options),
+        Command::Split(options) => split::run(options),
         Command::Ban(options) => ban::ban(&options),
         Command::Unban(options) => ban::unban(&options),
         Command::Bans(options) => ban::bans(&options),

@@ -106,10 +106,10 @@ codes! {
         "Add `match:` with a `path` or a `host`, or write the path as the key: `/shop/*`.";
     NO_ACTION = "TG032", "A route does not say what to do.",
         "routes:\n  /a: { use: [login] }",
-        "Add one of `to`, `respond`, `redirect`.";
+        "Add one of `to`, `split`, `respond`, `redirect`.";
     TWO_ACTIONS = "TG033", "A route says two things to do.",
         "routes:\n  /a: { to: users, redirect: /b }",
-        "Keep one of `to`, `respond`, `redirect`; make two routes if both are wanted.";
+        "Keep one of `to`, `split`, `respond`, `redirect`; make two routes if both are wanted.";
     EQUAL_ROUTES = "TG034", "Two routes take exactly the same requests, so that one of them could never be reached.",
         "routes:\n  GET /a/{id}: { to: users }\n  GET /a/{key}: { to: orders }",
         "Remove one, or add a condition to one: a method, a host, a header.";

@@ -30,6 +30,7 @@ mod retry;
 mod route;
 mod schema;
 mod service;
+mod split;
 mod tls;
 mod tree;
 mod variables;
@@ -60,6 +61,7 @@ pub use route::{
 };
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
+pub use split::{Preference, Progress, Split, Sticky, StickyBy, StickyCookie, Times, WhenWorse};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Size, Template};

@@ -50,9 +50,9 @@ const CACHE_MEMORY: Size = Size::from_kib(256 * 1024);
 /// What listeners take from the whole gateway where they say nothing themselves.
 const INHERITED: &[&str] = &["limits", "timeouts", "trusted_proxies"];
 /// The keys of a route that are no policies.
-pub(super) const ROUTE_KEYS: &[&str] = &["match", "to", "respond", "redirect", "use"];
+pub(super) const ROUTE_KEYS: &[&str] = &["match", "to", "split", "respond", "redirect", "use"];
 /// Those of them that say what to do.
-pub(super) const ACTIONS: &[&str] = &["to", "respond", "redirect"];
+pub(super) const ACTIONS: &[&str] = &["to", "split", "respond", "redirect"];
 /// Headers by which services know callers, unless the file says otherwise.
 pub(super) const IDENTITY_HEADERS: &[&str] = &[
     "X-Consumer-*",
@@ -422,7 +422,7 @@ fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
                     route.key.span(),
                     format!("route `{}` does not say what to do", route.key),
                 )
-                .help("add one of `to`, `respond`, `redirect`");
+                .help("add one of `to`, `split`, `respond`, `redirect`");
             return None;
         }
     };
@@ -438,6 +438,7 @@ fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
     }
     match first.key.as_str() {
         "to" => decode_key(&first.key, &first.value, diagnostics).map(Action::To),
+        "split" => super::split::read(first, diagnostics).map(|split| Action::Split(Box::new(split))),
         "respond" => decode_key(&first.key, &first.value, diagnostics).map(Action::Respond),
         _ => decode_key(&first.key, &first.value, diagnostics).map(Action::Redirect),
     }

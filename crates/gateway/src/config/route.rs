@@ -6,6 +6,7 @@ use super::node::Node;
 use super::pairs::{Named, OneOrMany, Pairs};
 use super::pattern::{HostPattern, Method, PathPattern};
 use super::place::Spanned;
+use super::split::Split;
 use crate::values::{HeaderName, HeaderValue, Invalid, Name, TargetUrl, Template, text_value};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
@@ -30,6 +31,7 @@ impl Serialize for Route {
         map.serialize_entry("match", &self.conditions)?;
         match &self.action {
             Action::To(to) => map.serialize_entry("to", to)?,
+            Action::Split(split) => map.serialize_entry("split", split)?,
             Action::Respond(respond) => map.serialize_entry("respond", respond)?,
             Action::Redirect(redirect) => map.serialize_entry("redirect", redirect)?,
         }
@@ -187,6 +189,8 @@ text_value!(Regex, "Regex", "a regular expression", {
 pub enum Action {
     /// Forwards to a service.
     To(Spanned<To>),
+    /// Spreads over services.
+    Split(Box<Split>),
     /// Answers by itself.
     Respond(Respond),
     /// Sends the client elsewhere.

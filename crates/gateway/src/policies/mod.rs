@@ -22,6 +22,7 @@ pub mod identity_keys;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
+pub mod mirror;
 pub mod mtls;
 pub mod oidc;
 pub mod quota;
@@ -30,13 +31,10 @@ pub mod retry;
 pub mod rewrite;
 pub mod timeout;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::config::{Diagnostics, Kind as NodeKind, Node, Redis, Spanned, codes, decode, decode_key};
@@ -81,6 +79,7 @@ pub static LIST: &[Kind] = &[
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
     kind::<retry::Retry>(),
+    kind::<mirror::Mirror>(),
     // After whoever judges the request as it came: a call of gRPC-Web becomes one of gRPC.
     kind::<grpc_web::GrpcWeb>(),
     // After whoever may refuse the request: what is kept is for those only who might ask the service. Before whoever shapes

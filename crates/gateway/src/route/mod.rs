@@ -14,5 +14,6 @@ mod node;
 pub mod params;
 pub mod pattern;
 mod place;
+pub mod split;
 pub mod table;
 pub mod trace;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use http1::{HeadLimits, NameBuf};
 
 use super::secure::{self, Identities};
+use super::split;
 use super::{Listener, Snapshot};
 use crate::balance::Balance;
 use crate::config::{self, Config, Diagnostics, Named, Node, Spanned, To, Use, codes};
@@ -62,7 +63,7 @@ pub fn compile(
                     keys.push(key);
                 }
             }
-            let mut action = action(&route.action, &mut services, faults);
+            let mut action = action((key, &route.action), (&mut services, workers), &mut lives, faults);
             let mut policies = bind(config, route, &context, faults);
             services.take_care(&mut action, &policies);
             let (service, http2) = services.asked_by(&action);
@@ -198,8 +199,17 @@ fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut 
     bound
 }
 
-fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Diagnostics) -> Action {
+fn action(
+    (key, action): (&Spanned<String>, &config::Action),
+    (services, workers): (&mut Services<'_>, usize),
+    lives: &mut Lives<'_>,
+    faults: &mut Diagnostics,
+) -> Action {
     match action {
+        config::Action::Split(split) => {
+            let place = |to: &Spanned<To>, faults: &mut Diagnostics| services.place(to, faults);
+            Action::Split(Arc::new(split::compile((key, split), place, (lives, workers), faults)))
+        }
         config::Action::To(to) => Action::Forward(services.place(to, faults), None),
         config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
         config::Action::Redirect(redirect) => {
@@ -287,23 +297,29 @@ impl<'a> Services<'a> {
 
     /// Gives a route that asks a service what it does for its requests besides.
     fn take_care(&self, action: &mut Action, policies: &[Bound]) {
-        if let Action::Forward(place, care) = action
-            && let Some(service) = self.list.get(*place as usize)
-        {
-            let mut wanted = Care::of(service);
+        let care_for = |place: u32| {
+            let mut wanted = Care::of(self.list.get(place as usize)?);
             policies.iter().for_each(|bound| bound.policy.care(&mut wanted));
-            *care = wanted.boxed();
+            wanted.boxed()
+        };
+        match action {
+            Action::Forward(place, care) => *care = care_for(*place),
+            // Nobody else has it yet.
+            Action::Split(split) => {
+                let arms = Arc::get_mut(split).map(|split| split.arms.as_mut_slice());
+                arms.unwrap_or_default().iter_mut().for_each(|arm| arm.care = care_for(arm.service));
+            }
+            Action::Respond(_) | Action::Redirect { .. } => {}
         }
     }
 
-    /// The name of the service that an action asks, empty for none, and whether it may speak HTTP/2.
+    /// The name of the service that an action asks, the first of several, empty for none; and whether one may speak HTTP/2.
     fn asked_by(&self, action: &Action) -> (Arc<str>, bool) {
-        let asked = match action {
-            Action::Forward(place, _) => self.list.get(*place as usize),
-            Action::Respond(_) | Action::Redirect { .. } => None,
-        };
-        let http2 = |service: &Arc<Service>| service.protocol != config::Protocol::Http1;
-        asked.map_or_else(|| ("".into(), false), |service| (service.name.clone(), http2(service)))
+        let asked: Vec<_> =
+            action.asks().iter().filter_map(|(place, _)| self.list.get(*place as usize)).collect();
+        let http2 = |service: &&Arc<Service>| service.protocol != config::Protocol::Http1;
+        let main = asked.first().map_or_else(|| "".into(), |service| service.name.clone());
+        (main, asked.iter().any(http2))
     }
 
     fn add(

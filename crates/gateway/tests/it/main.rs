@@ -84,6 +84,7 @@ mod policies {
     mod introspection;
     mod ip;
     mod jwt;
+    mod mirror;
     mod mtls;
     mod oidc;
     mod quota;
@@ -122,5 +123,6 @@ mod grpc;
 mod handover;
 mod redirect;
 mod reload;
+mod split;
 mod streaming;
 mod systemd;
