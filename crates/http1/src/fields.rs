@@ -145,9 +145,7 @@ impl Fields {
         let start = value_start - name.text().len() - 2;
         let value = self.bytes.get_mut(value_start..).unwrap_or_default();
         if !octets::is_value(value) {
-            for byte in value.iter_mut().filter(|byte| !octets::is_value_byte(**byte)) {
-                *byte = b' ';
-            }
+            clean(value);
         }
         let trimmed = octets::trim_start(value);
         let (indent, length) = (value.len() - trimmed.len(), octets::trim_end(trimmed).len());
@@ -274,5 +272,13 @@ impl fmt::Debug for Field<'_> {
         let secret = matches!(self.id, Authorization | Cookie | ProxyAuthorization | SetCookie);
         let value = if secret { "***".into() } else { String::from_utf8_lossy(self.value) };
         write!(f, "{}: {value:?}", String::from_utf8_lossy(self.name))
+    }
+}
+
+/// Makes spaces of the bytes that a value may not have.
+#[cold]
+fn clean(value: &mut [u8]) {
+    for byte in value.iter_mut().filter(|byte| !octets::is_value_byte(**byte)) {
+        *byte = b' ';
     }
 }
