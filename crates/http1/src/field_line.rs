@@ -9,9 +9,9 @@ use crate::name;
 use crate::names::FieldId;
 use crate::octets;
 
-/// Reads one line that starts at `base` of the head. `clean` says that no control byte stands in it.
+/// Reads one line that starts at `base` of the head.
 #[inline(always)]
-pub(crate) fn read(line: &[u8], base: usize, clean: bool) -> Result<(Line, &[u8], &[u8]), HeadError> {
+pub(crate) fn read(line: &[u8], base: usize) -> Result<(Line, &[u8], &[u8]), HeadError> {
     let colon = octets::colon(line).ok_or_else(|| wrong_name(line))?;
     let (name, rest) = line.split_at_checked(colon).ok_or(HeadError::BadName)?;
     // A well-known name is a token, so only the others need the look at each byte.
@@ -22,7 +22,7 @@ pub(crate) fn read(line: &[u8], base: usize, clean: bool) -> Result<(Line, &[u8]
     let value = octets::trim_start(rest.get(1..).unwrap_or_default());
     let indent = line.len() - value.len();
     let value = octets::trim_end(value);
-    if !clean && !octets::is_value(value) {
+    if !octets::is_value(value) {
         return Err(if value.contains(&b'\r') { HeadError::BareCr } else { HeadError::BadValue });
     }
     let place = || {

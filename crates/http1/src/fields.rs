@@ -145,7 +145,9 @@ impl Fields {
         let start = value_start - name.text().len() - 2;
         let value = self.bytes.get_mut(value_start..).unwrap_or_default();
         if !octets::is_value(value) {
-            clean(value);
+            for byte in value.iter_mut().filter(|byte| !octets::is_value_byte(**byte)) {
+                *byte = b' ';
+            }
         }
         let trimmed = octets::trim_start(value);
         let (indent, length) = (value.len() - trimmed.len(), octets::trim_end(trimmed).len());
@@ -272,13 +274,5 @@ impl fmt::Debug for Field<'_> {
         let secret = matches!(self.id, Authorization | Cookie | ProxyAuthorization | SetCookie);
         let value = if secret { "***".into() } else { String::from_utf8_lossy(self.value) };
         write!(f, "{}: {value:?}", String::from_utf8_lossy(self.name))
-    }
-}
-
-/// Makes spaces of the bytes that a value may not have.
-#[cold]
-fn clean(value: &mut [u8]) {
-    for byte in value.iter_mut().filter(|byte| !octets::is_value_byte(**byte)) {
-        *byte = b' ';
     }
 }

@@ -7,7 +7,6 @@
 use memchr::memchr;
 
 use crate::error::HeadError;
-use crate::octets;
 
 /// Where the reading of a head stands, as offsets into the message.
 #[derive(Copy, Clone, Default, Debug)]
@@ -29,16 +28,6 @@ pub(crate) struct LineLimit {
     pub(crate) head: usize,
 }
 
-/// A line whose end is there.
-pub(crate) struct Line<'a> {
-    /// The offset of its first byte.
-    pub(crate) start: usize,
-    /// The line without its CRLF.
-    pub(crate) text: &'a [u8],
-    /// Whether no control byte stands in it. If not, that is not known.
-    pub(crate) clean: bool,
-}
-
 impl Lines {
     /// Where the next line starts.
     pub(crate) fn at(&self) -> usize {
@@ -50,51 +39,31 @@ impl Lines {
         *self = Lines { at, searched: at };
     }
 
-    /// The next line; `None` if its end is not there yet.
+    /// The next line without its CRLF and the offset of its first byte; `None` if its end is not there yet.
     #[inline]
     pub(crate) fn next<'a>(
         &mut self,
         input: &'a [u8],
         limit: LineLimit,
-    ) -> Result<Option<Line<'a>>, HeadError> {
+    ) -> Result<Option<(usize, &'a [u8])>, HeadError> {
         let start = self.at;
         // The last place where LF may stand, by the limit that is reached first.
         let by_line = start.saturating_add(limit.line).saturating_add(1);
         let by_head = limit.head.min(u32::MAX as usize).saturating_sub(1);
         let (last, error) =
             if by_line <= by_head { (by_line, limit.too_long) } else { (by_head, HeadError::HeadTooLong) };
-        let (found, clean) = match self.short(input) {
-            Some(end) => (Some(end), true),
-            None => (self.long(input), false),
-        };
-        let Some(end) = found else {
+        let found = input.get(self.searched..).and_then(|rest| memchr(b'\n', rest));
+        let Some(found) = found else {
             self.searched = input.len().max(self.searched);
             return if input.len() > last { Err(error) } else { Ok(None) };
         };
+        let end = self.searched + found;
         if end > last {
             return Err(error);
         }
         let line = input.get(start..end).unwrap_or_default();
-        let [text @ .., b'\r'] = line else { return Err(HeadError::BareLf) };
+        let [line @ .., b'\r'] = line else { return Err(HeadError::BareLf) };
         self.skip_to(end + 1);
-        Ok(Some(Line { start, text, clean }))
-    }
-
-    /// Where the LF of a line stands that is short and has no control byte before its CRLF.
-    #[inline]
-    fn short(&self, input: &[u8]) -> Option<usize> {
-        if self.searched != self.at {
-            return None;
-        }
-        let rest = input.get(self.at..)?;
-        let end = octets::first_control(rest)?;
-        let ended = rest.get(end..)?.starts_with(b"\r\n");
-        ended.then_some(self.at + end + 1)
-    }
-
-    /// Where the LF of any line stands.
-    fn long(&self, input: &[u8]) -> Option<usize> {
-        let rest = input.get(self.searched..)?;
-        memchr(b'\n', rest).map(|found| self.searched + found)
+        Ok(Some((start, line)))
     }
 }

@@ -94,37 +94,9 @@ const HIGH: u64 = 0x80 * ONES;
 
 /// Whether one of eight bytes is below 0x20 (HTAB too) or DEL.
 fn has_control(word: u64) -> bool {
-    controls(word) != 0
-}
-
-/// The high bit of each byte below 0x20 (HTAB too) or DEL. The lowest bit is exact; only bytes above the first such byte
-/// may be taken for one.
-#[inline]
-fn controls(word: u64) -> u64 {
     let below_space = word.wrapping_sub(0x20 * ONES) & !word;
     let off_del = word ^ (0x7f * ONES);
-    (below_space | (off_del.wrapping_sub(ONES) & !off_del)) & HIGH
-}
-
-/// Where the first control byte stands, HTAB counted among them, in about the first 64 bytes; eight bytes at a time. In
-/// a line that is as it should be that is its end, so that most lines are searched and judged at once.
-#[inline]
-pub(crate) fn first_control(text: &[u8]) -> Option<usize> {
-    const SHORT: usize = 64;
-    let (words, rest) = text.as_chunks::<8>();
-    let mut at = 0;
-    for word in words.iter().take(SHORT / 8) {
-        let found = controls(u64::from_le_bytes(*word));
-        if found != 0 {
-            // The lowest bit found is exact, as for the colon.
-            return Some(at + found.trailing_zeros() as usize / 8);
-        }
-        at += 8;
-    }
-    if at >= SHORT {
-        return None;
-    }
-    rest.iter().position(|&byte| byte < 0x20 || byte == 0x7f).map(|found| at + found)
+    (below_space | (off_del.wrapping_sub(ONES) & !off_del)) & HIGH != 0
 }
 
 /// Where the first colon stands; eight bytes at a time, because names are short and memchr starts slowly.

@@ -10,7 +10,7 @@ use crate::error::HeadError;
 use crate::field_line;
 use crate::fields::Fields;
 use crate::head::{self, Framing, HeadLimits, Upgrade, Version};
-use crate::lines::{Line, LineLimit, Lines};
+use crate::lines::{LineLimit, Lines};
 use crate::marks::Marks;
 use crate::method::Method;
 use crate::name::InvalidName;
@@ -208,13 +208,13 @@ impl RequestParser {
         if self.stage == Stage::RequestLine {
             let too_long = HeadError::StartLineTooLong;
             let limit = LineLimit { line: limits.start_line, too_long, head: limits.head };
-            let Some(Line { text: line, .. }) = self.lines.next(input, limit)? else { return Ok(None) };
+            let Some((_, line)) = self.lines.next(input, limit)? else { return Ok(None) };
             request_line(line, head)
                 .map_err(|error| if line.contains(&b'\r') { HeadError::BareCr } else { error })?;
             self.stage = Stage::Fields;
         }
         let limit = LineLimit { line: limits.field, too_long: HeadError::FieldTooLong, head: limits.head };
-        while let Some(Line { start, text: line, clean }) = self.lines.next(input, limit)? {
+        while let Some((base, line)) = self.lines.next(input, limit)? {
             if line.is_empty() {
                 self.finish(head)?;
                 let length = self.lines.at();
@@ -224,7 +224,7 @@ impl RequestParser {
             if head.fields.len() >= limits.fields {
                 return Err(HeadError::TooManyFields);
             }
-            let (place, name, value) = field_line::read(line, start, clean)?;
+            let (place, name, value) = field_line::read(line, base)?;
             match place.id {
                 FieldId::Host => self.see_host(head, value)?,
                 FieldId::Expect => self.see_expect(value)?,

@@ -8,7 +8,7 @@ use crate::error::HeadError;
 use crate::field_line;
 use crate::fields::Fields;
 use crate::head::{self, Framing, HeadLimits, Upgrade, Version};
-use crate::lines::{Line, LineLimit, Lines};
+use crate::lines::{LineLimit, Lines};
 use crate::marks::Marks;
 use crate::method::Method;
 use crate::octets;
@@ -168,13 +168,13 @@ impl ResponseParser {
         if self.stage == Stage::StatusLine {
             let too_long = HeadError::StartLineTooLong;
             let limit = LineLimit { line: limits.start_line, too_long, head: limits.head };
-            let Some(Line { text: line, .. }) = self.lines.next(input, limit)? else { return Ok(None) };
+            let Some((_, line)) = self.lines.next(input, limit)? else { return Ok(None) };
             status_line(line, head)
                 .map_err(|error| if line.contains(&b'\r') { HeadError::BareCr } else { error })?;
             self.stage = Stage::Fields;
         }
         let limit = LineLimit { line: limits.field, too_long: HeadError::FieldTooLong, head: limits.head };
-        while let Some(Line { start, text: line, clean }) = self.lines.next(input, limit)? {
+        while let Some((base, line)) = self.lines.next(input, limit)? {
             if line.is_empty() {
                 self.finish(request_method, head)?;
                 let length = self.lines.at();
@@ -184,7 +184,7 @@ impl ResponseParser {
             if head.fields.len() >= limits.fields {
                 return Err(HeadError::TooManyFields);
             }
-            let (place, name, value) = field_line::read(line, start, clean)?;
+            let (place, name, value) = field_line::read(line, base)?;
             self.marks.see(head.version, place.id, name, value)?;
             head.fields.note(place);
         }

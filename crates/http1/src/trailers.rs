@@ -74,7 +74,7 @@ impl Trailers {
         if self.count > max_fields {
             return Err(BodyError::TooManyTrailers);
         }
-        let (_, name, value) = field_line::read(line, 0, false).map_err(|error| match error {
+        let (_, name, value) = field_line::read(line, 0).map_err(|error| match error {
             HeadError::BareCr => BodyError::BareCr,
             _ => BodyError::BadTrailer,
         })?;
