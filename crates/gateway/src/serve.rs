@@ -78,7 +78,7 @@ pub async fn serve(
     worker.observer.sample(&mut exchange.trace);
     let outcome = match received {
         Ok(false) => return Next::Close,
-        Ok(true) => road(worker, &view, listener, exchange, client).await,
+        Ok(true) => pin!(road(worker, &view, listener, exchange, client)).await,
         Err(fault) => Err(fault),
     };
     match outcome {

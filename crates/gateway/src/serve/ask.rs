@@ -110,7 +110,7 @@ pub(super) async fn ask(
         Some(door) => Some(door.enter(exchange, &mut client.reader).await?),
         None => None,
     };
-    let outcome = forward.run(exchange, client).await;
+    let outcome = pin!(forward.run(exchange, client)).await;
     breaker::ended(admitted, worker.index, exchange, &outcome);
     outcome
 }

@@ -1,5 +1,7 @@
 //! The way down when a service fails: the steps of a route's ladder, one after the other, until one has an answer.
 
+use std::pin::pin;
+
 use http1::Fields;
 
 use super::ask::{Asked, ask};
@@ -43,7 +45,7 @@ pub(super) async fn ask_all(
     client: &mut ClientConnection,
 ) -> Result<Option<Switched>, Fault> {
     match ladder {
-        None => ask(worker, view, listener, asked, exchange, client).await,
+        None => pin!(ask(worker, view, listener, asked, exchange, client)).await,
         // On the heap, so that routes without one do not carry its room.
         Some(ladder) => Box::pin(descend(worker, view, listener, (asked, ladder), exchange, client)).await,
     }
