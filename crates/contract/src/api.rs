@@ -8,7 +8,7 @@ use crate::document::Document;
 use crate::media::{self, MediaKind};
 use crate::parameter::Parameter;
 use crate::path::{Paths, Template};
-use crate::schema::{Registered, Schema, Schemas, View, views};
+use crate::schema::{Judged, Registered, Schema, Schemas, View, views};
 use crate::shape::Shape;
 use crate::{Flaw, escaped};
 
@@ -89,13 +89,13 @@ pub enum Found<'a> {
 }
 
 impl Api {
-    /// Reads a document. `formats` says whether `format` is checked.
+    /// Reads a document, to judge by it what is wanted.
     ///
     /// # Errors
     /// What is wrong with it, by place.
-    pub fn new(root: Value, formats: bool) -> Result<Api, Vec<Flaw>> {
+    pub fn new(root: Value, judged: Judged) -> Result<Api, Vec<Flaw>> {
         let document = Document::new(root)?;
-        let Read { operations, methods, templates } = read(&document, formats)?;
+        let Read { operations, methods, templates } = read(&document, judged)?;
         let text = |pointer: &str| document.root.pointer(pointer).and_then(Value::as_str);
         let title = text("/info/title").unwrap_or("api").to_owned();
         let servers = servers(&document.root);
@@ -146,10 +146,10 @@ struct Read {
     templates: Vec<(Template, usize)>,
 }
 
-fn read(document: &Document, formats: bool) -> Result<Read, Vec<Flaw>> {
-    let views = views(document);
+fn read(document: &Document, judged: Judged) -> Result<Read, Vec<Flaw>> {
+    let views = views(document, judged);
     let registered = Registered::new(&views).map_err(|flaw| vec![flaw])?;
-    let mut reading = Reading { document, registered, schemas: Schemas::new(formats), flaws: Vec::new() };
+    let mut reading = Reading { document, registered, schemas: Schemas::new(judged), flaws: Vec::new() };
     let mut operations = Vec::new();
     let mut methods: Vec<HashMap<String, usize>> = Vec::new();
     let mut templates = Vec::new();

@@ -23,6 +23,7 @@ mod media;
 mod mock;
 mod parameter;
 mod path;
+mod sample;
 mod schema;
 mod shape;
 #[cfg(test)]
@@ -35,7 +36,7 @@ pub use media::MediaKind;
 pub use mock::{Mocked, Wanted};
 pub use parameter::{Parameter, Place};
 pub use path::{Part, Segment, Template};
-pub use schema::{Schema, View};
+pub use schema::{Judged, Schema, View};
 
 /// What is wrong with a document, and where in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

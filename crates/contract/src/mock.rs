@@ -278,6 +278,10 @@ fn joined(one: Value, other: Value) -> Value {
 }
 
 fn text(schema: &Value) -> String {
+    let pattern = schema.get("pattern").and_then(Value::as_str);
+    if let Some(text) = pattern.and_then(crate::sample::of).filter(|text| !text.is_empty()) {
+        return text;
+    }
     let made = match schema.get("format").and_then(Value::as_str).unwrap_or_default() {
         "date-time" => "2024-01-01T00:00:00Z",
         "date" => "2024-01-01",
@@ -326,5 +330,7 @@ fn number(schema: &Value, whole: bool) -> Value {
     if let Some(step) = bound("multipleOf").filter(|step| *step > 0.0) {
         made = (made / step).ceil() * step;
     }
-    if whole { json!(made.ceil() as i64) } else { json!(made) }
+    let made = if whole { made.ceil() } else { made };
+    // 1 rather than 1.0, which not everybody takes for the same.
+    if made.fract() == 0.0 && made.abs() < 9e15 { json!(made as i64) } else { json!(made) }
 }

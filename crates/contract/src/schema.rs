@@ -31,6 +31,24 @@ pub enum View {
     Answer,
 }
 
+/// What of a document is judged: the rest is not compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Judged {
+    /// Requests.
+    pub requests: bool,
+    /// Answers.
+    pub answers: bool,
+    /// Whether `format` counts.
+    pub formats: bool,
+}
+
+impl Judged {
+    /// Everything.
+    pub const ALL: Judged = Judged { requests: true, answers: true, formats: true };
+    /// Nothing: the document is only looked things up in.
+    pub const NOTHING: Judged = Judged { requests: false, answers: false, formats: false };
+}
+
 /// A schema, compiled.
 #[derive(Clone)]
 pub struct Schema {
@@ -107,20 +125,20 @@ fn cut(text: &str) -> String {
 
 /// Compiles the schemas of a document.
 pub(crate) struct Schemas {
-    formats: bool,
+    judged: Judged,
     known: HashMap<(View, String), Schema>,
     pub(crate) flaws: Vec<Flaw>,
 }
 
 /// The schemas of a document, ready to be compiled.
 pub(crate) struct Registered<'s> {
-    request: Registry<'s>,
-    answer: Registry<'s>,
+    request: Option<Registry<'s>>,
+    answer: Option<Registry<'s>>,
 }
 
 impl Schemas {
-    pub(crate) fn new(formats: bool) -> Schemas {
-        Schemas { formats, known: HashMap::new(), flaws: Vec::new() }
+    pub(crate) fn new(judged: Judged) -> Schemas {
+        Schemas { judged, known: HashMap::new(), flaws: Vec::new() }
     }
 
     /// The schema at a place of the document. None when it cannot be used, which is written down.
@@ -131,19 +149,19 @@ impl Schemas {
         pointer: &str,
         view: View,
     ) -> Option<Schema> {
+        let registry = match view {
+            View::Request => registered.request.as_ref()?,
+            View::Answer => registered.answer.as_ref()?,
+        };
         // The same place by other ways is compiled once.
         let at = document.follow(pointer).map_or_else(|| pointer.to_owned(), |(at, _)| at);
         if let Some(known) = self.known.get(&(view, at.clone())) {
             return Some(known.clone());
         }
-        let registry = match view {
-            View::Request => &registered.request,
-            View::Answer => &registered.answer,
-        };
         let options = jsonschema::options()
             .with_draft(Draft::Draft202012)
             .offline()
-            .should_validate_formats(self.formats)
+            .should_validate_formats(self.judged.formats)
             .with_pattern_options(patterns())
             .with_registry(registry);
         match options.build(&json!({ "$ref": format!("{NAME}#{}", encoded(&at)) })) {
@@ -161,19 +179,25 @@ impl Schemas {
     }
 }
 
-/// The document for both directions.
-pub(crate) fn views(document: &Document) -> (Value, Value) {
-    (converted(document, View::Request), converted(document, View::Answer))
+/// The document for each direction that is judged.
+pub(crate) type Views = (Option<Value>, Option<Value>);
+
+pub(crate) fn views(document: &Document, judged: Judged) -> Views {
+    let of = |wanted: bool, view| wanted.then(|| converted(document, view));
+    (of(judged.requests, View::Request), of(judged.answers, View::Answer))
 }
 
 impl<'s> Registered<'s> {
-    pub(crate) fn new((request, answer): &'s (Value, Value)) -> Result<Registered<'s>, Flaw> {
+    pub(crate) fn new((request, answer): &'s Views) -> Result<Registered<'s>, Flaw> {
         let of = |document: &'s Value| {
             let builder = Registry::new().draft(Draft::Draft202012).add(NAME, document);
             let registry = builder.and_then(jsonschema::RegistryBuilder::prepare);
             registry.map_err(|error| Flaw::new("", cut(&error.to_string())))
         };
-        Ok(Registered { request: of(request)?, answer: of(answer)? })
+        Ok(Registered {
+            request: request.as_ref().map(of).transpose()?,
+            answer: answer.as_ref().map(of).transpose()?,
+        })
     }
 }
 

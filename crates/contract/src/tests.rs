@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{Api, Asked, Flaw, Found, Limits, Schema, Violation, Wanted};
+use crate::{Api, Asked, Flaw, Found, Judged, Limits, Schema, Violation, Wanted};
 
 const LIMITS: Limits = Limits { violations: 10, depth: 32, strict_query: true };
 
@@ -59,7 +59,7 @@ fn document(version: &str) -> Value {
 }
 
 fn api() -> Api {
-    Api::new(document("3.0.3"), true).unwrap_or_else(|flaws| panic!("{flaws:?}"))
+    Api::new(document("3.0.3"), Judged::ALL).unwrap_or_else(|flaws| panic!("{flaws:?}"))
 }
 
 fn told(violations: &[Violation]) -> Vec<String> {
@@ -236,7 +236,7 @@ fn flaws_name_their_places() {
     let flaw = |change: &dyn Fn(&mut Value)| -> Vec<Flaw> {
         let mut document = document("3.1.0");
         change(&mut document);
-        Api::new(document, true).err().unwrap_or_default()
+        Api::new(document, Judged::ALL).err().unwrap_or_default()
     };
     let order = "/components/schemas/Order";
     for (change, pointer, what) in [
@@ -317,7 +317,7 @@ fn nullable_and_recursion_of_older_documents() {
             }
         } } }
     });
-    let api = Api::new(document, true).unwrap_or_else(|flaws| panic!("{flaws:?}"));
+    let api = Api::new(document, Judged::ALL).unwrap_or_else(|flaws| panic!("{flaws:?}"));
     let Found::Operation(_, post, _) = api.find("POST", b"/n", None) else { panic!() };
     let media = post.media(Some(b"application/json"), true).unwrap().unwrap();
     for (body, good) in [

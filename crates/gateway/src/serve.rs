@@ -8,6 +8,7 @@
 mod ask;
 pub mod door;
 mod errand;
+mod judging;
 mod ladder;
 mod mirror;
 mod patience;
@@ -86,6 +87,7 @@ pub async fn serve(
         Ok(Some(switched)) => return carry(worker, view, listener, exchange, client, switched).await,
         Err(fault) => fail(&view, listener, exchange, client, fault).await,
     }
+    judging::tell(exchange, &client.reader);
     if let Some(again) = exchange.errand.take() {
         errand::send(worker, &view, listener, again);
     }
@@ -130,6 +132,11 @@ async fn road(
             return send_instead(listener, exchange, client).await.map(|()| None);
         }
     }
+    if exchange.judges.is_some()
+        && let Some(refusal) = Box::pin(judging::refusal(listener, exchange, client)).await?
+    {
+        return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
+    }
     match &route.action {
         Action::Forward(..) | Action::Split(_) => {
             if exchange.plan.digest.is_some()
@@ -151,6 +158,10 @@ async fn road(
         }
         Action::Respond(answer) => {
             answer_here(listener, route, exchange, client, answer).await.map(|()| None)
+        }
+        Action::Mock(mock) => {
+            let answer = mock.answer(exchange);
+            answer_here(listener, route, exchange, client, &answer).await.map(|()| None)
         }
         Action::Redirect { status, location } => {
             let answer = redirect(exchange, *status, location);

@@ -121,6 +121,11 @@ impl<'s> Rehearsal<'s> {
                 let body = serve::answer(route, &mut self.exchange, answer);
                 self.answered(&body, |status| format!("answered {status} by the route itself"));
             }
+            Action::Mock(mock) => {
+                let answer = mock.answer(&self.exchange);
+                let body = serve::answer(route, &mut self.exchange, &answer);
+                self.answered(&body, |status| format!("answered {status} by what is made up"));
+            }
             Action::Redirect { status, location } => {
                 let answer = serve::redirect(&self.exchange, *status, location);
                 let body = serve::answer(route, &mut self.exchange, &answer);

@@ -36,6 +36,7 @@ pub(super) async fn routes(State(control): Shared) -> Response {
                     Action::Forward(..) => "forward",
                     Action::Split(_) => "split",
                     Action::Respond(_) => "respond",
+                    Action::Mock(_) => "mock",
                     Action::Redirect { .. } => "redirect",
                 },
                 "policies": policies,

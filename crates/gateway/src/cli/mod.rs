@@ -16,6 +16,7 @@ pub mod drain;
 pub mod explain;
 pub mod fmt;
 pub mod history;
+pub mod import;
 pub mod init;
 pub mod key;
 pub mod output;
@@ -53,6 +54,8 @@ enum Command {
     Demo(demo::Options),
     /// Write a small gateway.yaml, ready to run and known to editors
     Init(init::Options),
+    /// Make a configuration from what others have written
+    Import(import::Options),
     /// Check a configuration and print every fault with its place and remedy
     Check(check::Options),
     /// Tell what differs between two configurations, or between one and the running gateway's
@@ -142,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Init(options) => init::run(options),
+        Command::Import(options) => import::run(options),
         Command::Check(options) => check::run(options),
         Command::Diff(options) => diff::run(options),
         Command::Apply(options) => apply::run(options),

@@ -195,7 +195,9 @@ impl Walk<'_> {
                     }
                 }
                 "split" => walked.push((key, self.value(value, inner.map(split::long_form).as_ref()))),
-                "to" | "respond" | "redirect" | "use" => walked.push((key, self.value(value, inner))),
+                "to" | "respond" | "mock" | "redirect" | "use" => {
+                    walked.push((key, self.value(value, inner)))
+                }
                 _ => walked.push(self.policy(key, value, node)),
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! The settings of policies stay a raw `Node` here: a policy reads its own.
 
+use super::mock::Mock;
 use super::node::Node;
 use super::pairs::{Named, OneOrMany, Pairs};
 use super::pattern::{HostPattern, Method, PathPattern};
@@ -33,6 +34,7 @@ impl Serialize for Route {
             Action::To(to) => map.serialize_entry("to", to)?,
             Action::Split(split) => map.serialize_entry("split", split)?,
             Action::Respond(respond) => map.serialize_entry("respond", respond)?,
+            Action::Mock(mock) => map.serialize_entry("mock", mock)?,
             Action::Redirect(redirect) => map.serialize_entry("redirect", redirect)?,
         }
         map.serialize_entry("use", &self.uses)?;
@@ -193,6 +195,8 @@ pub enum Action {
     Split(Box<Split>),
     /// Answers by itself.
     Respond(Respond),
+    /// Makes answers up.
+    Mock(Box<Mock>),
     /// Sends the client elsewhere.
     Redirect(Redirect),
 }

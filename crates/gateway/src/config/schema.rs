@@ -71,6 +71,11 @@ fn route(generator: &mut SchemaGenerator, policies: &Map<String, Value>, uses: &
             "Answer without asking a service: a status, a text, or a map.",
         ),
         (
+            "mock",
+            generator.subschema_for::<super::Mock>(),
+            "Answer with examples of an OpenAPI document: its file, or a map.",
+        ),
+        (
             "redirect",
             generator.subschema_for::<Redirect>(),
             "Send the client elsewhere: a URL or path, or a map.",

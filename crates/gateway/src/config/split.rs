@@ -56,7 +56,7 @@ impl Action {
         match self {
             Self::To(to) => vec![to],
             Self::Split(split) => split.to.iter().map(|(to, _)| to).collect(),
-            Self::Respond(_) | Self::Redirect(_) => Vec::new(),
+            Self::Respond(_) | Self::Mock(_) | Self::Redirect(_) => Vec::new(),
         }
     }
 }

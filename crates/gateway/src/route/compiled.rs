@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::mock::Mock;
 use super::split::{Chosen, Split};
 use crate::exchange::{Answer, Exchange};
 use crate::observe::RouteStats;
@@ -40,6 +41,8 @@ pub enum Action {
     Split(Arc<Split>),
     /// Answers this.
     Respond(Box<Answer>),
+    /// Makes an answer up.
+    Mock(Box<Mock>),
     /// Sends the client elsewhere.
     Redirect {
         /// 301, 302, 303, 307 or 308.
@@ -73,7 +76,7 @@ impl Action {
                 let arm = split.arm(chosen.arm)?;
                 Some(Aim { service: arm.service, care: arm.care.as_deref(), chosen: Some((split, chosen)) })
             }
-            Action::Respond(_) | Action::Redirect { .. } => None,
+            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => None,
         }
     }
 
@@ -82,7 +85,7 @@ impl Action {
         match self {
             Action::Forward(service, care) => vec![(*service, care.as_deref())],
             Action::Split(split) => split.arms.iter().map(|arm| (arm.service, arm.care.as_deref())).collect(),
-            Action::Respond(_) | Action::Redirect { .. } => Vec::new(),
+            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => Vec::new(),
         }
     }
 }

@@ -10,6 +10,7 @@ mod growing;
 mod hash;
 mod key;
 pub mod method;
+pub mod mock;
 mod node;
 pub mod params;
 pub mod pattern;

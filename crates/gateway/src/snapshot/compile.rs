@@ -10,8 +10,8 @@ use std::sync::Arc;
 use http1::{HeadLimits, NameBuf};
 
 use super::secure::{self, Identities};
-use super::split;
 use super::{Listener, Snapshot};
+use super::{mock, split};
 use crate::balance::Balance;
 use crate::config::{self, Config, Diagnostics, Named, Node, Spanned, To, Use, codes};
 use crate::exchange::{Answer, Body};
@@ -21,6 +21,7 @@ use crate::http::trust::Trust;
 use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
 use crate::policies::rate_limit::OfConsumers;
+use crate::policies::validate::Contracts;
 use crate::policies::{self, Bound, Context, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
@@ -65,7 +66,8 @@ pub fn compile(
                     keys.push(key);
                 }
             }
-            let mut action = action((key, &route.action), (&mut services, workers), &mut lives, faults);
+            let parts = (&mut services, &context.documents, workers);
+            let mut action = action((key, &route.action), parts, &mut lives, faults);
             let mut policies = bind(config, route, &context, faults);
             limits.iter().for_each(|limits| limits.join(&mut policies));
             services.take_care(&mut action, &policies);
@@ -121,6 +123,7 @@ fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostic
         shelf: Shelf::after(known),
         redis: config.redis.clone(),
         cache_memory: Some(config.cache_memory.bytes()),
+        documents: Contracts::new(config.documents.clone()),
         state: config.state.as_ref().map(|state| state.as_str().into()),
         is_whole: true,
         ..Context::default()
@@ -204,7 +207,7 @@ fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut 
 
 fn action(
     (key, action): (&Spanned<String>, &config::Action),
-    (services, workers): (&mut Services<'_>, usize),
+    (services, documents, workers): (&mut Services<'_>, &Contracts, usize),
     lives: &mut Lives<'_>,
     faults: &mut Diagnostics,
 ) -> Action {
@@ -215,6 +218,11 @@ fn action(
         }
         config::Action::To(to) => Action::Forward(services.place(to, faults), None),
         config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
+        config::Action::Mock(mock) => match mock::compile(mock, documents, faults) {
+            Some(mock) => Action::Mock(Box::new(mock)),
+            // Its faults have been told, so that this never runs.
+            None => Action::Respond(Box::new(Answer::empty(501, "mock"))),
+        },
         config::Action::Redirect(redirect) => {
             let status = redirect.status.get();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
@@ -225,7 +233,7 @@ fn action(
     }
 }
 
-fn answer(respond: &config::Respond) -> Answer {
+pub(super) fn answer(respond: &config::Respond) -> Answer {
     let mut answer = Answer::empty(respond.status.get(), "respond");
     for (name, value) in &respond.headers {
         if let Ok(name) = NameBuf::new(name.as_str()) {
@@ -312,7 +320,7 @@ impl<'a> Services<'a> {
                 let arms = Arc::get_mut(split).map(|split| split.arms.as_mut_slice());
                 arms.unwrap_or_default().iter_mut().for_each(|arm| arm.care = care_for(arm.service));
             }
-            Action::Respond(_) | Action::Redirect { .. } => {}
+            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => {}
         }
     }
 

@@ -6,6 +6,7 @@
 pub mod bans;
 pub mod compile;
 pub mod live;
+mod mock;
 mod pattern;
 mod secure;
 mod split;
@@ -122,7 +123,7 @@ impl Snapshot {
         let main = match &route.action {
             Action::Forward(place, _) => Some(*place),
             Action::Split(split) => split.arms.first().map(|arm| arm.service),
-            Action::Respond(_) | Action::Redirect { .. } => None,
+            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => None,
         };
         main.and_then(|place| self.service(place)).map_or("", |service| &*service.name)
     }

@@ -38,6 +38,7 @@ mod cli {
     mod config_show;
     mod explain;
     mod fmt;
+    mod import;
     mod init;
     mod key;
     mod schema;
@@ -92,6 +93,7 @@ mod policies {
     mod retry;
     mod rewrite;
     mod timeout;
+    mod validate;
 }
 mod tls {
     mod acme;
@@ -121,6 +123,7 @@ mod drain;
 mod examples;
 mod grpc;
 mod handover;
+mod mock;
 mod redirect;
 mod reload;
 mod split;
