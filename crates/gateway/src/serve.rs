@@ -144,7 +144,6 @@ async fn road(
             {
                 return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
             }
-            // Made where it stays: what is awaited at once is copied first, and this is large.
             let outcome = pin!(ask::ask_for(worker, view, listener, route, exchange, client)).await;
             match outcome {
                 Ok(None) if exchange.instead.is_some() => {

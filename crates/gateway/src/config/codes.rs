@@ -117,7 +117,7 @@ codes! {
         "routes:\n  /a: { to: users, cors: { origins: [\"*\"], credentials: true } }",
         "Change the settings as the help line says.";
     BAD_DOCUMENT = "TG041", "An OpenAPI document that the configuration points at cannot be used.",
-        "routes:\n  /*: { to: users, openapi: shop.yaml }   # which refers to another file, or to nothing",
+        "routes:\n  /*: { mock: shop.yaml }   # which is of Swagger 2.0, or refers to another file, or to nothing",
         "Mend the document at the place named. It must be of OpenAPI 3.0 or 3.1, in one file.";
     BAD_TLS = "TG050", "A file of TLS cannot be read or used: a certificate, a key, a list of authorities.",
         "listeners:\n  web: { address: \"0.0.0.0:443\", tls: { certificates: { cert: shop.crt, key: shop.key } } }   # no such file",

@@ -81,11 +81,13 @@ impl Document {
 /// Reads what a file points at.
 pub(super) fn collect(
     tree: &Node,
-    folder: &Path,
+    folder: Option<&Path>,
     environment: &dyn Environment,
     diagnostics: &mut Diagnostics,
     (documents, paths): (&mut Documents, &mut Vec<PathBuf>),
 ) {
+    // A mere text has no folder in which they could be.
+    let Some(folder) = folder else { return };
     let of = |key: &str| tree.get(key).map_or(&[][..], Node::entries).iter().map(|entry| &entry.value);
     let holders = of("routes").chain(of("policies")).chain(tree.get("defaults"));
     for named in holders.flat_map(|holder| [holder.get("openapi"), holder.get("mock")]).flatten() {

@@ -117,8 +117,7 @@ impl<'a> Gathering<'a> {
         );
         self.paths.extend(read);
         let found = (&mut self.documents, &mut self.paths);
-        let folder_of = folder.unwrap_or(Path::new(""));
-        documents::collect(&tree, folder_of, self.environment, self.diagnostics, found);
+        documents::collect(&tree, folder, self.environment, self.diagnostics, found);
         let is_map = matches!(tree.kind, Kind::Map(_));
         if is_map || tree.is_null() {
             self.start.get_or_insert(Span { end: tree.span.start, ..tree.span });

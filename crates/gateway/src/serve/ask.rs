@@ -37,6 +37,7 @@ pub(super) async fn ask_for(
     let watch = copy.as_deref().map(Copy::watch);
     let asked = Asked { watch: watch.as_ref(), ..Asked::of(route, aim) };
     let ladder = aim.care.and_then(|care| care.ladder.as_deref());
+    // Made where it stays, as in `road`: what is awaited at once is copied first, and this is large.
     let outcome = pin!(ladder::ask_all(worker, view, listener, (asked, ladder), exchange, client)).await;
     if let Some((split, chosen)) = aim.chosen {
         split.count(worker.index, chosen.arm, exchange, is_service_fault(exchange, &outcome));

@@ -60,13 +60,7 @@ pub fn compile(
     for (key, route) in &config.routes {
         let place = u32::try_from(routes.len()).unwrap_or(u32::MAX);
         faults.within(format!("route `{key}`"), |faults| {
-            for pattern in super::pattern::patterns(key, route, faults) {
-                if let Err(conflict) = table.add(pattern, place) {
-                    equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
-                } else {
-                    keys.push(key);
-                }
-            }
+            add(&mut table, &mut keys, (key, route, place), faults);
             let parts = (&mut services, &context.documents, workers);
             let mut action = action((key, &route.action), parts, &mut lives, faults);
             let mut policies = bind(config, route, &context, faults);
@@ -102,6 +96,22 @@ pub fn compile(
         forwarding: forwarding(config.forwarded),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
+}
+
+/// Lets the requests of a route lead to it.
+fn add<'c>(
+    table: &mut Builder<u32>,
+    keys: &mut Vec<&'c Spanned<String>>,
+    (key, route, place): (&'c Spanned<String>, &config::Route, u32),
+    faults: &mut Diagnostics,
+) {
+    for pattern in super::pattern::patterns(key, route, faults) {
+        if let Err(conflict) = table.add(pattern, place) {
+            equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
+        } else {
+            keys.push(key);
+        }
+    }
 }
 
 /// Lets policies take their place on a route to a service.

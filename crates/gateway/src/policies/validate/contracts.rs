@@ -16,19 +16,32 @@ type Known = HashMap<(PathBuf, Judged), Option<Arc<Api>>>;
 #[derive(Default)]
 pub struct Contracts {
     documents: Documents,
+    /// Whether what is not there is missing: not so where a policy is looked at alone.
+    is_whole: bool,
     known: RefCell<Known>,
 }
 
 impl Contracts {
     /// Those that were read with it.
     pub fn new(documents: Documents) -> Contracts {
-        Contracts { documents, known: RefCell::default() }
+        Contracts { documents, is_whole: true, known: RefCell::default() }
+    }
+
+    /// Whether there are documents at all.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// The document of a name. None when it cannot be used, which is reported once, or was not read.
     pub fn api(&self, name: &Spanned<String>, judged: Judged, faults: &mut Diagnostics) -> Option<Arc<Api>> {
-        // One that could not be read has been reported, and nothing is compiled then.
-        let document = self.documents.get(name)?;
+        let Some(document) = self.documents.get(name) else {
+            // One that could not be read has been reported, and nothing is compiled then.
+            if self.is_whole {
+                let fault = "a document needs a file: this configuration is a mere text";
+                faults.error(codes::BAD_DOCUMENT, name.span(), fault);
+            }
+            return None;
+        };
         let key = (document.path.clone(), judged);
         if let Some(known) = self.known.borrow().get(&key) {
             return known.clone();

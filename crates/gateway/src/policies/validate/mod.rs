@@ -73,7 +73,7 @@ pub struct Validate {
 pub struct RequestRules {
     /// The schema of its body, which is JSON. Requests without a body pass unless `body_required` says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<Spanned<Value>>,
+    pub body: Option<Value>,
     /// Whether there must be a body. Default false.
     pub body_required: bool,
     /// The media types that its body may have: `application/json`. Default: any; with `body`, JSON.
@@ -95,7 +95,7 @@ pub struct RequestRules {
 pub struct AnswerRules {
     /// The schema of the body of good answers (2xx), which is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub body: Option<Spanned<Value>>,
+    pub body: Option<Value>,
 }
 
 fn is_empty<T>(values: &OneOrMany<T>) -> bool {
@@ -114,8 +114,8 @@ impl Settings for Validate {
             strict_query: false,
         };
         let mut schemas = Schemas {
-            body: self.request.body.as_ref().and_then(|written| schema(written, written.span(), faults)),
-            answer: self.answer.body.as_ref().and_then(|written| schema(written, written.span(), faults)),
+            body: self.request.body.as_ref().and_then(|written| schema(written, key.span(), faults)),
+            answer: self.answer.body.as_ref().and_then(|written| schema(written, key.span(), faults)),
             types: self.request.content_types.iter().map(|name| name.to_ascii_lowercase()).collect(),
             required: self.request.required.to_vec(),
             texts: Vec::new(),

@@ -132,6 +132,9 @@ impl Settings for OpenApi {
         };
         let judged =
             Judged { requests: written.requests, answers: written.answers, formats: written.formats };
+        if !context.documents.is_whole() {
+            return Some(Box::new(Alone));
+        }
         let api = context.documents.api(&written.file, judged, faults)?;
         let rules = Rules {
             by: Self::NAME,
@@ -150,6 +153,11 @@ impl Settings for OpenApi {
         }))
     }
 }
+
+/// Looked at alone, without any document: it is well written, and that is all.
+struct Alone;
+
+impl Policy for Alone {}
 
 /// Compiled: a document and what is judged by it.
 struct Compiled {
