@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use contract::{Limits, Schema, Violation};
 use http1::names;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -73,6 +73,7 @@ pub struct Validate {
 pub struct RequestRules {
     /// The schema of its body, which is JSON. Requests without a body pass unless `body_required` says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "a_schema")]
     pub body: Option<Value>,
     /// Whether there must be a body. Default false.
     pub body_required: bool,
@@ -82,6 +83,7 @@ pub struct RequestRules {
     /// Schemas of texts by their sources: `query.limit`, `path.id`, `header.x-tenant`, `cookie.sid`. A text that is a number may be
     /// meant as one.
     #[serde(skip_serializing_if = "Pairs::is_empty")]
+    #[schemars(schema_with = "schemas_by_source")]
     pub texts: Pairs<Spanned<Source>, Value>,
     /// Sources that must be there.
     #[serde(skip_serializing_if = "is_empty")]
@@ -95,7 +97,17 @@ pub struct RequestRules {
 pub struct AnswerRules {
     /// The schema of the body of good answers (2xx), which is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "a_schema")]
     pub body: Option<Value>,
+}
+
+/// A JSON Schema, or the text of one.
+fn a_schema(_: &mut SchemaGenerator) -> schemars::Schema {
+    json_schema!({ "type": ["object", "string"] })
+}
+
+fn schemas_by_source(_: &mut SchemaGenerator) -> schemars::Schema {
+    json_schema!({ "type": "object", "additionalProperties": { "type": ["object", "string"] } })
 }
 
 fn is_empty<T>(values: &OneOrMany<T>) -> bool {
