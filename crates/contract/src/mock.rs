@@ -182,9 +182,9 @@ impl Maker<'_> {
             return self.merged(schema, left, open);
         }
         for key in ["oneOf", "anyOf"] {
-            let choices = schema.get(key).and_then(Value::as_array).into_iter().flatten();
+            let mut choices = schema.get(key).and_then(Value::as_array).into_iter().flatten();
             let is_null = |choice: &&Value| choice.get("type").and_then(Value::as_str) == Some("null");
-            if let Some(first) = choices.filter(|choice| !is_null(choice)).next() {
+            if let Some(first) = choices.find(|choice| !is_null(choice)) {
                 let chosen = self.value(first, left, open);
                 if !schema.get("properties").is_some_and(Value::is_object) || !chosen.is_object() {
                     return chosen;

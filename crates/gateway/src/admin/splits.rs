@@ -30,16 +30,17 @@ const MOST_WEIGHT: f64 = 1_000.0;
 
 /// Moves the weights of splits along, until the process ends.
 pub(super) async fn run(control: Weak<Control>) {
-    let mut known: (u64, Vec<(Arc<str>, Arc<Split>)>) = (0, Vec::new());
+    let (mut revision, mut planned) = (0, Vec::<(Arc<str>, Arc<Split>)>::new());
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(control) = control.upgrade() else { return };
         let snapshot = control.gateway.live.snapshot();
-        if known.0 != snapshot.revision {
-            let planned = splits(&snapshot).filter(|(_, split)| split.plan.is_some());
-            known = (snapshot.revision, planned.map(|(key, split)| (key.clone(), split.clone())).collect());
+        if revision != snapshot.revision {
+            revision = snapshot.revision;
+            let wanted = splits(&snapshot).filter(|(_, split)| split.plan.is_some());
+            planned = wanted.map(|(key, split)| (key.clone(), split.clone())).collect();
         }
-        for (route, split) in &known.1 {
+        for (route, split) in &planned {
             let Some(plan) = &split.plan else { continue };
             let Some(told) = split.live.look(plan, Instant::now()) else { continue };
             let (stage, _) = split.live.progress().stage();

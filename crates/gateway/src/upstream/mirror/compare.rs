@@ -160,11 +160,8 @@ fn differ(
                 path.pop();
             }
         }
-        (Value::Number(one), Value::Number(other)) => {
-            if one != other && one.as_f64() != other.as_f64() {
-                add(path, "value");
-            }
-        }
+        // 1 and 1.0 are one number.
+        (Value::Number(one), Value::Number(other)) if one.as_f64() == other.as_f64() => {}
         _ if std::mem::discriminant(real) != std::mem::discriminant(shadow) => add(path, "type"),
         _ if real != shadow => add(path, "value"),
         _ => {}
