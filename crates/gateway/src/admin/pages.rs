@@ -213,7 +213,7 @@ pub(super) async fn status(State(control): Shared) -> Response {
         "revision": snapshot.revision,
         "uptime_seconds": control.started.elapsed().as_secs(),
         "workers": control.gateway.live.workers,
-        "routes": snapshot.routes.len(),
+        "routes": snapshot.written,
         "listeners": listeners,
         "services": services(&snapshot),
         "last_reload_refused": control.refused(),

@@ -193,6 +193,10 @@ impl Walk<'_> {
                         walked.push((key, self.value(Value::Object(own), inner)));
                     }
                 }
+                "aggregate" => {
+                    let long = inner.map(super::aggregate::long_form);
+                    walked.push((key, self.value(value, long.as_ref())));
+                }
                 "to" | "respond" | "redirect" | "use" => walked.push((key, self.value(value, inner))),
                 _ => walked.push(self.policy(key, value, node)),
             }

@@ -5,6 +5,7 @@
 //! `Diagnostics` and goes on, so that one run shows every fault. Nothing here runs: `snapshot` compiles it.
 
 mod admin;
+mod aggregate;
 mod breaker;
 mod check;
 pub mod codes;
@@ -35,6 +36,7 @@ mod tree;
 mod variables;
 
 pub use admin::{Admin, AdminListen, AdminToken, Role};
+pub use aggregate::{Aggregate, List as AggregateList, PartSettings, Select};
 pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
 pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login, RsaSignature, SigningKey};

@@ -50,9 +50,9 @@ const CACHE_MEMORY: Size = Size::from_kib(256 * 1024);
 /// What listeners take from the whole gateway where they say nothing themselves.
 const INHERITED: &[&str] = &["limits", "timeouts", "trusted_proxies"];
 /// The keys of a route that are no policies.
-pub(super) const ROUTE_KEYS: &[&str] = &["match", "to", "respond", "redirect", "use"];
+pub(super) const ROUTE_KEYS: &[&str] = &["match", "to", "aggregate", "respond", "redirect", "use"];
 /// Those of them that say what to do.
-pub(super) const ACTIONS: &[&str] = &["to", "respond", "redirect"];
+pub(super) const ACTIONS: &[&str] = &["to", "aggregate", "respond", "redirect"];
 /// Headers by which services know callers, unless the file says otherwise.
 pub(super) const IDENTITY_HEADERS: &[&str] = &[
     "X-Consumer-*",
@@ -157,7 +157,7 @@ fn name(entry: &Entry, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn unknown_key(entry: &Entry, known: &[&str], label: &str, diagnostics: &mut Diagnostics) -> bool {
+pub(super) fn unknown_key(entry: &Entry, known: &[&str], label: &str, diagnostics: &mut Diagnostics) -> bool {
     if known.contains(&entry.key.as_str()) {
         return false;
     }
@@ -422,7 +422,7 @@ fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
                     route.key.span(),
                     format!("route `{}` does not say what to do", route.key),
                 )
-                .help("add one of `to`, `respond`, `redirect`");
+                .help("add one of `to`, `aggregate`, `respond`, `redirect`");
             return None;
         }
     };
@@ -438,6 +438,7 @@ fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
     }
     match first.key.as_str() {
         "to" => decode_key(&first.key, &first.value, diagnostics).map(Action::To),
+        "aggregate" => super::aggregate::read(first, diagnostics).map(Box::new).map(Action::Aggregate),
         "respond" => decode_key(&first.key, &first.value, diagnostics).map(Action::Respond),
         _ => decode_key(&first.key, &first.value, diagnostics).map(Action::Redirect),
     }

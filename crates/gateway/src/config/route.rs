@@ -2,6 +2,7 @@
 //!
 //! The settings of policies stay a raw `Node` here: a policy reads its own.
 
+use super::aggregate::Aggregate;
 use super::node::Node;
 use super::pairs::{Named, OneOrMany, Pairs};
 use super::pattern::{HostPattern, Method, PathPattern};
@@ -30,6 +31,7 @@ impl Serialize for Route {
         map.serialize_entry("match", &self.conditions)?;
         match &self.action {
             Action::To(to) => map.serialize_entry("to", to)?,
+            Action::Aggregate(aggregate) => map.serialize_entry("aggregate", aggregate)?,
             Action::Respond(respond) => map.serialize_entry("respond", respond)?,
             Action::Redirect(redirect) => map.serialize_entry("redirect", redirect)?,
         }
@@ -187,6 +189,8 @@ text_value!(Regex, "Regex", "a regular expression", {
 pub enum Action {
     /// Forwards to a service.
     To(Spanned<To>),
+    /// Asks several services and makes one answer of theirs.
+    Aggregate(Box<Aggregate>),
     /// Answers by itself.
     Respond(Respond),
     /// Sends the client elsewhere.

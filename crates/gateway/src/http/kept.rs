@@ -20,6 +20,11 @@ impl Kept {
         Kept { bytes: Vec::new(), most, place: None, whole: Rc::new(Cell::new(true)) }
     }
 
+    /// A body that the gateway has itself: it is read as if it came again.
+    pub fn whole_of(bytes: Vec<u8>) -> Kept {
+        Kept { most: bytes.len(), bytes, place: Some(0), whole: Rc::new(Cell::new(true)) }
+    }
+
     /// Whether all that was read so far is kept.
     pub fn whole(&self) -> &Rc<Cell<bool>> {
         &self.whole

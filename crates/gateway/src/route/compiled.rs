@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::aggregate::Aggregate;
 use crate::exchange::Answer;
 use crate::observe::RouteStats;
 use crate::policies::Bound;
@@ -34,6 +35,8 @@ impl Route {
 pub enum Action {
     /// Asks the service at this place of the snapshot, with what is done for the request besides.
     Forward(u32, Option<Box<Care>>),
+    /// Asks several services and makes one answer of theirs.
+    Aggregate(Box<Aggregate>),
     /// Answers this.
     Respond(Box<Answer>),
     /// Sends the client elsewhere.

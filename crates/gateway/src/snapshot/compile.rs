@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use http1::{HeadLimits, NameBuf};
 
+use super::aggregate::Parts;
 use super::secure::{self, Identities};
 use super::{Listener, Snapshot};
 use crate::balance::Balance;
@@ -52,18 +53,14 @@ pub fn compile(
     let mut lives = Lives::after(previous.map(|previous| &previous.lives));
     let (mut table, mut routes) = (Builder::new(), Vec::with_capacity(config.routes.len()));
     let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
+    let mut parts = Parts::behind(config.routes.len());
     for (key, route) in &config.routes {
         let place = u32::try_from(routes.len()).unwrap_or(u32::MAX);
         faults.within(format!("route `{key}`"), |faults| {
-            for pattern in super::pattern::patterns(key, route, faults) {
-                if let Err(conflict) = table.add(pattern, place) {
-                    equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
-                } else {
-                    keys.push(key);
-                }
-            }
-            let mut action = action(&route.action, &mut services, faults);
+            enter(&mut table, &mut keys, (key, route), place, faults);
             let mut policies = bind(config, route, &context, faults);
+            let live = (&mut services, &mut stats, &mut lives);
+            let mut action = parts.action((config, &context), (key, route), live, &mut policies, faults);
             services.take_care(&mut action, &policies);
             let (service, http2) = services.asked_by(&action);
             settle(&mut policies, (key, &service, http2), &mut lives, faults);
@@ -72,6 +69,8 @@ pub fn compile(
             routes.push(Route { key: name, action, policies, stats });
         });
     }
+    let written = routes.len();
+    routes.append(&mut parts.into_routes());
     let listeners = listeners(config, &told(&routes), previous, faults);
     if faults.has_errors() {
         return None;
@@ -81,6 +80,7 @@ pub fn compile(
         revision,
         table: table.build(),
         routes,
+        written,
         services: services.list,
         listeners,
         identities: services.identities.list,
@@ -98,7 +98,7 @@ pub fn compile(
 }
 
 /// Lets policies take their place on a route to a service.
-fn settle(
+pub(super) fn settle(
     policies: &mut [Bound],
     (route, service, http2): (&str, &str, bool),
     lives: &mut Lives<'_>,
@@ -148,6 +148,23 @@ fn listeners(
     config.listeners.iter().map(made).collect()
 }
 
+/// Enters a route into the table, under each of its patterns.
+fn enter<'c>(
+    table: &mut Builder<u32>,
+    keys: &mut Vec<&'c Spanned<String>>,
+    (key, route): (&'c Spanned<String>, &config::Route),
+    place: u32,
+    faults: &mut Diagnostics,
+) {
+    for pattern in super::pattern::patterns(key, route, faults) {
+        if let Err(conflict) = table.add(pattern, place) {
+            equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
+        } else {
+            keys.push(key);
+        }
+    }
+}
+
 /// Reports a route that takes the requests of another.
 fn equal(key: &Spanned<String>, other: &Spanned<String>, faults: &mut Diagnostics) {
     let text = format!("routes `{other}` and `{key}` take exactly the same requests");
@@ -173,7 +190,12 @@ fn bind_all(settings: &Named<Node>, context: &Context, faults: &mut Diagnostics)
 
 /// The policies of a route in the order of running: its own settings win over those of bundles, later bundles over
 /// earlier ones, bundles over `defaults`.
-fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut Diagnostics) -> Vec<Bound> {
+pub(super) fn bind(
+    config: &Config,
+    route: &config::Route,
+    context: &Context,
+    faults: &mut Diagnostics,
+) -> Vec<Bound> {
     let removed = |name: &str| {
         let mut uses = route.uses.iter();
         uses.any(|used| matches!(&**used, Use::Remove(removed) if removed.as_str() == name))
@@ -198,9 +220,15 @@ fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut 
     bound
 }
 
-fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Diagnostics) -> Action {
-    match action {
+/// What a route does that asks one service or none; none for one that asks several.
+pub(super) fn simple_action(
+    action: &config::Action,
+    services: &mut Services<'_>,
+    faults: &mut Diagnostics,
+) -> Option<Action> {
+    Some(match action {
         config::Action::To(to) => Action::Forward(services.place(to, faults), None),
+        config::Action::Aggregate(_) => return None,
         config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
         config::Action::Redirect(redirect) => {
             let status = redirect.status.get();
@@ -209,7 +237,7 @@ fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Dia
             }
             Action::Redirect { status, location: Box::new((*redirect.to).clone()) }
         }
-    }
+    })
 }
 
 fn answer(respond: &config::Respond) -> Answer {
@@ -239,7 +267,7 @@ fn sendings<'a>(config: &'a Config, shelf: &Shelf, faults: &mut Diagnostics) -> 
 }
 
 /// The services of the snapshot: the named ones first, then those that routes name by URL.
-struct Services<'a> {
+pub(super) struct Services<'a> {
     list: Vec<Arc<Service>>,
     places: HashMap<String, u32>,
     previous: HashMap<&'a str, &'a Arc<Service>>,
@@ -272,7 +300,7 @@ impl<'a> Services<'a> {
         self.list.iter().map(|service| (service.name.to_string(), service.clone())).collect()
     }
 
-    fn place(&mut self, to: &Spanned<To>, faults: &mut Diagnostics) -> u32 {
+    pub(super) fn place(&mut self, to: &Spanned<To>, faults: &mut Diagnostics) -> u32 {
         let name = to.to_string();
         match (self.places.get(&name), &**to) {
             (Some(place), _) => *place,
@@ -286,7 +314,7 @@ impl<'a> Services<'a> {
     }
 
     /// Gives a route that asks a service what it does for its requests besides.
-    fn take_care(&self, action: &mut Action, policies: &[Bound]) {
+    pub(super) fn take_care(&self, action: &mut Action, policies: &[Bound]) {
         if let Action::Forward(place, care) = action
             && let Some(service) = self.list.get(*place as usize)
         {
@@ -297,10 +325,10 @@ impl<'a> Services<'a> {
     }
 
     /// The name of the service that an action asks, empty for none, and whether it may speak HTTP/2.
-    fn asked_by(&self, action: &Action) -> (Arc<str>, bool) {
+    pub(super) fn asked_by(&self, action: &Action) -> (Arc<str>, bool) {
         let asked = match action {
             Action::Forward(place, _) => self.list.get(*place as usize),
-            Action::Respond(_) | Action::Redirect { .. } => None,
+            Action::Aggregate(_) | Action::Respond(_) | Action::Redirect { .. } => None,
         };
         let http2 = |service: &Arc<Service>| service.protocol != config::Protocol::Http1;
         asked.map_or_else(|| ("".into(), false), |service| (service.name.clone(), http2(service)))
@@ -378,7 +406,7 @@ fn targets_of(
 }
 
 /// What was counted about routes: a route of the same key and service goes on with its counters.
-struct Stats<'a> {
+pub(super) struct Stats<'a> {
     known: HashMap<(&'a str, &'a str), &'a Arc<RouteStats>>,
     workers: usize,
 }
@@ -391,7 +419,7 @@ impl<'a> Stats<'a> {
         Stats { known: known.collect(), workers }
     }
 
-    fn of(&mut self, key: &str, service: &str) -> Arc<RouteStats> {
+    pub(super) fn of(&mut self, key: &str, service: &str) -> Arc<RouteStats> {
         let known = self.known.get(&(key, service)).map(|stats| Arc::clone(stats));
         known.unwrap_or_else(|| RouteStats::new(self.workers))
     }

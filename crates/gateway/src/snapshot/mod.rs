@@ -3,6 +3,7 @@
 //! `compile` makes a [`Snapshot`] of a configuration and is the only place that may refuse one; `live` publishes it;
 //! `worker` is what one worker sees of it. No request sees two configurations.
 
+mod aggregate;
 pub mod bans;
 pub mod compile;
 pub mod live;
@@ -34,8 +35,10 @@ pub struct Snapshot {
     pub revision: u64,
     /// Finds the place of a route in [`Snapshot::routes`].
     pub table: Table<u32>,
-    /// All routes.
+    /// All routes: first those that are written, then those that the parts of aggregates run as.
     pub routes: Vec<Route>,
+    /// How many of them are written.
+    pub written: usize,
     /// All services.
     pub services: Vec<Arc<Service>>,
     /// All listeners.
@@ -111,6 +114,11 @@ impl Snapshot {
         self.routes.get(place as usize)
     }
 
+    /// The routes that are written.
+    pub fn written_routes(&self) -> &[Route] {
+        self.routes.get(..self.written).unwrap_or(&self.routes)
+    }
+
     /// The service at a place.
     pub fn service(&self, place: u32) -> Option<&Arc<Service>> {
         self.services.get(place as usize)
@@ -120,7 +128,7 @@ impl Snapshot {
     pub fn service_of(&self, route: &Route) -> &str {
         match &route.action {
             Action::Forward(place, _) => self.service(*place).map_or("", |service| &*service.name),
-            Action::Respond(_) | Action::Redirect { .. } => "",
+            Action::Aggregate(_) | Action::Respond(_) | Action::Redirect { .. } => "",
         }
     }
 

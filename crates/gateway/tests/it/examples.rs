@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 10] = [
+const EXAMPLES: [&str; 11] = [
+    "examples/aggregate/gateway.yaml",
     "examples/cache/gateway.yaml",
     "examples/grpc/gateway.yaml",
     "examples/hosts/gateway.yaml",

@@ -114,6 +114,7 @@ mod upstream {
     mod tunnel;
 }
 
+mod aggregate;
 mod balance;
 mod demo;
 mod drain;
