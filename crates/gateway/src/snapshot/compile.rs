@@ -20,6 +20,7 @@ use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
 use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
+use crate::policies::rate_limit::OfConsumers;
 use crate::policies::{self, Bound, Context, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
@@ -51,6 +52,7 @@ pub fn compile(
     check_shared_policies(config, &context, faults);
     let mut stats = Stats::new(previous, workers);
     let mut lives = Lives::after(previous.map(|previous| &previous.lives));
+    let limits = OfConsumers::new(config, &context, &mut lives, faults);
     let (mut table, mut routes) = (Builder::new(), Vec::with_capacity(config.routes.len()));
     let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
     let mut parts = Parts::behind(config.routes.len());
@@ -59,6 +61,7 @@ pub fn compile(
         faults.within(format!("route `{key}`"), |faults| {
             enter(&mut table, &mut keys, (key, route), place, faults);
             let mut policies = bind(config, route, &context, faults);
+            limits.iter().for_each(|limits| limits.join(&mut policies));
             let live = (&mut services, &mut stats, &mut lives);
             let mut action = parts.action((config, &context), (key, route), live, &mut policies, faults);
             services.take_care(&mut action, &policies);
