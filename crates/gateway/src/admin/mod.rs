@@ -34,6 +34,7 @@ mod signals;
 pub mod source;
 mod state_folder;
 pub mod telemetry;
+mod versions;
 pub mod watch;
 mod watchdog;
 

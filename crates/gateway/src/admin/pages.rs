@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::control::{Control, Refused, Reloaded};
 use super::explain::{self, Question};
-use super::{Shared, problem};
+use super::{Shared, problem, versions};
 use crate::identity::failures;
 use crate::observe::Connections;
 use crate::observe::Figure;
@@ -127,6 +127,7 @@ fn metrics_text(control: &Control) -> String {
         retries: &snapshot.services.iter().filter_map(|service| retries(service)).collect::<Vec<_>>(),
         doors: &snapshot.services.iter().filter_map(|service| door(service)).collect::<Vec<_>>(),
         fallback: &fallbacks(&snapshot),
+        versions: &versions::readings(&versions::lines(&snapshot)),
         listeners: &listeners,
         tls: &tls,
         most_series: page::MOST_SERIES,

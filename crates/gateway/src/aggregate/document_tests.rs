@@ -1,6 +1,7 @@
 //! Documents that are read, and those that are refused, by tables.
 
 use super::*;
+use proptest::prelude::*;
 
 fn document(text: &str) -> Document {
     Document::new(Bytes::copy_from_slice(text.as_bytes()), Bounds::default()).unwrap()
@@ -83,7 +84,11 @@ fn what_is_no_json_is_refused_and_serde_agrees() {
         ("[1,2,3,4,5,6,7,8,9]".to_owned(), Ok(())),
         ("[1,2,3,4,5,6,7,8,9,10]".to_owned(), Err(Refused::TooWide)),
     ] {
-        let bounds = if text.starts_with("[[") { Bounds { values: 1000, ..bounds } } else { bounds };
+        let bounds = if text.starts_with("[[") || text.starts_with("{\"a") {
+            Bounds { values: 1000, ..bounds }
+        } else {
+            bounds
+        };
         let shown: String = text.chars().take(20).collect();
         assert_eq!(check(text.as_bytes(), bounds), wish, "{shown}");
     }
@@ -126,5 +131,59 @@ fn plain_text_of_values() {
             wish,
             "{raw}"
         );
+    }
+}
+
+/// Text that is JSON, or nearly.
+fn nearly_json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just("null".to_owned()),
+        Just("true".to_owned()),
+        any::<f64>()
+            .prop_filter("numbers", |number| number.is_finite())
+            .prop_map(|number| number.to_string()),
+        any::<i64>().prop_map(|number| number.to_string()),
+        any::<String>().prop_map(|text| serde_json::Value::from(text).to_string()),
+        "[-+0-9.eE\"\\\\u]{0,6}",
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        let key = any::<String>().prop_map(|key| serde_json::Value::from(key).to_string());
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(|items| format!("[{}]", items.join(","))),
+            proptest::collection::vec((key, inner), 0..4).prop_map(|members| {
+                let members: Vec<String> =
+                    members.iter().map(|(key, value)| format!("{key} : {value}")).collect();
+                format!("{{ {} }}", members.join(" ,\n"))
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_serde_takes_for_json_is_json_here_and_nothing_else(text in nearly_json()) {
+        let known = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+        match check(text.as_bytes(), Bounds::default()) {
+            Err(Refused::TooDeep | Refused::TooWide | Refused::Number) => {}
+            checked => prop_assert_eq!(checked.is_ok(), known, "{}", text),
+        }
+    }
+
+    #[test]
+    fn every_value_is_found_where_serde_finds_it(text in nearly_json()) {
+        let (Ok(known), Ok(document)) = (
+            serde_json::from_str::<serde_json::Value>(&text),
+            Document::new(Bytes::copy_from_slice(text.as_bytes()), Bounds::default()),
+        ) else { return Ok(()) };
+        let Some(object) = known.as_object() else { return Ok(()) };
+        for (key, value) in object {
+            match document.find(&[key]) {
+                Ok(found) => {
+                    let found: serde_json::Value = serde_json::from_slice(found.unwrap()).unwrap();
+                    prop_assert_eq!(&found, value);
+                }
+                Err(refused) => prop_assert_eq!(refused, Refused::Ambiguous),
+            }
+        }
     }
 }

@@ -48,11 +48,7 @@ pub fn body(aggregate: &Aggregate, known: &Known<'_>) -> Result<Vec<u8>, Unfille
                     member(&mut out, name, value);
                 }
             }
-            None => {
-                let mut name = Vec::new();
-                string(part.name.as_bytes(), &mut name);
-                member(&mut out, &name, &got.body);
-            }
+            None => member(&mut out, &part.quoted, &got.body),
         }
     }
     out.push(b'}');
@@ -71,11 +67,11 @@ pub fn got(part: &Part, status: u16, body: Bytes) -> Result<Got, Refused> {
     let body = match &part.select {
         Select::All if reads && part.each.is_none() => {
             let document = Document::new(body.clone(), part.bounds)?;
-            return Ok(Got { status, body: trimmed(&body), document: Some(document) });
+            return Ok(Got { status, body: trimmed(body), document: Some(document) });
         }
         Select::All => {
             super::document::check(&body, part.bounds)?;
-            trimmed(&body)
+            trimmed(body)
         }
         Select::One(path) => {
             let document = Document::new(body.clone(), part.bounds)?;
@@ -141,6 +137,9 @@ pub fn list(part: &Part, answers: &[Option<Got>]) -> Result<Got, Refused> {
 }
 
 /// Without space around it.
-fn trimmed(body: &Bytes) -> Bytes {
-    body.slice_ref(body.trim_ascii())
+fn trimmed(body: Bytes) -> Bytes {
+    match body.trim_ascii() {
+        bare if bare.len() == body.len() => body,
+        bare => body.slice_ref(bare),
+    }
 }

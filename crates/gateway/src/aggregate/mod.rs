@@ -37,6 +37,8 @@ pub struct Aggregate {
 pub struct Part {
     /// Its name.
     pub name: Arc<str>,
+    /// The same as JSON, with its quotes.
+    pub quoted: Box<[u8]>,
     /// The place in the snapshot of the route that it runs as: its service, policies and counters.
     pub route: u32,
     /// The name of its service.

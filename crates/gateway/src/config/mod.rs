@@ -34,6 +34,7 @@ mod service;
 mod tls;
 mod tree;
 mod variables;
+mod versions;
 
 pub use admin::{Admin, AdminListen, AdminToken, Role};
 pub use aggregate::{Aggregate, List as AggregateList, PartSettings, Select};
@@ -63,6 +64,7 @@ pub use route::{
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
+pub use versions::{BrownOut, By as VersionBy, Version, Versions};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Size, Template};
 use schemars::JsonSchema;
@@ -130,6 +132,9 @@ pub struct Config {
     /// What stands behind the gateway, by name: a URL, a list of targets, or a map.
     #[schemars(schema_with = "schema::services")]
     pub services: Named<Service>,
+    /// The versions of interfaces, by the interface's name: how clients choose one, and until when there is which.
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
+    pub versions: Named<Versions>,
     /// Bundles of policies by name: define once, `use` anywhere.
     #[schemars(schema_with = "schema::bundles")]
     pub policies: Named<Bundle>,

@@ -13,6 +13,7 @@ use super::pattern::RouteKey;
 use super::place::{Span, Spanned};
 use super::route::{Action, Bundle, Defaults, Match, PathMatch, Route, Use};
 use super::service::Service;
+use super::versions::Versions;
 use super::{Config, Consumer, Listener};
 use crate::values::{HeaderName, HeaderPattern, Name, Size, Template, nearest};
 use serde::de::DeserializeOwned;
@@ -41,6 +42,7 @@ pub(super) const KEYS: &[&str] = &[
     "state",
     "redis",
     "services",
+    "versions",
     "policies",
     "defaults",
     "routes",
@@ -98,6 +100,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
         state: optional(root, "state", diagnostics),
         redis: super::redis::read(root, diagnostics),
         services: services(root, diagnostics),
+        versions: versions(root, diagnostics),
         policies: bundles(root, known, diagnostics),
         defaults: defaults(root, known, diagnostics),
         routes: routes(root, known, diagnostics),
@@ -267,6 +270,25 @@ fn services(root: &Node, diagnostics: &mut Diagnostics) -> Named<Service> {
         });
         if let Some(service) = service {
             read.push(entry.key.clone(), service);
+        }
+    }
+    read
+}
+
+fn versions(root: &Node, diagnostics: &mut Diagnostics) -> Named<Versions> {
+    let mut read = Named::default();
+    for entry in table(root, "versions", diagnostics) {
+        name(entry, diagnostics);
+        let versions = diagnostics.within(format!("versions of `{}`", entry.key), |diagnostics| {
+            let before = diagnostics.errors();
+            let read = decode_owned::<Versions>(entry, &entry.value, diagnostics);
+            // What had a fault is missing; what that leads to is not worth telling.
+            let whole = read.as_ref().filter(|_| diagnostics.errors() == before);
+            whole.into_iter().for_each(|versions| super::versions::check(&entry.key, versions, diagnostics));
+            read
+        });
+        if let Some(versions) = versions {
+            read.push(entry.key.clone(), versions);
         }
     }
     read

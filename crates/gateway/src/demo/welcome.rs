@@ -11,7 +11,7 @@ use super::{Instance, Running};
 /// development issuer and `T` for this program, and what it shows.
 const COMMANDS: [(&str, &str); 14] = [
     ("-i G/v2/users/1", "a user; X-Instance tells which of two instances answered, ask again"),
-    ("G/v1/users/1", "the same user from the old service, which says user_name"),
+    ("-i G/v1/users/1", "the same from the old version, with Deprecation, Sunset and a Link to the new one"),
     (
         "-i 'G/dashboard?user=1'",
         "three services asked at the same time: Server-Timing tells how long each took",

@@ -7,6 +7,7 @@
 pub mod fallback;
 mod http2;
 pub mod retries;
+pub mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,13 +26,14 @@ use super::process::Process;
 use super::tally::OTHER;
 use fallback::FallbackReading;
 use retries::{DoorReading, RetryReading};
+use versions::VersionReading;
 
 /// Series of a page unless something else is said.
 pub const MOST_SERIES: usize = 10_000;
 /// Certificates that are told of each by itself.
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
-const RESERVED: usize = 1200;
+const RESERVED: usize = 1400;
 /// Circuit breakers of a page; together they fit into what is kept.
 const MOST_CIRCUITS: usize = 100;
 
@@ -51,6 +53,8 @@ pub struct PageInput<'a> {
     pub doors: &'a [DoorReading<'a>],
     /// What stood in for services that failed.
     pub fallback: &'a [FallbackReading<'a>],
+    /// Who calls which version of an interface.
+    pub versions: &'a [VersionReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
     /// TLS of all listeners that have it, by name.
@@ -133,6 +137,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     retries::write(&mut page, input.retries);
     retries::write_doors(&mut page, input.doors);
     fallback::write(&mut page, input.fallback);
+    versions::write(&mut page, input.versions);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
     http2::tell(&mut page, input.listeners);

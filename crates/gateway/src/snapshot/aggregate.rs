@@ -207,6 +207,7 @@ impl Reading<'_> {
         let select = settings.select.as_ref().map_or(Select::All, |select| self.select(select));
         Some(Part {
             name: name.as_str().into(),
+            quoted: Json::from(name.as_str()).to_string().into_bytes().into(),
             route: 0,
             service: "".into(),
             method: settings.from.method.as_str().as_bytes().into(),

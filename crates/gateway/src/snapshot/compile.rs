@@ -59,7 +59,7 @@ pub fn compile(
     for (key, route) in &config.routes {
         let place = u32::try_from(routes.len()).unwrap_or(u32::MAX);
         faults.within(format!("route `{key}`"), |faults| {
-            enter(&mut table, &mut keys, (key, route), place, faults);
+            enter((&mut table, &mut keys), config, (key, route), place, faults);
             let mut policies = bind(config, route, &context, faults);
             limits.iter().for_each(|limits| limits.join(&mut policies));
             let live = (&mut services, &mut stats, &mut lives);
@@ -72,7 +72,6 @@ pub fn compile(
             routes.push(Route { key: name, action, policies, stats });
         });
     }
-    let written = routes.len();
     routes.append(&mut parts.into_routes());
     let listeners = listeners(config, &told(&routes), previous, faults);
     if faults.has_errors() {
@@ -83,7 +82,7 @@ pub fn compile(
         revision,
         table: table.build(),
         routes,
-        written,
+        written: config.routes.len(),
         services: services.list,
         listeners,
         identities: services.identities.list,
@@ -118,6 +117,7 @@ fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostic
     Context {
         callers: Arc::new(Callers::new(config, faults)),
         shelf: Shelf::after(known),
+        versions: config.versions.iter().map(|(name, one)| (name.to_string(), one.clone())).collect(),
         redis: config.redis.clone(),
         cache_memory: Some(config.cache_memory.bytes()),
         state: config.state.as_ref().map(|state| state.as_str().into()),
@@ -153,13 +153,13 @@ fn listeners(
 
 /// Enters a route into the table, under each of its patterns.
 fn enter<'c>(
-    table: &mut Builder<u32>,
-    keys: &mut Vec<&'c Spanned<String>>,
+    (table, keys): (&mut Builder<u32>, &mut Vec<&'c Spanned<String>>),
+    config: &Config,
     (key, route): (&'c Spanned<String>, &config::Route),
     place: u32,
     faults: &mut Diagnostics,
 ) {
-    for pattern in super::pattern::patterns(key, route, faults) {
+    for pattern in super::pattern::patterns(config, key, route, faults) {
         if let Err(conflict) = table.add(pattern, place) {
             equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
         } else {
@@ -191,6 +191,24 @@ fn bind_all(settings: &Named<Node>, context: &Context, faults: &mut Diagnostics)
     }
 }
 
+/// What applies to a route besides its own policies: `defaults`, and the bundles that it uses; later ones win.
+fn shared<'c>(config: &'c Config, route: &config::Route) -> Vec<&'c Named<Node>> {
+    let removed = |name: &str| {
+        let mut uses = route.uses.iter();
+        uses.any(|used| matches!(&**used, Use::Remove(removed) if removed.as_str() == name))
+    };
+    let default_uses = config.defaults.uses.iter().filter(|used| !removed(used.name()));
+    let added = route.uses.iter().filter(|used| matches!(&***used, Use::Add(_)));
+    let bundles = default_uses.chain(added).filter_map(|used| config.policies.get(used.name()));
+    std::iter::once(&config.defaults.policies).chain(bundles.map(|bundle| &bundle.policies)).collect()
+}
+
+/// The settings of a policy that hold for a route, as written.
+pub(super) fn written<'c>(config: &'c Config, route: &'c config::Route, name: &str) -> Option<&'c Node> {
+    let own = route.policies.get(name);
+    own.or_else(|| shared(config, route).into_iter().rev().find_map(|policies| policies.get(name)))
+}
+
 /// The policies of a route in the order of running: its own settings win over those of bundles, later bundles over
 /// earlier ones, bundles over `defaults`.
 pub(super) fn bind(
@@ -199,15 +217,7 @@ pub(super) fn bind(
     context: &Context,
     faults: &mut Diagnostics,
 ) -> Vec<Bound> {
-    let removed = |name: &str| {
-        let mut uses = route.uses.iter();
-        uses.any(|used| matches!(&**used, Use::Remove(removed) if removed.as_str() == name))
-    };
-    let default_uses = config.defaults.uses.iter().filter(|used| !removed(used.name()));
-    let added = route.uses.iter().filter(|used| matches!(&***used, Use::Add(_)));
-    let bundles = default_uses.chain(added).filter_map(|used| config.policies.get(used.name()));
-    let shared: Vec<&Named<Node>> =
-        std::iter::once(&config.defaults.policies).chain(bundles.map(|bundle| &bundle.policies)).collect();
+    let shared = shared(config, route);
     let mut bound = Vec::new();
     for kind in policies::LIST {
         let find = |policies: &'_ Named<Node>| -> Option<(Spanned<String>, Node)> {

@@ -140,6 +140,14 @@ fn the_dashboard_does_without_payments() {
     );
     assert_eq!(part.header("cache-control"), Some("no-store"));
     assert_eq!(gateway.get("/dashboard?user=99").status, 404);
+    let old = gateway.get("/v1/users/1");
+    assert_eq!(
+        (old.json()["user_name"].as_str(), old.header("deprecation")),
+        (Some("ada"), Some("@1767225600"))
+    );
+    assert_eq!(old.header("sunset"), Some("Mon, 31 Dec 2035 00:00:00 GMT"));
+    assert_eq!(old.header("link"), Some("</v2/users/1>; rel=\"successor-version\""));
+    assert_eq!(gateway.get("/v2/users/1").header("deprecation"), None);
 }
 
 /// The real command: its own words about TLS are tried as they stand.

@@ -91,6 +91,7 @@ mod policies {
     mod retry;
     mod rewrite;
     mod timeout;
+    mod version;
 }
 mod tls {
     mod acme;
