@@ -66,7 +66,7 @@ pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue,
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 pub use versions::{BrownOut, By as VersionBy, Version, Versions};
 
-use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Size, Template};
+use crate::values::{Cidr, HeaderName, HeaderPattern, Name, Secret, Size, Template};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -120,6 +120,10 @@ pub struct Config {
     pub limits: Limits,
     /// How long one client may take. Listeners may say otherwise for themselves.
     pub timeouts: Timeouts,
+    /// Where this gateway runs. Targets of the same `zone` get the requests while enough of them are well. Default: none, all
+    /// targets are alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Name>,
     /// The folder of what is to outlive restarts, such as what of quotas was used. It is made where it is not there; two
     /// gateways on one machine need two. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
