@@ -12,6 +12,9 @@ use testkit::event::Gate;
 use testkit::gateway::Gateway;
 use testkit::origin::{Origin, Recorded, Reply};
 
+use crate::http::http2::{ask, converse, open, request};
+use crate::upstream::http2::origin::{Service, Stream};
+
 /// JSON with a type.
 pub(crate) fn json(body: impl AsRef<[u8]>) -> Reply {
     Reply::ok(body).header("Content-Type", "application/json")
@@ -232,4 +235,49 @@ fn explain_tells_the_parts() {
     let routes = gateway.admin_request("GET", "/api/v1/routes", &[], "").json();
     assert_eq!(routes["routes"].as_array().unwrap().len(), 1, "{routes}");
     assert_eq!(routes["routes"][0]["parts"][0]["service"], "users");
+}
+
+#[test]
+fn who_calls_and_how_long_they_wait_goes_along_over_every_protocol() {
+    let origin = Origin::answering(Reply::echo);
+    let modern = Service::start(Stream::echo);
+    let (key, hash) = crate::policies::api_key::new_key();
+    let gateway = testkit::gateway!(
+        "listen: {{ address: 127.0.0.1:0, http2: true }}\nadmin: off\nworkers: 1\n\
+         consumers: {{ mobile: {{ api_keys: \"{hash}\" }} }}\nservices:\n  \
+         users: {{ targets: \"{}\", deadline_header: X-Time-Left }}\n  modern: {{ targets: \"{}\", protocol: http2 }}\n\
+         routes:\n  /d:\n    api_key: {{}}\n    timeout: 20s\n    aggregate:\n      \
+         user: {{ from: users /, timeout: 10s }}\n      back: {{ from: 'POST modern /', body: {{ a: '{{user.body.target}}' }} }}\n",
+        origin.url(),
+        modern.url()
+    );
+    let answer = client::request(
+        gateway.addr(),
+        "GET",
+        "/d",
+        &[("X-API-Key", key.as_str()), ("X-Consumer", "forged")],
+        b"",
+    );
+    assert_eq!(
+        (answer.status, answer.json()["back"].to_string().as_str()),
+        (200, r#"{"a":"/"}"#),
+        "{}",
+        answer.text()
+    );
+    let asked = origin.only_request();
+    assert_eq!((asked.headers_named("X-Consumer"), asked.header("X-API-Key")), (vec!["mobile"], None));
+    let left: u64 = asked.header("X-Time-Left").unwrap().parse().unwrap();
+    assert!((1..=10_000).contains(&left), "{left}");
+    let sent = &modern.requests()[0];
+    assert_eq!(
+        (sent.method().as_str(), &sent.headers()["content-type"]),
+        ("POST", &"application/json".parse().unwrap())
+    );
+    assert_eq!(sent.headers()["x-consumer"], "mobile");
+    // The same for a client of HTTP/2.
+    let text = converse(async {
+        let (client, _connection) = open(gateway.addr()).await;
+        ask(&client, request("GET", "/d").header("x-api-key", key.as_str()), b"").await.unwrap().text()
+    });
+    assert!(text.ends_with(r#","back":{"a":"/"}}"#), "{text}");
 }

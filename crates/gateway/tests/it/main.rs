@@ -67,7 +67,7 @@ mod observe {
 mod policies {
     mod allow;
     mod any_of;
-    mod api_key;
+    pub(crate) mod api_key;
     mod basic;
     mod body_limit;
     mod cache;
