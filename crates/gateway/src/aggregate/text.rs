@@ -78,6 +78,9 @@ impl From<Refused> for Unfilled {
     }
 }
 
+/// Plain text, and whether it is percent-encoded already.
+type Plain<'p> = (Cow<'p, [u8]>, bool);
+
 impl Known<'_> {
     /// A value of an answer as JSON; `None` where there is none.
     ///
@@ -102,8 +105,8 @@ impl Known<'_> {
         })
     }
 
-    /// The plain text of a piece, and whether it is percent-encoded already.
-    fn plain<'p>(&'p self, piece: &'p Piece) -> Result<Option<(Cow<'p, [u8]>, bool)>, Unfilled> {
+    /// The plain text of a piece; `None` where there is none.
+    fn plain<'p>(&'p self, piece: &'p Piece) -> Result<Option<Plain<'p>>, Unfilled> {
         Ok(match piece {
             Piece::Literal(text) => Some((Cow::Borrowed(text.as_bytes()), true)),
             Piece::Source(source) => {

@@ -60,9 +60,12 @@ pub struct Line {
     pub last: SystemTime,
 }
 
+/// Who called, as a worker remembers it.
+type Callers = HashMap<Box<str>, Arc<Calls>>;
+
 thread_local! {
     /// What this worker has met, by the policy and the caller.
-    static MET: RefCell<HashMap<u64, HashMap<Box<str>, Arc<Calls>>>> = RefCell::default();
+    static MET: RefCell<HashMap<u64, Callers>> = RefCell::default();
 }
 
 impl Report {

@@ -108,6 +108,9 @@ fn the_report_is_told(gateway: &Gateway) {
     gateway.wait_metric(series, |count| count == 1.0);
 }
 
+/// Asks for a path with these headers.
+type Ask<'a> = dyn Fn(&str, &[(&str, &str)]) -> Response + 'a;
+
 #[test]
 fn clients_choose_by_header_query_or_media_type() {
     let (old, new) = (named("old"), named("new"));
@@ -157,7 +160,7 @@ routes:
     media_types_choose(&ask);
 }
 
-fn media_types_choose(ask: &dyn Fn(&str, &[(&str, &str)]) -> Response) {
+fn media_types_choose(ask: &Ask) {
     for (accept, wish) in [
         ("*/*", "new"),
         ("application/json", "new"),
