@@ -15,7 +15,7 @@ use super::route::To;
 use crate::values::composed::Field;
 use crate::values::{Composed, Duration, HeaderName, Invalid, Name, Size, Source, text_value};
 use schemars::{JsonSchema, SchemaGenerator};
-use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 use std::{fmt, str::FromStr};
 
@@ -97,7 +97,7 @@ pub struct PartSettings {
     #[serde(default)]
     pub optional: bool,
     /// What stands in its place when it fails, as JSON; the part is named in `Tidegate-Partial` all the same.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     pub default: Option<Value>,
     /// A list of another part's answer: this part is asked once for each of its elements, `{item}`, and its answer is the list of
     /// their answers.
@@ -120,6 +120,11 @@ pub struct PartSettings {
     /// How large the part's answer may be, at most 64MiB. Default: 1MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_size: Option<Spanned<Size>>,
+}
+
+/// What is written, also where that is `null`.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 fn is_empty<T>(values: &OneOrMany<T>) -> bool {

@@ -22,6 +22,7 @@ fn each_element_is_asked_for_and_stands_in_its_place() {
   /none: { aggregate: { order: users /, products: { from: 'orders /p/{item.p}?n={item.n}', for_each: order.body.items, select: name, optional: true } } }
   /some: { aggregate: { parts: { order: users /, products: { from: 'orders /p/{item.p}?n={item.n}', for_each: order.items, default: {} } }, template: { first: '{products.body.0.name}', count: '{order.body.items.3.p}' } } }
   /few: { aggregate: { order: users /, products: { from: 'orders /p/{item.p}', for_each: order.items, max_items: 3, optional: true } } }
+  /null: { aggregate: { order: users /, products: { from: 'orders /p/{item.p}?n={item.n}', for_each: order.items, select: more, default: null }, gone: { from: orders /p/404?n=, default: null } } }
   /wrong: { aggregate: { order: users /, products: { from: 'orders /p/{item.p}', for_each: order.items.0 } } }
 ",
     );
@@ -37,6 +38,10 @@ fn each_element_is_asked_for_and_stands_in_its_place() {
     );
     let answer = gateway.get("/some");
     assert_eq!(answer.text(), r#"{"first":"/p/3?n=a%20b","count":2}"#);
+    let answer = gateway.get("/null");
+    assert_eq!(answer.json()["products"].to_string(), "[1,1,null,1]");
+    assert!(answer.text().ends_with(",\"gone\":null}"), "{}", answer.text());
+    assert_eq!(answer.header("tidegate-partial"), Some("products, gone"));
     let asked = products.requests().len();
     let answer = gateway.get("/few");
     assert_eq!((answer.status, answer.header("tidegate-partial")), (200, Some("products")));
