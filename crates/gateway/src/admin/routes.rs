@@ -35,7 +35,9 @@ pub(super) async fn routes(State(control): Shared) -> Response {
                 "action": match route.action {
                     Action::Forward(..) => "forward",
                     Action::Aggregate(_) => "aggregate",
+                    Action::Split(_) => "split",
                     Action::Respond(_) => "respond",
+                    Action::Mock(_) => "mock",
                     Action::Redirect { .. } => "redirect",
                 },
                 "policies": policies,

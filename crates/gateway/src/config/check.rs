@@ -385,9 +385,8 @@ impl Checking<'_> {
 /// The services that an action asks, each with its place.
 fn asked(action: &Action) -> Vec<(&To, Span)> {
     match action {
-        Action::To(to) => vec![(&**to, to.span())],
         Action::Aggregate(aggregate) => aggregate.asked().collect(),
-        Action::Respond(_) | Action::Redirect(_) => Vec::new(),
+        simple => simple.services().into_iter().map(|to| (&**to, to.span())).collect(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::load::Loaded;
 use super::node::{Form, Kind, Node, Scalar};
 use super::place::{Files, Span};
 use super::read::{inherited, long_form};
+use super::split;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -197,7 +198,10 @@ impl Walk<'_> {
                     let long = inner.map(super::aggregate::long_form);
                     walked.push((key, self.value(value, long.as_ref())));
                 }
-                "to" | "respond" | "redirect" | "use" => walked.push((key, self.value(value, inner))),
+                "split" => walked.push((key, self.value(value, inner.map(split::long_form).as_ref()))),
+                "to" | "respond" | "mock" | "redirect" | "use" => {
+                    walked.push((key, self.value(value, inner)))
+                }
                 _ => walked.push(self.policy(key, value, node)),
             }
         }

@@ -106,8 +106,15 @@ impl ClientConnection {
         total: Timer,
     ) -> ClientConnection {
         let mut reader = ClientReader::of(Source::Nobody(Fields::default()));
-        reader.kept = (!body.is_empty()).then(|| Box::new(Kept::whole_of(body)));
+        reader.kept = (!body.is_empty()).then(|| Box::new(Kept::of(body)));
         ClientConnection { reader, responder: Responder::into_memory(most), limits, total }
+    }
+
+    /// The client of a copy that the gateway sends: it has sent this body, and takes all.
+    pub fn of_copy(limits: Arc<ClientLimits>, total: Timer, body: Vec<u8>) -> ClientConnection {
+        let mut client = ClientConnection::of_nobody(limits, total);
+        client.reader.kept = Some(Box::new(Kept::of(body)));
+        client
     }
 }
 
@@ -300,10 +307,17 @@ impl ClientReader {
     }
 
     /// Keeps what is read of the body from now on, up to so many bytes, to be sent again. What is given back is true as
-    /// long as that is all of it. What was asked for before holds.
+    /// long as that is all of it. The largest bound that was asked for holds.
     pub fn keep(&mut self, most: usize) -> Rc<Cell<bool>> {
         let kept = self.kept.get_or_insert_with(|| Box::new(Kept::new(most)));
+        kept.widen(most);
         kept.whole().clone()
+    }
+
+    /// All of the body, where it has come whole and was kept.
+    pub fn kept(&self) -> Option<&[u8]> {
+        let kept = self.kept.as_ref().filter(|kept| self.is_done() && kept.whole().get())?;
+        Some(kept.bytes())
     }
 
     /// Lets the body begin anew with what is kept of it. False when that is not all.

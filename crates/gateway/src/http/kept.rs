@@ -20,9 +20,14 @@ impl Kept {
         Kept { bytes: Vec::new(), most, place: None, whole: Rc::new(Cell::new(true)) }
     }
 
-    /// A body that the gateway has itself: it is read as if it came again.
-    pub fn whole_of(bytes: Vec<u8>) -> Kept {
+    /// A body that is there already, to be sent from its beginning.
+    pub fn of(bytes: Vec<u8>) -> Kept {
         Kept { most: bytes.len(), bytes, place: Some(0), whole: Rc::new(Cell::new(true)) }
+    }
+
+    /// Keeps more than was asked for before.
+    pub fn widen(&mut self, most: usize) {
+        self.most = self.most.max(most);
     }
 
     /// Whether all that was read so far is kept.

@@ -6,7 +6,9 @@
 
 pub mod fallback;
 mod http2;
+pub mod mirrors;
 pub mod retries;
+pub mod splits;
 pub mod versions;
 
 use std::collections::BTreeMap;
@@ -25,7 +27,9 @@ use super::openmetrics::{Exposition, HISTOGRAM_SERIES, Kind, seconds};
 use super::process::Process;
 use super::tally::OTHER;
 use fallback::FallbackReading;
+use mirrors::MirrorReading;
 use retries::{DoorReading, RetryReading};
+use splits::SplitReading;
 use versions::VersionReading;
 
 /// Series of a page unless something else is said.
@@ -33,7 +37,7 @@ pub const MOST_SERIES: usize = 10_000;
 /// Certificates that are told of each by itself.
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
-const RESERVED: usize = 1400;
+const RESERVED: usize = 2100;
 /// Circuit breakers of a page; together they fit into what is kept.
 const MOST_CIRCUITS: usize = 100;
 
@@ -55,6 +59,10 @@ pub struct PageInput<'a> {
     pub fallback: &'a [FallbackReading<'a>],
     /// Who calls which version of an interface.
     pub versions: &'a [VersionReading<'a>],
+    /// The services that share routes.
+    pub splits: &'a [SplitReading<'a>],
+    /// The copies of requests, by route.
+    pub mirrors: &'a [MirrorReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
     /// TLS of all listeners that have it, by name.
@@ -138,6 +146,8 @@ pub fn page(input: &PageInput<'_>) -> String {
     retries::write_doors(&mut page, input.doors);
     fallback::write(&mut page, input.fallback);
     versions::write(&mut page, input.versions);
+    splits::write(&mut page, input.splits);
+    mirrors::write(&mut page, input.mirrors);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
     http2::tell(&mut page, input.listeners);

@@ -75,13 +75,14 @@ fn aggregate(
 /// The aggregates of a configuration, and the routes that their parts run as.
 pub(super) struct Parts {
     first: usize,
+    workers: usize,
     routes: Vec<Route>,
 }
 
 impl Parts {
     /// None yet; their routes will stand behind so many written ones.
-    pub(super) fn behind(routes: usize) -> Parts {
-        Parts { first: routes, routes: Vec::new() }
+    pub(super) fn behind(routes: usize, workers: usize) -> Parts {
+        Parts { first: routes, workers, routes: Vec::new() }
     }
 
     /// Their routes.
@@ -98,7 +99,8 @@ impl Parts {
         policies: &mut Vec<Bound>,
         faults: &mut Diagnostics,
     ) -> Action {
-        let simple = simple_action(&route.action, live.0, faults);
+        let beside_services = (&mut *live.0, &beside.1.documents, self.workers);
+        let simple = simple_action((key, &route.action), beside_services, live.2, faults);
         let compiled = simple.or_else(|| {
             // The parts have what is about one service.
             policies.retain(|bound| !OF_SERVICES.contains(&bound.name));

@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 11] = [
+const EXAMPLES: [&str; 13] = [
     "examples/aggregate/gateway.yaml",
     "examples/cache/gateway.yaml",
+    "examples/canary/gateway.yaml",
+    "examples/contract/gateway.yaml",
     "examples/grpc/gateway.yaml",
     "examples/hosts/gateway.yaml",
     "examples/limits/gateway.yaml",

@@ -38,6 +38,7 @@ mod cli {
     mod config_show;
     mod explain;
     mod fmt;
+    mod import;
     mod init;
     mod key;
     mod schema;
@@ -84,6 +85,7 @@ mod policies {
     mod introspection;
     mod ip;
     mod jwt;
+    mod mirror;
     mod mtls;
     mod oidc;
     mod quota;
@@ -91,6 +93,7 @@ mod policies {
     mod retry;
     mod rewrite;
     mod timeout;
+    mod validate;
     mod version;
 }
 mod tls {
@@ -122,7 +125,9 @@ mod drain;
 mod examples;
 mod grpc;
 mod handover;
+mod mock;
 mod redirect;
 mod reload;
+mod split;
 mod streaming;
 mod systemd;

@@ -101,6 +101,8 @@ fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> 
         doors: &[],
         fallback: &[],
         versions: &[],
+        splits: &[],
+        mirrors: &[],
         most_series: MOST_SERIES,
     }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http1::{Version, names};
 
+use super::super::ask::Asked;
 use super::super::{labels, ladder, rescued};
 use super::gather::Gathering;
 use crate::aggregate::text::Unfilled;
@@ -20,7 +21,7 @@ use crate::exchange::{Answer, Exchange};
 use crate::fault::{Blame, Fault};
 use crate::http::client::ClientConnection;
 use crate::policies::{self, Stop};
-use crate::route::compiled::{Action, Route};
+use crate::route::compiled::Route;
 
 /// A request that is ready to be sent.
 pub(super) struct One {
@@ -194,10 +195,11 @@ impl Gathering<'_> {
             }
         }
         exchange.plan.timeout = left;
-        let Action::Forward(place, care) = &route.action else {
+        let Some(aim) = route.action.aim(exchange, &self.worker.random) else {
             return Err(Failure::of_fault(&Fault::NoEndpoint));
         };
-        let asked = (route, *place, care.as_deref());
+        let ladder = aim.care.and_then(|care| care.ladder.as_deref());
+        let asked = (Asked::of(route, aim), ladder);
         let asking = ladder::ask_all(self.worker, self.view, self.listener, asked, exchange, client);
         // Made where it stays, as on the road.
         let outcome = pin!(asking).await;
