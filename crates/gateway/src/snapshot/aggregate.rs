@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http1::NameBuf;
 use serde_json::Value as Json;
 
-use super::compile::{Services, Stats, bind, settle, simple_action};
+use super::compile::{Services, bind, settle, simple_action};
+use super::stats::Stats;
 use crate::aggregate::document::Bounds;
 use crate::aggregate::skeleton::Skeleton;
 use crate::aggregate::text::{Path, Piece, Text, Value};

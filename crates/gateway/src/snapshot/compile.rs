@@ -11,6 +11,7 @@ use http1::{HeadLimits, NameBuf};
 
 use super::aggregate::Parts;
 use super::secure::{self, Identities};
+use super::stats::Stats;
 use super::{Listener, Snapshot};
 use super::{mock, split};
 use crate::balance::Balance;
@@ -445,26 +446,6 @@ fn targets_of(
         protocol: secure::protocol(&target.url, settings.protocol),
     };
     settings.targets.iter().map(target).collect()
-}
-
-/// What was counted about routes: a route of the same key and service goes on with its counters.
-pub(super) struct Stats<'a> {
-    known: HashMap<(&'a str, &'a str), &'a Arc<RouteStats>>,
-    workers: usize,
-}
-
-impl<'a> Stats<'a> {
-    fn new(previous: Option<&'a Snapshot>, workers: usize) -> Self {
-        let known = previous.into_iter().flat_map(|snapshot| {
-            snapshot.routes.iter().map(|route| ((&*route.key, snapshot.service_of(route)), &route.stats))
-        });
-        Stats { known: known.collect(), workers }
-    }
-
-    pub(super) fn of(&mut self, key: &str, service: &str) -> Arc<RouteStats> {
-        let known = self.known.get(&(key, service)).map(|stats| Arc::clone(stats));
-        known.unwrap_or_else(|| RouteStats::new(self.workers))
-    }
 }
 
 fn listener_of(

@@ -11,6 +11,7 @@ mod mock;
 mod pattern;
 mod secure;
 mod split;
+mod stats;
 pub mod worker;
 
 use std::net::SocketAddr;
