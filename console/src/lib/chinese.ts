@@ -113,6 +113,7 @@ export const chinese: Record<string, string> = {
   'respond': '直接应答',
   'redirect': '重定向',
   'forward': '转发',
+  'aggregate': '聚合',
   'Settings of the route': '路由设置',
   '{count} calls in 5 minutes': '5 分钟内 {count} 次调用',
   'This route stands in another file or has no settings of its own.': '此路由位于其他文件，或没有自己的设置。',

@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod fault;
 pub mod http;
 
+pub mod aggregate;
 pub mod balance;
 pub mod identity;
 pub mod observe;

@@ -5,6 +5,7 @@
 //! A fault before the head of the answer becomes a response; after it, the answer is cut so that nobody takes it
 //! for whole.
 
+mod aggregate;
 mod ask;
 pub mod door;
 mod errand;
@@ -13,6 +14,7 @@ mod ladder;
 mod mirror;
 mod patience;
 mod signed_body;
+mod tell;
 
 use std::io::ErrorKind;
 use std::pin::pin;
@@ -27,7 +29,7 @@ use crate::fault::{Blame, Fault, response};
 use crate::http::client::{ClientConnection, ClientReader};
 use crate::http::preflight;
 use crate::http::target;
-use crate::observe::{Labels, RouteShard};
+use crate::observe::Labels;
 use crate::policies::rewrite::location;
 use crate::policies::{self, Stop};
 use crate::route::compiled::{Action, Route};
@@ -38,6 +40,7 @@ use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::forward::Switched;
 use crate::values::Template;
 use crate::values::random::Random;
+use tell::{labels, tell};
 
 /// Rest of an unread body that is read and thrown away to keep a connection.
 const MOST_DRAINED: u64 = 64 * 1024;
@@ -88,7 +91,8 @@ pub async fn serve(
         Err(fault) => fail(&view, listener, exchange, client, fault).await,
     }
     judging::tell(exchange, &client.reader);
-    if let Some(again) = exchange.errand.take() {
+    while let Some(mut again) = exchange.errand.take() {
+        exchange.errand = again.errand.take();
         errand::send(worker, &view, listener, again);
     }
     let drained = !client.responder.keep_alive || client.reader.drain(DRAIN_TIME).await;
@@ -122,15 +126,8 @@ async fn road(
         return send(listener, exchange, client, &body).await.map(|()| None);
     }
     let route = find_route(&view.snapshot, exchange, has_params, &mut worker.params.borrow_mut())?;
-    match patience::policies(route, exchange, client).await? {
-        Ok(()) => {}
-        Err(Stop::With(answer)) => {
-            return answer_here(listener, route, exchange, client, &answer).await.map(|()| None);
-        }
-        Err(Stop::Answered) => {
-            policies::answered(&route.policies, exchange);
-            return send_instead(listener, exchange, client).await.map(|()| None);
-        }
+    if let Err(stop) = patience::policies(route, exchange, client).await? {
+        return stopped(listener, route, exchange, client, stop).await.map(|()| None);
     }
     if exchange.judges.is_some()
         && let Some(refusal) = Box::pin(judging::refusal(listener, exchange, client)).await?
@@ -155,6 +152,10 @@ async fn road(
                 outcome => outcome,
             }
         }
+        Action::Aggregate(aggregate) => {
+            let asked = (route, &**aggregate);
+            Box::pin(aggregate::answer(worker, view, listener, asked, exchange, client)).await.map(|()| None)
+        }
         Action::Respond(answer) => {
             answer_here(listener, route, exchange, client, answer).await.map(|()| None)
         }
@@ -165,6 +166,23 @@ async fn road(
         Action::Redirect { status, location } => {
             let answer = redirect(exchange, *status, location);
             answer_here(listener, route, exchange, client, &answer).await.map(|()| None)
+        }
+    }
+}
+
+/// Answers a request that goes no further than to a policy.
+async fn stopped(
+    listener: &Listener,
+    route: &Route,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+    stop: Stop,
+) -> Result<(), Fault> {
+    match stop {
+        Stop::With(answer) => answer_here(listener, route, exchange, client, &answer).await,
+        Stop::Answered => {
+            policies::answered(&route.policies, exchange);
+            send_instead(listener, exchange, client).await
         }
     }
 }
@@ -390,39 +408,6 @@ fn cut(exchange: &mut Exchange, client: &mut ClientConnection, fault: &Fault) {
 fn can_drain(exchange: &Exchange, reader: &ClientReader) -> bool {
     let small = reader.remaining().is_some_and(|left| left <= MOST_DRAINED);
     reader.is_done() || (small && !exchange.request.expect_continue)
-}
-
-/// What the configuration calls the things an exchange met.
-fn labels<'s>(snapshot: &'s Snapshot, listener: &'s Listener, exchange: &Exchange) -> Labels<'s> {
-    let route = exchange.record.route.and_then(|place| snapshot.route(place));
-    let service = exchange.record.service.and_then(|place| snapshot.service(place));
-    Labels {
-        route: route.map_or("none", |route| &*route.key),
-        service: service.map_or("", |service| &*service.name),
-        revision: snapshot.revision,
-        listener: &listener.name,
-    }
-}
-
-/// Tells log, metrics and traces what happened.
-fn tell(
-    worker: &Worker,
-    labels: &Labels<'_>,
-    counted: Option<&RouteShard>,
-    exchange: &mut Exchange,
-    client: &ClientConnection,
-) {
-    let record = &mut exchange.record;
-    record.finished = record.started.elapsed();
-    record.bytes_in = client.reader.received();
-    record.bytes_out = client.responder.sent;
-    record.status = if client.responder.head_sent {
-        exchange.response.status
-    } else {
-        record.fault.as_ref().map_or(0, |fault| fault.facts().status)
-    };
-    worker.observer.finish(exchange, labels, counted);
-    exchange.let_go();
 }
 
 /// What is left to do for an exchange that panicked.

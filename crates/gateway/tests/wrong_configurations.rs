@@ -38,6 +38,7 @@ const KNOWN: Known<'static> = Known {
         "fallback",
         "quota",
         "concurrency",
+        "version",
     ],
 };
 

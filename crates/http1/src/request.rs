@@ -19,7 +19,7 @@ use crate::octets;
 use crate::target;
 
 /// A request without its body. Reusable: parsing into it clears it and keeps its memory.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Default, PartialEq, Eq, Debug)]
 pub struct RequestHead {
     /// The method; the text of [`Method::Other`] is [`RequestHead::method_text`].
     pub method: Method,
@@ -38,6 +38,24 @@ pub struct RequestHead {
     pub upgrade: Upgrade,
     other_method: Vec<u8>,
     target: Vec<u8>,
+}
+
+impl Clone for RequestHead {
+    fn clone(&self) -> RequestHead {
+        let mut head = RequestHead::default();
+        head.clone_from(self);
+        head
+    }
+
+    /// Keeps the memory of the head that is overwritten.
+    fn clone_from(&mut self, other: &RequestHead) {
+        (self.method, self.version, self.framing) = (other.method, other.version, other.framing);
+        (self.keep_alive, self.expect_continue) = (other.keep_alive, other.expect_continue);
+        self.upgrade = other.upgrade;
+        self.fields.copy_from(&other.fields);
+        self.other_method.clone_from(&other.other_method);
+        self.target.clone_from(&other.target);
+    }
 }
 
 impl RequestHead {

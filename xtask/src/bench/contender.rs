@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 
 use super::callers::{self, Shown};
+use super::composed;
 use crate::process::Running;
 use crate::wire::Connection;
 use crate::{Failure, programs, tls, workspace};
@@ -29,6 +30,8 @@ pub(super) enum Kind {
     Haproxy,
     Envoy,
     Varnish,
+    /// A service written by hand.
+    Node,
     Tidegate,
 }
 
@@ -41,6 +44,10 @@ pub(super) enum Routes {
     OneOfTheirShape,
     /// So many routes that differ in their first segment.
     Many(usize),
+    /// One route for everything, and one to a service that takes its time.
+    Slow,
+    /// One route for everything, and some whose answers are made of three.
+    Composed,
 }
 
 /// One line of a table of results.
@@ -102,6 +109,7 @@ impl Contender {
             Kind::Haproxy => programs::find("haproxy").is_some(),
             Kind::Envoy => envoy().is_some(),
             Kind::Varnish => programs::find("varnishd").is_some(),
+            Kind::Node => composed::node().is_ok(),
             Kind::Tidegate => true,
         }
     }
@@ -151,6 +159,8 @@ pub(super) struct Ground {
     /// A folder for configurations and logs.
     pub(super) folder: PathBuf,
     pub(super) origin: SocketAddr,
+    /// A service that takes its time.
+    pub(super) slow: SocketAddr,
     /// The binary of our own contender.
     gateway: PathBuf,
 }
@@ -172,7 +182,8 @@ impl Ground {
         let mut running = Running::start("origin", None, &line, &folder.join("origin.out"))?;
         wait_for_answer(&mut running, origin, None)?;
         tls::certificate(folder)?;
-        Ok((Ground { folder: folder.to_path_buf(), origin, gateway }, running))
+        let slow = composed::start_slow().map_err(|e| format!("the slow service: {e}"))?;
+        Ok((Ground { folder: folder.to_path_buf(), origin, slow, gateway }, running))
     }
 
     /// Starts a contender on the core of the proxies and waits until it answers from the origin.
@@ -211,6 +222,7 @@ impl Ground {
             Kind::Haproxy => ("haproxy.conf", "conf"),
             Kind::Envoy => ("envoy.yaml", "yaml"),
             Kind::Varnish => ("varnish.vcl", "vcl"),
+            Kind::Node => ("aggregate.mjs", "mjs"),
             Kind::Tidegate => ("tidegate.yaml", "yaml"),
         };
         let log =
@@ -232,13 +244,22 @@ impl Ground {
             .replace("{{PORT}}", port)
             .replace("{{ORIGIN}}", &self.origin.port().to_string())
             .replace("{{LOG}}", &log)
-            .replace("{{ROUTES}}", &(routes(of.kind, of.routes) + further));
+            .replace("{{SLOW}}", &self.slow.port().to_string())
+            .replace("{{ROUTES}}", &(self.routes(of.kind, of.routes) + further));
         // A folder of its own, so that a watcher of the file's folder sees this file alone.
         let folder = self.folder.join(&name);
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         let file = folder.join(format!("{name}.{ending}"));
         write(&file, &text)?;
         Ok(file)
+    }
+
+    fn routes(&self, kind: Kind, wanted: Routes) -> String {
+        match (kind, wanted) {
+            (Kind::Tidegate, Routes::Composed) => composed::routes(self),
+            (Kind::Tidegate, Routes::Slow) => composed::plain_routes(self),
+            _ => routes(kind, wanted),
+        }
     }
 
     fn ready_file(&self, name: &str) -> PathBuf {
@@ -268,6 +289,7 @@ impl Ground {
                 let line = [program("varnishd")?.into()].into_iter().chain(options.map(OsString::from));
                 line.chain([file, "-n".into(), folder.into()]).collect()
             }
+            Kind::Node => vec![composed::node()?.into(), file],
             Kind::Tidegate => {
                 let ready = self.ready_file(name);
                 // A file left by an earlier start would name a port that nobody serves.
@@ -290,12 +312,14 @@ fn routes(kind: Kind, routes: Routes) -> String {
             .chain(["        location / { proxy_pass http://origin; }\n".to_owned()])
             .collect(),
         (Kind::Nginx, _) => "        location / { proxy_pass http://origin; }\n".to_owned(),
-        (Kind::Tidegate, Routes::All) => "  /*: { to: origin }\n".to_owned(),
+        (Kind::Tidegate, Routes::All | Routes::Slow | Routes::Composed) => {
+            "  /*: { to: origin }\n".to_owned()
+        }
         (Kind::Tidegate, Routes::OneOfTheirShape) => "  /{service}/v1/items/*: { to: origin }\n".to_owned(),
         (Kind::Tidegate, Routes::Many(count)) => {
             (0..count).map(|n| format!("  /svc{n}/v1/items/*: {{ to: origin }}\n")).collect()
         }
-        (Kind::Haproxy | Kind::Envoy | Kind::Varnish, _) => String::new(),
+        (Kind::Haproxy | Kind::Envoy | Kind::Varnish | Kind::Node, _) => String::new(),
     }
 }
 
@@ -303,7 +327,7 @@ fn routes(kind: Kind, routes: Routes) -> String {
 fn plain_words(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Tidegate => ("", "listen: 127.0.0.1:0\n"),
-        Kind::Nginx | Kind::Haproxy | Kind::Envoy | Kind::Varnish => ("", ""),
+        Kind::Nginx | Kind::Haproxy | Kind::Envoy | Kind::Varnish | Kind::Node => ("", ""),
     }
 }
 
@@ -324,7 +348,7 @@ fn secure_words(kind: Kind) -> (&'static str, &'static str) {
              - certificate_chain: { filename: {{DIR}}/tls.crt }\n              \
              private_key: { filename: {{DIR}}/tls.key }\n",
         ),
-        Kind::Varnish => ("", ""),
+        Kind::Varnish | Kind::Node => ("", ""),
         Kind::Tidegate => (
             "",
             "listeners:\n  main:\n    address: 127.0.0.1:0\n    \
@@ -354,7 +378,7 @@ fn limit_words(kind: Kind) -> (String, String) {
              fill_interval: 1s }\n              filter_enabled: { default_value: { numerator: 100 } }\n              \
              filter_enforced: { default_value: { numerator: 100 } }\n",
         ),
-        Kind::Varnish => ("", ""),
+        Kind::Varnish | Kind::Node => ("", ""),
         Kind::Tidegate => ("", "defaults:\n  rate_limit: 10000000/s\n"),
     };
     (outside.to_owned(), inside.to_owned())
@@ -373,7 +397,7 @@ fn cache_words(kind: Kind) -> (String, String) {
             "cache kept\n    total-max-size 256\n    max-object-size 1048576\n    max-age 600\n",
             "http-request cache-use kept\n    http-response cache-store kept\n",
         ),
-        Kind::Envoy | Kind::Varnish => ("", ""),
+        Kind::Envoy | Kind::Varnish | Kind::Node => ("", ""),
         Kind::Tidegate => ("", "defaults:\n  cache: {}\n"),
     };
     (outside.to_owned(), inside.to_owned())

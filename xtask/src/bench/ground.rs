@@ -59,6 +59,7 @@ pub(super) fn described(contenders: &[Contender], gateway: &Path) -> BTreeMap<St
             Kind::Haproxy => ("HAProxy", programs::version_of("haproxy", &["-v"])),
             Kind::Envoy => ("Envoy", envoy_version()),
             Kind::Varnish => ("Varnish", varnish_version()),
+            Kind::Node => ("Node", programs::version_of("node", &["--version"])),
             Kind::Tidegate => ("Tidegate", tidegate_version(gateway)),
         };
         ground.insert(name.to_owned(), version);

@@ -10,7 +10,7 @@ use super::callers::Shown;
 use super::contender::{Contender, Ground, Kind, PROXY_CORE, Proxy, Routes};
 use super::load::{self, Requests};
 use super::results::{JobResult, Line, Round};
-use super::{Plan, idle, reload};
+use super::{Plan, composed, idle, reload};
 use crate::{Failure, process};
 
 /// Requests a second and connections of the load for latencies: far from what any contender bears.
@@ -31,6 +31,8 @@ enum Way {
     },
     Idle,
     Reload,
+    /// Answers that are made of three.
+    Composed,
 }
 
 /// One measurement.
@@ -52,6 +54,12 @@ const THOUSAND: Contender =
     Contender { name: "Tidegate, 1,000 routes", routes: Routes::Many(1_000), ..TIDEGATE };
 const MANY: Contender =
     Contender { name: "Tidegate, 100,000 routes", routes: Routes::Many(100_000), ..TIDEGATE };
+const THREE: Contender =
+    Contender { name: "Tidegate, three plain requests", routes: Routes::Slow, ..TIDEGATE };
+const COMPOSED: Contender =
+    Contender { name: "Tidegate, one answer of three", routes: Routes::Composed, ..TIDEGATE };
+const NODE: Contender =
+    Contender { routes: Routes::Composed, ..Contender::plain("Node, three calls by hand", Kind::Node) };
 const RELOADED: Contender = Contender { routes: Routes::Many(10_000), ..TIDEGATE };
 const NGINX_RELOADED: Contender = Contender { routes: Routes::Many(10_000), ..NGINX };
 
@@ -86,7 +94,7 @@ const WITH_KEYS: [Contender; 4] = [
     TIDEGATE.asking(Shown::Key),
 ];
 
-pub(super) const JOBS: [Job; 18] = [
+pub(super) const JOBS: [Job; 19] = [
     Job {
         name: "plain",
         title: "Plain proxy, small JSON, 64 connections kept alive; no contender writes a log",
@@ -98,6 +106,12 @@ pub(super) const JOBS: [Job; 18] = [
         title: "The same, Tidegate with its access log written to a file and its metrics counted, the others with no log",
         contenders: &[NGINX, HAPROXY, ENVOY, LOGGED],
         way: Way::Load { requests: Requests::Small, latency: true },
+    },
+    Job {
+        name: "aggregate",
+        title: "One answer made of three small JSON answers: three plain requests through the gateway, its aggregate, and a Node service with the same three calls",
+        contenders: &[THREE, COMPOSED, NODE],
+        way: Way::Composed,
     },
     Job {
         name: "rate_limit",
@@ -225,6 +239,20 @@ impl Job {
                 for run in 1..=plan.runs {
                     for (proxy, line) in proxies.iter().zip(&mut lines) {
                         let round = loaded(proxy, requests, latency, ground, plan)?;
+                        self.tell(run, &line.contender, &round);
+                        line.rounds.push(round);
+                    }
+                }
+            }
+            Way::Composed => {
+                let proxies = contenders.iter().map(|c| ground.start(c)).collect::<Result<Vec<_>, _>>()?;
+                for (proxy, contender) in proxies.iter().zip(&contenders) {
+                    load::send(proxy, composed::requests(contender), WARM_UP, &ground.folder)?;
+                }
+                for run in 1..=plan.runs {
+                    for ((proxy, contender), line) in proxies.iter().zip(&contenders).zip(&mut lines) {
+                        let round = loaded(proxy, composed::requests(contender), false, ground, plan)?;
+                        let round = composed::round(proxy, contender, plan, round);
                         self.tell(run, &line.contender, &round);
                         line.rounds.push(round);
                     }

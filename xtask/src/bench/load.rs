@@ -20,6 +20,8 @@ use crate::{Failure, programs};
 pub(super) enum Requests {
     /// The small JSON of the origin.
     Small,
+    /// An answer that is made of three.
+    Composed,
     /// 100 KiB.
     Body,
     /// 1 KiB that may be kept.
@@ -101,6 +103,7 @@ fn wrk(proxy: &Proxy, requests: Requests, time: f64, folder: &Path) -> Result<Do
     let mut path = "/users/1";
     match requests {
         Requests::Small | Requests::Streams | Requests::FullHandshakes | Requests::ResumedHandshakes => {}
+        Requests::Composed => path = "/composed",
         Requests::Body => path = "/body-100k",
         Requests::KeptSmall => path = "/kept-1k",
         Requests::KeptBody => path = "/kept-100k",

@@ -58,7 +58,7 @@ fn reload(ground: &Ground, contender: &Contender, proxy: &Proxy, mark: u32) -> R
     let marked = match contender.kind {
         Kind::Nginx => format!("        location = /mark-{mark} {{ return 200 'new'; }}\n"),
         Kind::Tidegate => format!("  /mark-{mark}: {{ respond: {{ status: 200, body: new }} }}\n"),
-        Kind::Haproxy | Kind::Envoy | Kind::Varnish => {
+        Kind::Haproxy | Kind::Envoy | Kind::Varnish | Kind::Node => {
             return Err(format!("{} has no job of reloading", contender.name));
         }
     };

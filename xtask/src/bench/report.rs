@@ -14,7 +14,7 @@ struct Column {
     decimals: usize,
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 13] = [
     Column { figure: "cpu_us", head: "CPU µs/request", decimals: 2 },
     Column { figure: "idle_bytes", head: "bytes/connection", decimals: 0 },
     Column { figure: "connections", head: "connections", decimals: 0 },
@@ -23,6 +23,8 @@ const COLUMNS: [Column; 11] = [
     Column { figure: "per_second", head: "requests/s", decimals: 0 },
     Column { figure: "p50_us", head: "p50 µs at fixed rate", decimals: 0 },
     Column { figure: "p99_us", head: "p99 µs at fixed rate", decimals: 0 },
+    Column { figure: "slow_p50_ms", head: "p50 ms of three services of 100 ms", decimals: 1 },
+    Column { figure: "slow_p99_ms", head: "p99 ms of three services of 100 ms", decimals: 1 },
     Column { figure: "resident_mib", head: "resident MiB", decimals: 1 },
     Column { figure: "others_percent", head: "others on the core %", decimals: 1 },
     Column { figure: "asked", head: "requests", decimals: 0 },

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use super::changes::{Proposal, answers, preview};
 use super::control::Control;
-use super::{api, bans, cache, drain, live, mirrors, openapi, pages, routes, samples, session, splits};
+use super::{
+    api, bans, cache, drain, live, mirrors, openapi, pages, routes, samples, session, splits, versions,
+};
 use crate::config::Role;
 
 /// A method of the admin API.
@@ -111,7 +113,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 37] = {
+pub(super) static ENDPOINTS: [Endpoint; 38] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -250,6 +252,9 @@ pub(super) static ENDPOINTS: [Endpoint; 37] = {
             .taking(|generator| generator.subschema_for::<bans::Question>()),
         Endpoint::look("/api/v1/quotas", Viewer, "Who has used how much of which quota.", || {
             get(pages::quotas)
+        }),
+        Endpoint::look("/api/v1/versions", Viewer, "Who still calls which version of an interface.", || {
+            get(versions::versions)
         }),
         Endpoint::question("/api/v1/explain", Viewer, "What would become of a request.", || {
             post(pages::explain)

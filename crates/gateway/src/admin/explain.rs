@@ -6,6 +6,7 @@
 
 mod changes;
 mod masked;
+mod parts;
 mod question;
 mod text;
 mod told;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use http1::RequestParser;
 
+pub use parts::Part;
 pub use question::{Question, Unclear};
 pub use told::{Change, Explanation, Outcome, Passed, Response, Seen, Sent, Step, Taken};
 
@@ -117,6 +119,11 @@ impl<'s> Rehearsal<'s> {
                 if let (Some((split, chosen)), Some(sent)) = (aim.chosen, &mut self.told.upstream) {
                     sent.care.insert(0, split.told(chosen));
                 }
+            }
+            Action::Aggregate(aggregate) => {
+                self.told.parts = parts::parts(self.snapshot, aggregate, &self.exchange);
+                self.told.outcome = Outcome::Forwarded;
+                self.told.verdict = format!("one answer made of {} parts", aggregate.parts.len());
             }
             Action::Respond(answer) => {
                 let body = serve::answer(route, &mut self.exchange, answer);

@@ -36,6 +36,7 @@ pub mod source;
 mod splits;
 mod state_folder;
 pub mod telemetry;
+mod versions;
 pub mod watch;
 mod watchdog;
 

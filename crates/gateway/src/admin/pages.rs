@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::control::{Control, Refused, Reloaded};
 use super::explain::{self, Question};
-use super::{Shared, problem};
+use super::{Shared, problem, versions};
 use crate::identity::failures;
 use crate::observe::Connections;
 use crate::observe::Figure;
@@ -114,6 +114,7 @@ fn metrics_text(control: &Control) -> String {
         retries: &snapshot.services.iter().filter_map(|service| retries(service)).collect::<Vec<_>>(),
         doors: &snapshot.services.iter().filter_map(|service| door(service)).collect::<Vec<_>>(),
         fallback: &fallbacks(&snapshot),
+        versions: &versions::readings(&versions::lines(&snapshot)),
         splits: &super::splits::readings(&snapshot),
         mirrors: &super::mirrors::readings(&snapshot),
         listeners: &listeners,
@@ -220,7 +221,7 @@ pub(super) async fn status(State(control): Shared) -> Response {
         "revision": snapshot.revision,
         "uptime_seconds": control.started.elapsed().as_secs(),
         "workers": control.gateway.live.workers,
-        "routes": snapshot.routes.len(),
+        "routes": snapshot.written,
         "listeners": listeners,
         "services": services(&snapshot),
         "splits": super::splits::told(&snapshot),

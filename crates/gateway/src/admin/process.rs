@@ -195,7 +195,7 @@ impl Process {
             }
         }
         let counted = |count: usize, what| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let routes = counted(snapshot.routes.len(), "route");
+        let routes = counted(snapshot.written, "route");
         let workers = counted(self.control.gateway.live.workers, "worker");
         tracing::info!("ready: revision {}, {routes}, {workers}", snapshot.revision);
     }

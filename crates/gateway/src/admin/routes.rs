@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Shared;
 use super::pages::json_response;
 use crate::config::patch;
-use crate::route::compiled::Action;
+use crate::route::compiled::{Action, Route};
 
 /// Routes that are told at most.
 const MOST: usize = 2_000;
@@ -19,7 +19,7 @@ pub(super) async fn routes(State(control): Shared) -> Response {
     // As written, so that secrets that come from elsewhere stay `${..}`; only where it is one file.
     let written = control.source.text().ok().and_then(|text| patch::meaning(&text).ok()).unwrap_or_default();
     let told: Vec<Value> = snapshot
-        .routes
+        .written_routes()
         .iter()
         .take(MOST)
         .map(|route| {
@@ -34,20 +34,25 @@ pub(super) async fn routes(State(control): Shared) -> Response {
                 "service": snapshot.service_of(route),
                 "action": match route.action {
                     Action::Forward(..) => "forward",
+                    Action::Aggregate(_) => "aggregate",
                     Action::Split(_) => "split",
                     Action::Respond(_) => "respond",
                     Action::Mock(_) => "mock",
                     Action::Redirect { .. } => "redirect",
                 },
                 "policies": policies,
+                "parts": parts(route),
                 "written": own.map(masked).unwrap_or_else(|| json!({})),
             })
         })
         .collect();
-    json_response(
-        StatusCode::OK,
-        &json!({ "routes": told, "more": snapshot.routes.len().saturating_sub(MOST) }),
-    )
+    json_response(StatusCode::OK, &json!({ "routes": told, "more": snapshot.written.saturating_sub(MOST) }))
+}
+
+/// The parts of an aggregate, and the services that they ask.
+fn parts(route: &Route) -> Vec<Value> {
+    let Action::Aggregate(aggregate) = &route.action else { return Vec::new() };
+    aggregate.parts.iter().map(|part| json!({ "name": &*part.name, "service": &*part.service })).collect()
 }
 
 /// Without what may be a secret by its name.

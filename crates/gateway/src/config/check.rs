@@ -241,20 +241,19 @@ impl Checking<'_> {
         };
         let (services, bundles) = (names("services"), names("policies"));
         for (key, route) in &self.config.routes {
-            for to in route.action.services() {
-                let To::Service(name) = &**to else { continue };
-                if services.contains(name.as_str()) {
-                    continue;
+            for (to, span) in asked(&route.action) {
+                let To::Service(name) = to else { continue };
+                if !services.contains(name.as_str()) {
+                    let message = format!("unknown service `{name}` in route `{key}`");
+                    dangling(
+                        name.as_str(),
+                        &services,
+                        span,
+                        message,
+                        "no service has this name",
+                        diagnostics,
+                    );
                 }
-                let message = format!("unknown service `{name}` in route `{key}`");
-                dangling(
-                    name.as_str(),
-                    &services,
-                    to.span(),
-                    message,
-                    "no service has this name",
-                    diagnostics,
-                );
             }
             for used in &route.uses {
                 self.used(used, &bundles, &format!("route `{key}`"), diagnostics);
@@ -339,8 +338,8 @@ impl Checking<'_> {
         let mut services: HashSet<&str> = HashSet::new();
         let mut bundles: HashSet<&str> = self.config.defaults.uses.iter().map(|used| used.name()).collect();
         for (_, route) in &self.config.routes {
-            for to in route.action.services() {
-                if let To::Service(name) = &**to {
+            for (to, _) in asked(&route.action) {
+                if let To::Service(name) = to {
                     services.insert(name.as_str());
                 }
             }
@@ -370,11 +369,24 @@ impl Checking<'_> {
     fn words(&self) -> HashSet<&str> {
         let of_bundles = self.config.policies.iter().map(|(_, bundle)| &bundle.policies);
         let of_routes = self.config.routes.iter().map(|(_, route)| &route.policies);
+        let of_parts = self.config.routes.iter().filter_map(|(_, route)| match &route.action {
+            Action::Aggregate(aggregate) => Some(aggregate.parts.iter().map(|(_, part)| &part.policies)),
+            _ => None,
+        });
+        let of_routes = of_routes.chain(of_parts.flatten());
         let mut words = HashSet::new();
         for policies in of_bundles.chain(of_routes).chain([&self.config.defaults.policies]) {
             policies.iter().for_each(|(_, settings)| collect_words(settings, &mut words));
         }
         words
+    }
+}
+
+/// The services that an action asks, each with its place.
+fn asked(action: &Action) -> Vec<(&To, Span)> {
+    match action {
+        Action::Aggregate(aggregate) => aggregate.asked().collect(),
+        simple => simple.services().into_iter().map(|to| (&**to, to.span())).collect(),
     }
 }
 

@@ -106,10 +106,10 @@ codes! {
         "Add `match:` with a `path` or a `host`, or write the path as the key: `/shop/*`.";
     NO_ACTION = "TG032", "A route does not say what to do.",
         "routes:\n  /a: { use: [login] }",
-        "Add one of `to`, `split`, `respond`, `mock`, `redirect`.";
+        "Add one of `to`, `split`, `aggregate`, `respond`, `mock`, `redirect`.";
     TWO_ACTIONS = "TG033", "A route says two things to do.",
         "routes:\n  /a: { to: users, redirect: /b }",
-        "Keep one of `to`, `split`, `respond`, `mock`, `redirect`; make two routes if both are wanted.";
+        "Keep one of `to`, `split`, `aggregate`, `respond`, `mock`, `redirect`; make two routes if both are wanted.";
     EQUAL_ROUTES = "TG034", "Two routes take exactly the same requests, so that one of them could never be reached.",
         "routes:\n  GET /a/{id}: { to: users }\n  GET /a/{key}: { to: orders }",
         "Remove one, or add a condition to one: a method, a host, a header.";
@@ -119,6 +119,9 @@ codes! {
     BAD_DOCUMENT = "TG041", "An OpenAPI document that the configuration points at cannot be used.",
         "routes:\n  /*: { mock: shop.yaml }   # which is of Swagger 2.0, or refers to another file, or to nothing",
         "Mend the document at the place named. It must be of OpenAPI 3.0 or 3.1, in one file.";
+    BAD_AGGREGATE = "TG042", "The parts of an aggregate do not fit together: they wait for each other, or for a part that is not there.",
+        "routes:\n  /a:\n    aggregate:\n      user: users /users/{orders.body.user}\n      orders: orders /orders/{user.body.id}",
+        "Let one of them come first: take its place from the request instead.";
     BAD_TLS = "TG050", "A file of TLS cannot be read or used: a certificate, a key, a list of authorities.",
         "listeners:\n  web: { address: \"0.0.0.0:443\", tls: { certificates: { cert: shop.crt, key: shop.key } } }   # no such file",
         "Mend the file that the message names. Of a certificate that has expired this is a warning.";

@@ -194,6 +194,10 @@ impl Walk<'_> {
                         walked.push((key, self.value(Value::Object(own), inner)));
                     }
                 }
+                "aggregate" => {
+                    let long = inner.map(super::aggregate::long_form);
+                    walked.push((key, self.value(value, long.as_ref())));
+                }
                 "split" => walked.push((key, self.value(value, inner.map(split::long_form).as_ref()))),
                 "to" | "respond" | "mock" | "redirect" | "use" => {
                     walked.push((key, self.value(value, inner)))

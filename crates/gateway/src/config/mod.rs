@@ -5,6 +5,7 @@
 //! `Diagnostics` and goes on, so that one run shows every fault. Nothing here runs: `snapshot` compiles it.
 
 mod admin;
+mod aggregate;
 mod breaker;
 mod check;
 pub mod codes;
@@ -36,8 +37,10 @@ mod split;
 mod tls;
 mod tree;
 mod variables;
+mod versions;
 
 pub use admin::{Admin, AdminListen, AdminToken, Role};
+pub use aggregate::{Aggregate, List as AggregateList, PartSettings, Select};
 pub use breaker::{CircuitBreaker, SlowShare};
 pub use codes::Code;
 pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login, RsaSignature, SigningKey};
@@ -67,6 +70,7 @@ pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
 pub use split::{Preference, Progress, Split, Sticky, StickyBy, StickyCookie, Times, WhenWorse};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
+pub use versions::{BrownOut, By as VersionBy, Version, Versions};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Name, Secret, Size, Template};
 use schemars::JsonSchema;
@@ -138,6 +142,9 @@ pub struct Config {
     /// What stands behind the gateway, by name: a URL, a list of targets, or a map.
     #[schemars(schema_with = "schema::services")]
     pub services: Named<Service>,
+    /// The versions of interfaces, by the interface's name: how clients choose one, and until when there is which.
+    #[serde(skip_serializing_if = "Pairs::is_empty")]
+    pub versions: Named<Versions>,
     /// Bundles of policies by name: define once, `use` anywhere.
     #[schemars(schema_with = "schema::bundles")]
     pub policies: Named<Bundle>,

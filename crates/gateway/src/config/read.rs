@@ -14,6 +14,7 @@ use super::pattern::RouteKey;
 use super::place::{Span, Spanned};
 use super::route::{Action, Bundle, Defaults, Match, PathMatch, Route, Use};
 use super::service::Service;
+use super::versions::Versions;
 use super::{Config, Consumer, Listener};
 use crate::values::{HeaderName, HeaderPattern, Name, Size, Template, nearest};
 use serde::de::DeserializeOwned;
@@ -43,6 +44,7 @@ pub(super) const KEYS: &[&str] = &[
     "state",
     "redis",
     "services",
+    "versions",
     "policies",
     "defaults",
     "routes",
@@ -52,9 +54,10 @@ const CACHE_MEMORY: Size = Size::from_kib(256 * 1024);
 /// What listeners take from the whole gateway where they say nothing themselves.
 const INHERITED: &[&str] = &["limits", "timeouts", "trusted_proxies"];
 /// The keys of a route that are no policies.
-pub(super) const ROUTE_KEYS: &[&str] = &["match", "to", "split", "respond", "mock", "redirect", "use"];
+pub(super) const ROUTE_KEYS: &[&str] =
+    &["match", "to", "split", "aggregate", "respond", "mock", "redirect", "use"];
 /// Those of them that say what to do.
-pub(super) const ACTIONS: &[&str] = &["to", "split", "respond", "mock", "redirect"];
+pub(super) const ACTIONS: &[&str] = &["to", "split", "aggregate", "respond", "mock", "redirect"];
 /// Headers by which services know callers, unless the file says otherwise.
 pub(super) const IDENTITY_HEADERS: &[&str] = &[
     "X-Consumer-*",
@@ -106,6 +109,7 @@ pub(super) fn config(
         state: optional(root, "state", diagnostics),
         redis: super::redis::read(root, diagnostics),
         services: services(root, diagnostics),
+        versions: versions(root, diagnostics),
         policies: bundles(root, known, diagnostics),
         defaults: defaults(root, known, diagnostics),
         routes: routes(root, known, diagnostics),
@@ -166,7 +170,7 @@ fn name(entry: &Entry, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn unknown_key(entry: &Entry, known: &[&str], label: &str, diagnostics: &mut Diagnostics) -> bool {
+pub(super) fn unknown_key(entry: &Entry, known: &[&str], label: &str, diagnostics: &mut Diagnostics) -> bool {
     if known.contains(&entry.key.as_str()) {
         return false;
     }
@@ -276,6 +280,25 @@ fn services(root: &Node, diagnostics: &mut Diagnostics) -> Named<Service> {
         });
         if let Some(service) = service {
             read.push(entry.key.clone(), service);
+        }
+    }
+    read
+}
+
+fn versions(root: &Node, diagnostics: &mut Diagnostics) -> Named<Versions> {
+    let mut read = Named::default();
+    for entry in table(root, "versions", diagnostics) {
+        name(entry, diagnostics);
+        let versions = diagnostics.within(format!("versions of `{}`", entry.key), |diagnostics| {
+            let before = diagnostics.errors();
+            let read = decode_owned::<Versions>(entry, &entry.value, diagnostics);
+            // What had a fault is missing; what that leads to is not worth telling.
+            let whole = read.as_ref().filter(|_| diagnostics.errors() == before);
+            whole.into_iter().for_each(|versions| super::versions::check(&entry.key, versions, diagnostics));
+            read
+        });
+        if let Some(versions) = versions {
+            read.push(entry.key.clone(), versions);
         }
     }
     read
@@ -434,7 +457,7 @@ fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
                     route.key.span(),
                     format!("route `{}` does not say what to do", route.key),
                 )
-                .help("add one of `to`, `split`, `respond`, `mock`, `redirect`");
+                .help("add one of `to`, `split`, `aggregate`, `respond`, `mock`, `redirect`");
             return None;
         }
     };
@@ -452,6 +475,7 @@ fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
         "to" => decode_key(&first.key, &first.value, diagnostics).map(Action::To),
         "split" => super::split::read(first, diagnostics).map(|split| Action::Split(Box::new(split))),
         "mock" => decode_key(&first.key, &first.value, diagnostics).map(|mock| Action::Mock(Box::new(mock))),
+        "aggregate" => super::aggregate::read(first, diagnostics).map(Box::new).map(Action::Aggregate),
         "respond" => decode_key(&first.key, &first.value, diagnostics).map(Action::Respond),
         _ => decode_key(&first.key, &first.value, diagnostics).map(Action::Redirect),
     }

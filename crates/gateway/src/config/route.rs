@@ -2,6 +2,7 @@
 //!
 //! The settings of policies stay a raw `Node` here: a policy reads its own.
 
+use super::aggregate::Aggregate;
 use super::mock::Mock;
 use super::node::Node;
 use super::pairs::{Named, OneOrMany, Pairs};
@@ -32,6 +33,7 @@ impl Serialize for Route {
         map.serialize_entry("match", &self.conditions)?;
         match &self.action {
             Action::To(to) => map.serialize_entry("to", to)?,
+            Action::Aggregate(aggregate) => map.serialize_entry("aggregate", aggregate)?,
             Action::Split(split) => map.serialize_entry("split", split)?,
             Action::Respond(respond) => map.serialize_entry("respond", respond)?,
             Action::Mock(mock) => map.serialize_entry("mock", mock)?,
@@ -191,6 +193,8 @@ text_value!(Regex, "Regex", "a regular expression", {
 pub enum Action {
     /// Forwards to a service.
     To(Spanned<To>),
+    /// Asks several services and makes one answer of theirs.
+    Aggregate(Box<Aggregate>),
     /// Spreads over services.
     Split(Box<Split>),
     /// Answers by itself.

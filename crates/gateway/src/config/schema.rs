@@ -84,6 +84,8 @@ fn route(generator: &mut SchemaGenerator, policies: &Map<String, Value>, uses: &
     for (name, schema, description) in parts {
         properties.insert(name.into(), described(json!({ "allOf": [schema] }), description));
     }
+    let about = "Ask several services and make one answer of theirs: parts by name, each a service and a path, or a map.";
+    properties.insert("aggregate".into(), described(super::aggregate::schema(generator, policies), about));
     properties.insert("use".into(), uses.clone());
     properties.extend(policies.clone());
     let mut route = object(properties);

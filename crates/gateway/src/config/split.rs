@@ -56,7 +56,8 @@ impl Action {
         match self {
             Self::To(to) => vec![to],
             Self::Split(split) => split.to.iter().map(|(to, _)| to).collect(),
-            Self::Respond(_) | Self::Mock(_) | Self::Redirect(_) => Vec::new(),
+            // Told by the aggregate itself, with the places of its parts.
+            Self::Aggregate(_) | Self::Respond(_) | Self::Mock(_) | Self::Redirect(_) => Vec::new(),
         }
     }
 }

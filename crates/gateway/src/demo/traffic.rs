@@ -12,10 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 /// The round of a visitor: method, target, body.
-const ROUND: [(&str, &str, &str); 16] = [
+const ROUND: [(&str, &str, &str); 17] = [
     ("GET", "/v2/users/1", ""),
     ("GET", "/products/", ""),
     ("GET", "/orders/?user=3&limit=5", ""),
+    ("GET", "/dashboard?user=3", ""),
     ("GET", "/recommendations/4", ""),
     ("POST", "/payments/", r#"{"user":5,"amount_cents":1250}"#),
     ("GET", "/products/?q=lantern", ""),

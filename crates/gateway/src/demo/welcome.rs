@@ -9,9 +9,13 @@ use super::{Instance, Running};
 
 /// Commands to try: what follows `curl`, with `G` for the gateway, `A` for its admin address, `W` for the switch, `I` for the
 /// development issuer and `T` for this program, and what it shows.
-const COMMANDS: [(&str, &str); 13] = [
+const COMMANDS: [(&str, &str); 14] = [
     ("-i G/v2/users/1", "a user; X-Instance tells which of two instances answered, ask again"),
-    ("G/v1/users/1", "the same user from the old service, which says user_name"),
+    ("-i G/v1/users/1", "the same from the old version, with Deprecation, Sunset and a Link to the new one"),
+    (
+        "-i 'G/dashboard?user=1'",
+        "three services asked at the same time: Server-Timing tells how long each took",
+    ),
     ("'G/products/?q=lantern'", "a search, passed on with its query"),
     (
         "-i G/payments/ -H 'Content-Type: application/json' -d '{\"user\":1,\"amount_cents\":4200}'",

@@ -259,19 +259,24 @@ impl Exchange {
     /// The same request once more, for the gateway itself: nobody waits for its answer.
     pub fn again(&self) -> Box<Exchange> {
         let mut again = Box::<Exchange>::default();
-        again.request.clone_from(&self.request);
-        again.path.clone_from(&self.path);
-        again.query.clone_from(&self.query);
-        again.has_query = self.has_query;
-        again.host.clone_from(&self.host);
-        again.captures.clone_from(&self.captures);
-        (again.client, again.id, again.trace) = (self.client, self.id, self.trace);
-        (again.secure, again.identity) = (self.secure.clone(), self.identity.clone());
+        again.take_request(self);
         again.plan.clone_from(&self.plan);
         again.record.method = self.record.method;
         again.record.route = self.record.route;
         again.record.policies_run = self.record.policies_run;
         again
+    }
+
+    /// Takes over what another exchange was asked, by whom and from where; not what was planned for it.
+    pub fn take_request(&mut self, other: &Exchange) {
+        self.request.clone_from(&other.request);
+        self.path.clone_from(&other.path);
+        self.query.clone_from(&other.query);
+        self.has_query = other.has_query;
+        self.host.clone_from(&other.host);
+        self.captures.clone_from(&other.captures);
+        (self.client, self.id, self.trace) = (other.client, other.id, other.trace);
+        (self.secure, self.identity) = (other.secure.clone(), other.identity.clone());
     }
 
     /// The path the service gets.

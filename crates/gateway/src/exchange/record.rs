@@ -61,6 +61,8 @@ pub struct Record {
     pub degraded: &'static str,
     /// The steps that were tried in place of the service, and what came of each.
     pub fallback: Vec<(Arc<str>, &'static str)>,
+    /// The parts of an aggregate, in the order of the file, and what came of each.
+    pub parts: Vec<PartTold>,
     /// The word for why the gateway answered itself; empty when the service's answer was passed on.
     pub reason: &'static str,
     /// The policy that answered, if one did.
@@ -90,6 +92,32 @@ pub struct Attempt {
     pub outcome: &'static str,
     /// The status of its answer; 0 for none.
     pub status: u16,
+}
+
+/// What came of one part of an aggregate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartTold {
+    /// Its name.
+    pub name: Arc<str>,
+    /// `ok`, or the stable word for why it failed; `canceled` for one that nobody waited for any more, `not_asked` for one
+    /// that never started.
+    pub outcome: &'static str,
+    /// The status of its answer; 0 for none.
+    pub status: u16,
+    /// Requests that it took.
+    pub requests: u32,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl PartTold {
+    /// The word for a part that answered.
+    pub const OK: &'static str = "ok";
+
+    /// Whether it answered, all of it.
+    pub fn is_ok(&self) -> bool {
+        self.outcome == PartTold::OK
+    }
 }
 
 impl Default for Record {
@@ -124,6 +152,7 @@ impl Record {
             split: "",
             degraded: "",
             fallback: Vec::new(),
+            parts: Vec::new(),
             reason: "",
             refused_by: None,
             why: Cow::Borrowed(""),
@@ -140,6 +169,11 @@ impl Record {
         let mut target = std::mem::take(&mut self.target);
         target.clear();
         *self = Record::at(self.started, self.started_at, target);
+    }
+
+    /// Whether something that belongs into the answer is missing in it, or has been replaced.
+    pub fn is_partial(&self) -> bool {
+        self.parts.iter().any(|part| !part.is_ok())
     }
 
     /// Writes down a try that failed.

@@ -98,6 +98,18 @@ impl ClientConnection {
         ClientConnection { reader, responder: Responder::of_nobody(), limits, total }
     }
 
+    /// The client of a request that the gateway makes for itself with this body, to know the answer up to so many bytes.
+    pub fn into_memory(
+        body: Vec<u8>,
+        most: usize,
+        limits: Arc<ClientLimits>,
+        total: Timer,
+    ) -> ClientConnection {
+        let mut reader = ClientReader::of(Source::Nobody(Fields::default()));
+        reader.kept = (!body.is_empty()).then(|| Box::new(Kept::of(body)));
+        ClientConnection { reader, responder: Responder::into_memory(most), limits, total }
+    }
+
     /// The client of a copy that the gateway sends: it has sent this body, and takes all.
     pub fn of_copy(limits: Arc<ClientLimits>, total: Timer, body: Vec<u8>) -> ClientConnection {
         let mut client = ClientConnection::of_nobody(limits, total);

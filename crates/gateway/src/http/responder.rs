@@ -37,6 +37,28 @@ enum Sink {
     Stream(Rc<Outflow>),
     /// Nobody: the gateway asks for itself.
     Nobody,
+    /// Memory: the gateway asks for itself, and wants to know.
+    Memory(Held),
+}
+
+/// A body that is held, up to a bound.
+struct Held {
+    body: Vec<u8>,
+    most: usize,
+    /// Whether there was more.
+    is_full: bool,
+}
+
+impl Held {
+    fn take(&mut self, data: &[u8]) -> io::Result<()> {
+        self.is_full |= data.len() > self.most.saturating_sub(self.body.len());
+        if self.is_full {
+            self.body = Vec::new();
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.body.extend_from_slice(data);
+        Ok(())
+    }
 }
 
 /// The sending half.
@@ -78,6 +100,24 @@ impl Responder {
         Responder::of(Sink::Nobody)
     }
 
+    /// A responder that holds the body, up to so many bytes; more is an error.
+    pub fn into_memory(most: usize) -> Responder {
+        Responder::of(Sink::Memory(Held { body: Vec::new(), most, is_full: false }))
+    }
+
+    /// The body that was held; `None` where there was more than is held.
+    pub fn take_held(&mut self) -> Option<Vec<u8>> {
+        match &mut self.sink {
+            Sink::Memory(held) if !held.is_full => Some(std::mem::take(&mut held.body)),
+            _ => None,
+        }
+    }
+
+    /// Whether there was more of a body than is held.
+    pub fn is_full(&self) -> bool {
+        matches!(&self.sink, Sink::Memory(held) if held.is_full)
+    }
+
     fn of(sink: Sink) -> Responder {
         Responder {
             sink,
@@ -116,7 +156,7 @@ impl Responder {
         match &self.sink {
             Sink::Connection(_) => {}
             Sink::Stream(outflow) => return outflow.interim(head),
-            Sink::Nobody => return Ok(()),
+            Sink::Nobody | Sink::Memory(_) => return Ok(()),
         }
         http1::encode_response(&mut self.out, head, self.version, true);
         self.flush().await
@@ -162,7 +202,7 @@ impl Responder {
                 }
                 outflow.head(head, self.ending == Ending::NoBody);
             }
-            Sink::Nobody => {}
+            Sink::Nobody | Sink::Memory(_) => {}
         }
         self.head_sent = true;
     }
@@ -216,13 +256,14 @@ impl Responder {
             self.out.extend_from_slice(end);
             if self.out.len() > COPIED.saturating_mul(2) { self.send_out().await } else { Ok(()) }
         } else {
-            let written = match &self.sink {
+            let written = match &mut self.sink {
                 Sink::Connection(socket) => socket.write_all([&self.out, data, end], self.stall).await,
                 Sink::Stream(outflow) => match outflow.send(&self.out, self.stall).await {
                     Ok(()) => outflow.send(data, self.stall).await,
                     failed => failed,
                 },
                 Sink::Nobody => Ok(()),
+                Sink::Memory(held) => held.take(&self.out).and_then(|()| held.take(data)),
             };
             self.out.clear();
             written
@@ -280,11 +321,12 @@ impl Responder {
     }
 
     async fn send_out(&mut self) -> io::Result<()> {
-        let written = match &self.sink {
+        let written = match &mut self.sink {
             Sink::Connection(_) if self.out.is_empty() => return Ok(()),
             Sink::Connection(socket) => socket.write_all([&self.out], self.stall).await,
             Sink::Stream(outflow) => outflow.send(&self.out, self.stall).await,
             Sink::Nobody => Ok(()),
+            Sink::Memory(held) => held.take(&self.out),
         };
         self.out.clear();
         written
@@ -305,7 +347,7 @@ impl Responder {
         match &self.sink {
             Sink::Connection(socket) => socket.reset_on_close(),
             Sink::Stream(outflow) => outflow.reset(Reason::INTERNAL_ERROR),
-            Sink::Nobody => {}
+            Sink::Nobody | Sink::Memory(_) => {}
         }
     }
 }

@@ -250,6 +250,7 @@ impl LineWriter {
         }
         attempts::attempts(out, &record.attempts);
         attempts::fallback(out, record);
+        attempts::parts(out, &record.parts);
         if let Some(fault) = &record.fault {
             let facts = fault.facts();
             text(out, b",\"fault\":", facts.code.as_bytes(), most::REASON);

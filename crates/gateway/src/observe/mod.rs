@@ -159,6 +159,18 @@ impl Observer {
         }
     }
 
+    /// Tells of a request that was made for a part of an answer: it counts and is traced, and has no line of its own.
+    pub fn part(&self, exchange: &Exchange, labels: &Labels<'_>, counted: Option<&RouteShard>) {
+        if let Some(shard) = counted {
+            shard.record(exchange);
+        }
+        if exchange.trace.sampled
+            && let Some(tracer) = &self.shared.tracer
+        {
+            tracer.finish(exchange, labels);
+        }
+    }
+
     /// Hands over what has been collected. To be called about every 50 ms, and once when the worker ends.
     pub fn tick(&self) {
         if let Some(log) = &self.log {

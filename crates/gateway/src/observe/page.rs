@@ -9,6 +9,7 @@ mod http2;
 pub mod mirrors;
 pub mod retries;
 pub mod splits;
+pub mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,13 +30,14 @@ use fallback::FallbackReading;
 use mirrors::MirrorReading;
 use retries::{DoorReading, RetryReading};
 use splits::SplitReading;
+use versions::VersionReading;
 
 /// Series of a page unless something else is said.
 pub const MOST_SERIES: usize = 10_000;
 /// Certificates that are told of each by itself.
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
-const RESERVED: usize = 1900;
+const RESERVED: usize = 2100;
 /// Circuit breakers of a page; together they fit into what is kept.
 const MOST_CIRCUITS: usize = 100;
 
@@ -55,6 +57,8 @@ pub struct PageInput<'a> {
     pub doors: &'a [DoorReading<'a>],
     /// What stood in for services that failed.
     pub fallback: &'a [FallbackReading<'a>],
+    /// Who calls which version of an interface.
+    pub versions: &'a [VersionReading<'a>],
     /// The services that share routes.
     pub splits: &'a [SplitReading<'a>],
     /// The copies of requests, by route.
@@ -141,6 +145,7 @@ pub fn page(input: &PageInput<'_>) -> String {
     retries::write(&mut page, input.retries);
     retries::write_doors(&mut page, input.doors);
     fallback::write(&mut page, input.fallback);
+    versions::write(&mut page, input.versions);
     splits::write(&mut page, input.splits);
     mirrors::write(&mut page, input.mirrors);
     exchanges(&mut page, input.shared);

@@ -34,6 +34,7 @@ pub mod rewrite;
 mod tests;
 pub mod timeout;
 pub mod validate;
+pub mod version;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
@@ -41,7 +42,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::config::{Diagnostics, Node, Redis, Spanned, codes, decode, decode_key};
+use crate::config::{self, Diagnostics, Node, Redis, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::fault::Fault;
 use crate::identity::{Callers, Shelf};
@@ -71,6 +72,8 @@ pub static LIST: &[Kind] = &[
     kind::<csrf::Csrf>(),
     kind::<allow::Allow>(),
     kind::<identity_keys::IdentityKeys>(),
+    // Once it is known who calls, since that is reported; before anything is spent on what has ended.
+    kind::<version::Version>(),
     // After whoever says who calls, since limits may be by consumer; before whoever reads bodies or waits for anybody.
     kind::<rate_limit::RateLimit>(),
     // After it: what comes too fast shall not use up what is for a month.
@@ -188,6 +191,8 @@ pub struct Context {
     pub shelf: Shelf,
     /// The services that have a name.
     pub services: HashMap<String, Arc<Service>>,
+    /// The versions of interfaces.
+    pub versions: HashMap<String, config::Versions>,
     /// Bytes that kept answers may take; `None` for as many as usual.
     pub cache_memory: Option<u64>,
     /// The Redis that policies may share with those of other gateways.
@@ -220,6 +225,11 @@ pub struct Place<'a, 'p> {
 pub trait Policy: Send + Sync {
     /// Takes its place on a route: here it finds again what it remembered before a reload.
     fn settle(&mut self, _place: &mut Place<'_, '_>) {}
+
+    /// Which version of an interface its route is, as the admin address tells it.
+    fn version(&self) -> Option<version::Told<'_>> {
+        None
+    }
 
     /// Who has used how much of what it gives, as the admin address tells it.
     fn usage(&self) -> Vec<Value> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::mock::Mock;
 use super::split::{Chosen, Split};
+use crate::aggregate::Aggregate;
 use crate::exchange::{Answer, Exchange};
 use crate::observe::RouteStats;
 use crate::policies::Bound;
@@ -39,6 +40,8 @@ pub enum Action {
     Forward(u32, Option<Box<Care>>),
     /// Asks one of several services.
     Split(Arc<Split>),
+    /// Asks several services and makes one answer of theirs.
+    Aggregate(Box<Aggregate>),
     /// Answers this.
     Respond(Box<Answer>),
     /// Makes an answer up.
@@ -76,7 +79,7 @@ impl Action {
                 let arm = split.arm(chosen.arm)?;
                 Some(Aim { service: arm.service, care: arm.care.as_deref(), chosen: Some((split, chosen)) })
             }
-            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => None,
+            Action::Aggregate(_) | Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => None,
         }
     }
 
@@ -85,7 +88,9 @@ impl Action {
         match self {
             Action::Forward(service, care) => vec![(*service, care.as_deref())],
             Action::Split(split) => split.arms.iter().map(|arm| (arm.service, arm.care.as_deref())).collect(),
-            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => Vec::new(),
+            Action::Aggregate(_) | Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => {
+                Vec::new()
+            }
         }
     }
 }

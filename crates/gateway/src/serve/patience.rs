@@ -31,10 +31,14 @@ pub(super) async fn policies(
     Box::pin(watched(judging, &mut client.reader)).await
 }
 
-async fn watched(
-    mut judging: Pin<&mut impl Future<Output = Result<(), Stop>>>,
+/// Waits for something while the client is there.
+///
+/// # Errors
+/// The client went away.
+pub(super) async fn watched<T>(
+    mut judging: Pin<&mut impl Future<Output = T>>,
     reader: &mut ClientReader,
-) -> Result<Result<(), Stop>, Fault> {
+) -> Result<T, Fault> {
     let mut watch = pin!(reader.watch());
     poll_fn(|cx| match judging.as_mut().poll(cx) {
         Poll::Ready(judged) => Poll::Ready(Ok(judged)),

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use http1::{HeadLimits, NameBuf};
 
+use super::aggregate::Parts;
 use super::secure::{self, Identities};
+use super::stats::Stats;
 use super::{Listener, Snapshot};
 use super::{mock, split};
 use crate::balance::Balance;
@@ -57,14 +59,15 @@ pub fn compile(
     let limits = OfConsumers::new(config, &context, &mut lives, faults);
     let (mut table, mut routes) = (Builder::new(), Vec::with_capacity(config.routes.len()));
     let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
+    let mut parts = Parts::behind(config.routes.len(), workers);
     for (key, route) in &config.routes {
         let place = u32::try_from(routes.len()).unwrap_or(u32::MAX);
         faults.within(format!("route `{key}`"), |faults| {
-            add(&mut table, &mut keys, (key, route, place), faults);
-            let parts = (&mut services, &context.documents, workers);
-            let mut action = action((key, &route.action), parts, &mut lives, faults);
+            enter((&mut table, &mut keys), config, (key, route), place, faults);
             let mut policies = bind(config, route, &context, faults);
             limits.iter().for_each(|limits| limits.join(&mut policies));
+            let live = (&mut services, &mut stats, &mut lives);
+            let mut action = parts.action((config, &context), (key, route), live, &mut policies, faults);
             services.take_care(&mut action, &policies);
             let (service, http2) = services.asked_by(&action);
             settle(&mut policies, (key, &service, http2), &mut lives, faults);
@@ -73,6 +76,7 @@ pub fn compile(
             routes.push(Route { key: name, action, policies, stats });
         });
     }
+    routes.append(&mut parts.into_routes());
     let listeners = listeners(config, &told(&routes), previous, faults);
     if faults.has_errors() {
         return None;
@@ -82,6 +86,7 @@ pub fn compile(
         revision,
         table: table.build(),
         routes,
+        written: config.routes.len(),
         services: services.list,
         listeners,
         identities: services.identities.list,
@@ -98,24 +103,8 @@ pub fn compile(
     })
 }
 
-/// Lets the requests of a route lead to it.
-fn add<'c>(
-    table: &mut Builder<u32>,
-    keys: &mut Vec<&'c Spanned<String>>,
-    (key, route, place): (&'c Spanned<String>, &config::Route, u32),
-    faults: &mut Diagnostics,
-) {
-    for pattern in super::pattern::patterns(key, route, faults) {
-        if let Err(conflict) = table.add(pattern, place) {
-            equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
-        } else {
-            keys.push(key);
-        }
-    }
-}
-
 /// Lets policies take their place on a route to a service.
-fn settle(
+pub(super) fn settle(
     policies: &mut [Bound],
     (route, service, http2): (&str, &str, bool),
     lives: &mut Lives<'_>,
@@ -132,6 +121,7 @@ fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostic
     Context {
         callers: Arc::new(Callers::new(config, faults)),
         shelf: Shelf::after(known),
+        versions: config.versions.iter().map(|(name, one)| (name.to_string(), one.clone())).collect(),
         redis: config.redis.clone(),
         cache_memory: Some(config.cache_memory.bytes()),
         documents: Contracts::new(config.documents.clone()),
@@ -166,6 +156,23 @@ fn listeners(
     config.listeners.iter().map(made).collect()
 }
 
+/// Enters a route into the table, under each of its patterns.
+fn enter<'c>(
+    (table, keys): (&mut Builder<u32>, &mut Vec<&'c Spanned<String>>),
+    config: &Config,
+    (key, route): (&'c Spanned<String>, &config::Route),
+    place: u32,
+    faults: &mut Diagnostics,
+) {
+    for pattern in super::pattern::patterns(config, key, route, faults) {
+        if let Err(conflict) = table.add(pattern, place) {
+            equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
+        } else {
+            keys.push(key);
+        }
+    }
+}
+
 /// Reports a route that takes the requests of another.
 fn equal(key: &Spanned<String>, other: &Spanned<String>, faults: &mut Diagnostics) {
     let text = format!("routes `{other}` and `{key}` take exactly the same requests");
@@ -189,9 +196,8 @@ fn bind_all(settings: &Named<Node>, context: &Context, faults: &mut Diagnostics)
     }
 }
 
-/// The policies of a route in the order of running: its own settings win over those of bundles, later bundles over
-/// earlier ones, bundles over `defaults`.
-fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut Diagnostics) -> Vec<Bound> {
+/// What applies to a route besides its own policies: `defaults`, and the bundles that it uses; later ones win.
+fn shared<'c>(config: &'c Config, route: &config::Route) -> Vec<&'c Named<Node>> {
     let removed = |name: &str| {
         let mut uses = route.uses.iter();
         uses.any(|used| matches!(&**used, Use::Remove(removed) if removed.as_str() == name))
@@ -199,8 +205,24 @@ fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut 
     let default_uses = config.defaults.uses.iter().filter(|used| !removed(used.name()));
     let added = route.uses.iter().filter(|used| matches!(&***used, Use::Add(_)));
     let bundles = default_uses.chain(added).filter_map(|used| config.policies.get(used.name()));
-    let shared: Vec<&Named<Node>> =
-        std::iter::once(&config.defaults.policies).chain(bundles.map(|bundle| &bundle.policies)).collect();
+    std::iter::once(&config.defaults.policies).chain(bundles.map(|bundle| &bundle.policies)).collect()
+}
+
+/// The settings of a policy that hold for a route, as written.
+pub(super) fn written<'c>(config: &'c Config, route: &'c config::Route, name: &str) -> Option<&'c Node> {
+    let own = route.policies.get(name);
+    own.or_else(|| shared(config, route).into_iter().rev().find_map(|policies| policies.get(name)))
+}
+
+/// The policies of a route in the order of running: its own settings win over those of bundles, later bundles over
+/// earlier ones, bundles over `defaults`.
+pub(super) fn bind(
+    config: &Config,
+    route: &config::Route,
+    context: &Context,
+    faults: &mut Diagnostics,
+) -> Vec<Bound> {
+    let shared = shared(config, route);
     let mut bound = Vec::new();
     for kind in policies::LIST {
         let find = |policies: &'_ Named<Node>| -> Option<(Spanned<String>, Node)> {
@@ -216,18 +238,20 @@ fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut 
     bound
 }
 
-fn action(
+/// What a route does that asks one service, one of several, or none; none for one whose answer is made of several.
+pub(super) fn simple_action(
     (key, action): (&Spanned<String>, &config::Action),
     (services, documents, workers): (&mut Services<'_>, &Contracts, usize),
     lives: &mut Lives<'_>,
     faults: &mut Diagnostics,
-) -> Action {
-    match action {
+) -> Option<Action> {
+    Some(match action {
         config::Action::Split(split) => {
             let place = |to: &Spanned<To>, faults: &mut Diagnostics| services.place(to, faults);
             Action::Split(Arc::new(split::compile((key, split), place, (lives, workers), faults)))
         }
         config::Action::To(to) => Action::Forward(services.place(to, faults), None),
+        config::Action::Aggregate(_) => return None,
         config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
         config::Action::Mock(mock) => match mock::compile(mock, documents, faults) {
             Some(mock) => Action::Mock(Box::new(mock)),
@@ -241,7 +265,7 @@ fn action(
             }
             Action::Redirect { status, location: Box::new((*redirect.to).clone()) }
         }
-    }
+    })
 }
 
 pub(super) fn answer(respond: &config::Respond) -> Answer {
@@ -271,7 +295,7 @@ fn sendings<'a>(config: &'a Config, shelf: &Shelf, faults: &mut Diagnostics) -> 
 }
 
 /// The services of the snapshot: the named ones first, then those that routes name by URL.
-struct Services<'a> {
+pub(super) struct Services<'a> {
     list: Vec<Arc<Service>>,
     places: HashMap<String, u32>,
     previous: HashMap<&'a str, &'a Arc<Service>>,
@@ -307,7 +331,7 @@ impl<'a> Services<'a> {
         self.list.iter().map(|service| (service.name.to_string(), service.clone())).collect()
     }
 
-    fn place(&mut self, to: &Spanned<To>, faults: &mut Diagnostics) -> u32 {
+    pub(super) fn place(&mut self, to: &Spanned<To>, faults: &mut Diagnostics) -> u32 {
         let name = to.to_string();
         match (self.places.get(&name), &**to) {
             (Some(place), _) => *place,
@@ -321,7 +345,7 @@ impl<'a> Services<'a> {
     }
 
     /// Gives a route that asks a service what it does for its requests besides.
-    fn take_care(&self, action: &mut Action, policies: &[Bound]) {
+    pub(super) fn take_care(&self, action: &mut Action, policies: &[Bound]) {
         let care_for = |place: u32| {
             let mut wanted = Care::of(self.list.get(place as usize)?);
             policies.iter().for_each(|bound| bound.policy.care(&mut wanted));
@@ -334,12 +358,12 @@ impl<'a> Services<'a> {
                 let arms = Arc::get_mut(split).map(|split| split.arms.as_mut_slice());
                 arms.unwrap_or_default().iter_mut().for_each(|arm| arm.care = care_for(arm.service));
             }
-            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => {}
+            Action::Aggregate(_) | Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => {}
         }
     }
 
     /// The name of the service that an action asks, the first of several, empty for none; and whether one may speak HTTP/2.
-    fn asked_by(&self, action: &Action) -> (Arc<str>, bool) {
+    pub(super) fn asked_by(&self, action: &Action) -> (Arc<str>, bool) {
         let asked: Vec<_> =
             action.asks().iter().filter_map(|(place, _)| self.list.get(*place as usize)).collect();
         let http2 = |service: &&Arc<Service>| service.protocol != config::Protocol::Http1;
@@ -422,26 +446,6 @@ fn targets_of(
         protocol: secure::protocol(&target.url, settings.protocol),
     };
     settings.targets.iter().map(target).collect()
-}
-
-/// What was counted about routes: a route of the same key and service goes on with its counters.
-struct Stats<'a> {
-    known: HashMap<(&'a str, &'a str), &'a Arc<RouteStats>>,
-    workers: usize,
-}
-
-impl<'a> Stats<'a> {
-    fn new(previous: Option<&'a Snapshot>, workers: usize) -> Self {
-        let known = previous.into_iter().flat_map(|snapshot| {
-            snapshot.routes.iter().map(|route| ((&*route.key, snapshot.service_of(route)), &route.stats))
-        });
-        Stats { known: known.collect(), workers }
-    }
-
-    fn of(&mut self, key: &str, service: &str) -> Arc<RouteStats> {
-        let known = self.known.get(&(key, service)).map(|stats| Arc::clone(stats));
-        known.unwrap_or_else(|| RouteStats::new(self.workers))
-    }
 }
 
 fn listener_of(

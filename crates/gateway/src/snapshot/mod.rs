@@ -3,6 +3,7 @@
 //! `compile` makes a [`Snapshot`] of a configuration and is the only place that may refuse one; `live` publishes it;
 //! `worker` is what one worker sees of it. No request sees two configurations.
 
+mod aggregate;
 pub mod bans;
 pub mod compile;
 pub mod live;
@@ -10,6 +11,7 @@ mod mock;
 mod pattern;
 mod secure;
 mod split;
+mod stats;
 pub mod worker;
 
 use std::net::SocketAddr;
@@ -36,8 +38,10 @@ pub struct Snapshot {
     pub revision: u64,
     /// Finds the place of a route in [`Snapshot::routes`].
     pub table: Table<u32>,
-    /// All routes.
+    /// All routes: first those that are written, then those that the parts of aggregates run as.
     pub routes: Vec<Route>,
+    /// How many of them are written.
+    pub written: usize,
     /// All services.
     pub services: Vec<Arc<Service>>,
     /// All listeners.
@@ -113,6 +117,11 @@ impl Snapshot {
         self.routes.get(place as usize)
     }
 
+    /// The routes that are written.
+    pub fn written_routes(&self) -> &[Route] {
+        self.routes.get(..self.written).unwrap_or(&self.routes)
+    }
+
     /// The service at a place.
     pub fn service(&self, place: u32) -> Option<&Arc<Service>> {
         self.services.get(place as usize)
@@ -123,7 +132,7 @@ impl Snapshot {
         let main = match &route.action {
             Action::Forward(place, _) => Some(*place),
             Action::Split(split) => split.arms.first().map(|arm| arm.service),
-            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => None,
+            Action::Aggregate(_) | Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => None,
         };
         main.and_then(|place| self.service(place)).map_or("", |service| &*service.name)
     }

@@ -2,7 +2,7 @@
 
 use http1::NameBuf;
 
-use crate::config::{self, Diagnostics, Pairs, PathMatch, Spanned, codes};
+use crate::config::{self, Config, Diagnostics, Pairs, PathMatch, Spanned, VersionBy, codes};
 use crate::route::condition::{Condition, Source, Test};
 use crate::route::full_regex::FullRegex;
 use crate::route::pattern::{HostPattern, PathPattern, Pattern, Segment};
@@ -10,6 +10,7 @@ use crate::values::HeaderName;
 
 /// The patterns of a route; none when it has faults.
 pub(super) fn patterns(
+    config: &Config,
     key: &Spanned<String>,
     route: &config::Route,
     faults: &mut Diagnostics,
@@ -19,6 +20,7 @@ pub(super) fn patterns(
     let Some(conditions) = conditions(key, wanted, faults) else { return Vec::new() };
     let mut pattern = Pattern::any(path);
     pattern.conditions = conditions;
+    pattern.conditions.extend(version(config, key, route, faults));
     for method in wanted.methods.iter() {
         pattern = pattern.with_method(method.as_str());
     }
@@ -56,6 +58,36 @@ fn path(
         }
         PathMatch::Map(map) => regex(key, map.regex.as_str(), faults).map(PathPattern::Regex),
     }
+}
+
+/// What a request must say to get this version of an interface: nothing for that of who says nothing, and where the path says it.
+fn version(
+    config: &Config,
+    key: &Spanned<String>,
+    route: &config::Route,
+    faults: &mut Diagnostics,
+) -> Option<Condition> {
+    // A bundle or `defaults` may say it too; where it cannot be read, that is told where it stands.
+    let (api, name) = super::compile::written(config, route, "version")?.text()?.split_once('/')?;
+    let versions = config.versions.get(api)?;
+    if versions.list.get(name).is_none() || versions.is_default(name) {
+        return None;
+    }
+    let names: Vec<String> = versions.names(name).map(regex_syntax::escape).collect();
+    let names = names.join("|");
+    let (source, text) = match &versions.by {
+        VersionBy::Path => return None,
+        VersionBy::Header(header) => (Source::Header(NameBuf::new(header.as_str()).ok()?), names),
+        VersionBy::Query(parameter) => (Source::Query(parameter.clone()), names),
+        VersionBy::MediaType(kind) => {
+            let kind = regex_syntax::escape(kind);
+            let text = format!(
+                r"(?s-u)(?:.*,)?[ \t]*(?i:application/{kind}\.)(?:{names})(?:\+[^,;]*)?[ \t]*(?:[;,].*)?"
+            );
+            (Source::Header(NameBuf::new("Accept").ok()?), text)
+        }
+    };
+    Some(Condition { source, test: Test::Matches(regex(key, &text, faults)?) })
 }
 
 fn regex(key: &Spanned<String>, text: &str, faults: &mut Diagnostics) -> Option<FullRegex> {

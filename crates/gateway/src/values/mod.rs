@@ -7,6 +7,7 @@
 mod address;
 mod amount;
 mod cidr;
+pub mod composed;
 mod cron;
 mod duration;
 mod failure;
@@ -37,6 +38,7 @@ pub mod table;
 pub use address::Address;
 pub use amount::Amount;
 pub use cidr::Cidr;
+pub use composed::Composed;
 pub use duration::Duration;
 pub use failure::Failure;
 pub use header::{HeaderName, HeaderPattern, HeaderValue};

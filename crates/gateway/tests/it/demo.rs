@@ -13,7 +13,8 @@ use bytes::Bytes;
 use hyper_util::rt::TokioIo;
 use testkit::client::{self, Raw, Response, WebSocket};
 use testkit::event::eventually;
-use testkit::gateway::Signal;
+use testkit::gateway::{Gateway, Signal};
+use testkit::origin::{Origin, Reply};
 use testkit::tls::Authority;
 use tidegate::demo::{self, DemoOptions, Instance, Running};
 use tokio::net::TcpStream;
@@ -112,8 +113,55 @@ fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
         assert!(told.contains_key(variable), "{variable} is named and not told: {told:?}");
     }
     let text = String::from_utf8(output).unwrap();
-    assert_eq!(text.matches("\n  curl ").count(), 13, "{text}");
+    assert_eq!(text.matches("\n  curl ").count(), 14, "{text}");
     assert!(told.values().filter(|value| value.starts_with("http")).all(|url| text.contains(url)), "{text}");
+}
+
+/// The shop's own configuration, its services, and payments that can be stopped.
+#[test]
+fn the_dashboard_does_without_payments() {
+    let street = Street::open();
+    let payments = Origin::answering(|request| match request.target.as_str() {
+        "/payments/balance/1" => Reply::ok("{\"user\":1,\"balance_cents\":4200}"),
+        _ => Reply::status(404),
+    });
+    let open = |payments: &str| {
+        let launch = Gateway::with_binary(env!("CARGO_BIN_EXE_tidegate"));
+        let launch =
+            launch.env("LISTEN", "127.0.0.1:0").env("ADMIN", "127.0.0.1:0").env("PAYMENTS", payments);
+        let shop = street.0.iter().filter(|instance| instance.name() != "payments");
+        shop.fold(launch, |launch, one| launch.env(&one.variable(), &one.url())).start(demo::CONFIGURATION)
+    };
+    let gateway = open(&payments.url());
+    let whole = gateway.get("/dashboard?user=1");
+    let told = whole.json();
+    assert_eq!(
+        (told["user"]["username"].as_str(), told["orders"][0]["user"].as_u64()),
+        (Some("ada"), Some(1))
+    );
+    assert_eq!(
+        (told["payments"]["balance_cents"].as_u64(), whole.header("tidegate-partial")),
+        (Some(4200), None)
+    );
+    let url = payments.url();
+    drop(payments);
+    // What rests of the connections to it may be found closed with the next request or the one after.
+    let part = gateway.get("/dashboard?user=1");
+    assert_eq!((part.status, part.header("tidegate-partial")), (200, Some("payments")), "{url} is closed");
+    assert_eq!(
+        (part.json()["user"]["username"].as_str(), &part.json()["payments"]),
+        (Some("ada"), &serde_json::Value::Null)
+    );
+    assert_eq!(part.header("cache-control"), Some("no-store"));
+    assert_eq!(gateway.get("/dashboard?user=99").status, 404);
+    let old = gateway.get("/v1/users/1");
+    assert_eq!(
+        (old.json()["user_name"].as_str(), old.header("deprecation")),
+        (Some("ada"), Some("@1767225600"))
+    );
+    assert_eq!(old.header("sunset"), Some("Mon, 31 Dec 2035 00:00:00 GMT"));
+    assert_eq!(old.header("link"), Some("</v2/users/1>; rel=\"successor-version\""));
+    assert_eq!(gateway.get("/v2/users/1").header("deprecation"), None);
 }
 
 /// Connects a client of gRPC under TLS.

@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 12] = [
+const EXAMPLES: [&str; 13] = [
+    "examples/aggregate/gateway.yaml",
     "examples/cache/gateway.yaml",
     "examples/canary/gateway.yaml",
     "examples/contract/gateway.yaml",

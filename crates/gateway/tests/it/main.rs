@@ -68,7 +68,7 @@ mod observe {
 mod policies {
     mod allow;
     mod any_of;
-    mod api_key;
+    pub(crate) mod api_key;
     mod basic;
     mod body_limit;
     mod cache;
@@ -94,6 +94,7 @@ mod policies {
     mod rewrite;
     mod timeout;
     mod validate;
+    mod version;
 }
 mod tls {
     mod acme;
@@ -117,6 +118,7 @@ mod upstream {
     mod tunnel;
 }
 
+mod aggregate;
 mod balance;
 mod demo;
 mod drain;

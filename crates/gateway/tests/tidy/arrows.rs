@@ -11,7 +11,7 @@ use super::source::{Offence, Source};
 const ORDER: [&[&str]; 7] = [
     &["values"],
     &["config", "http", "exchange", "fault"],
-    &["identity", "policies", "route", "balance", "upstream", "tls", "observe"],
+    &["identity", "policies", "aggregate", "route", "balance", "upstream", "tls", "observe"],
     &["snapshot"],
     &["serve"],
     &["accept", "admin"],

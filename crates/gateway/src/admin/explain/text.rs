@@ -4,6 +4,7 @@
 
 use std::fmt::{self, Write as _};
 
+use super::parts::Part;
 use super::told::{Change, Explanation, Response, Seen, Sent};
 
 /// Width of the first column.
@@ -19,6 +20,7 @@ impl fmt::Display for Explanation {
         if let Some(sent) = &self.upstream {
             sent_lines(&mut page, sent, &self.request);
         }
+        part_lines(&mut page, &self.parts);
         if let Some(answer) = &self.answer {
             answer_lines(&mut page, answer);
         }
@@ -110,6 +112,26 @@ fn sent_lines(page: &mut Page, sent: &Sent, request: &Seen) {
         let name = what.strip_prefix("header ").unwrap_or(what);
         if !is_sent(name) {
             page.line("", &format!("- {name}"));
+        }
+    }
+}
+
+fn part_lines(page: &mut Page, parts: &[Part]) {
+    let width = parts.iter().map(|part| part.name.len()).max().unwrap_or(0);
+    for (place, part) in parts.iter().enumerate() {
+        let Part { name, service, method, target, fault, after, rule, each, care } = part;
+        let target = match (target, fault) {
+            (Some(target), _) => target.clone(),
+            (None, Some(fault)) => format!("(cannot be asked: {fault})"),
+            (None, None) => "(known once others have answered)".to_owned(),
+        };
+        let after = if after.is_empty() { String::new() } else { format!(", after {}", after.join(", ")) };
+        let each = if *each { ", for each element" } else { "" };
+        let title = if place == 0 { "parts" } else { "" };
+        let line = format!("{name:<width$}  {method} {target} of service `{service}`, {rule}{after}{each}");
+        page.line(title, &line);
+        for care in care {
+            page.line("", &format!("{:<width$}  {care}", ""));
         }
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changes::{Look, of_fields};
 use super::masked;
+use super::parts::Part;
 use crate::balance::Balance;
 use crate::exchange::Exchange;
 use crate::route::pattern::Pattern;
@@ -41,6 +42,9 @@ pub struct Explanation {
     pub policies: Vec<Step>,
     /// The request as the service gets it.
     pub upstream: Option<Sent>,
+    /// The parts of the answer, where it is made of several.
+    #[serde(default)]
+    pub parts: Vec<Part>,
     /// The answer, where the gateway itself gives one.
     pub answer: Option<Response>,
 }
@@ -178,6 +182,7 @@ impl Explanation {
             others: Vec::new(),
             policies: Vec::new(),
             upstream: None,
+            parts: Vec::new(),
             answer: None,
         }
     }

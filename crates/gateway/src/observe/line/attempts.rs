@@ -1,7 +1,7 @@
 //! The tries of an exchange that failed, and what stood in for the service, as they stand in its line.
 
-use super::{most, number, socket, text};
-use crate::exchange::record::{Attempt, Record};
+use super::{millis, most, number, socket, text};
+use crate::exchange::record::{Attempt, PartTold, Record};
 
 /// Appends the failed tries, if there were any.
 pub(super) fn attempts(out: &mut Vec<u8>, attempts: &[Attempt]) {
@@ -17,6 +17,27 @@ pub(super) fn attempts(out: &mut Vec<u8>, attempts: &[Attempt]) {
         out.push(b'}');
     }
     if !attempts.is_empty() {
+        out.push(b']');
+    }
+}
+
+/// Appends what came of the parts of an aggregate.
+pub(super) fn parts(out: &mut Vec<u8>, parts: &[PartTold]) {
+    for (nth, part) in parts.iter().enumerate() {
+        let start: &[u8] = if nth == 0 { b",\"parts\":[{\"name\":" } else { b",{\"name\":" };
+        text(out, start, part.name.as_bytes(), most::NAME);
+        text(out, b",\"outcome\":", part.outcome.as_bytes(), most::REASON);
+        if part.status != 0 {
+            number(out, b",\"status\":", u64::from(part.status));
+        }
+        if part.requests > 1 {
+            number(out, b",\"requests\":", u64::from(part.requests));
+        }
+        out.extend_from_slice(b",\"ms\":");
+        millis(out, part.took);
+        out.push(b'}');
+    }
+    if !parts.is_empty() {
         out.push(b']');
     }
 }

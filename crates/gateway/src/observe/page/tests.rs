@@ -100,6 +100,7 @@ fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> 
         retries: &[],
         doors: &[],
         fallback: &[],
+        versions: &[],
         splits: &[],
         mirrors: &[],
         most_series: MOST_SERIES,

@@ -15,7 +15,7 @@ const TARGETED: [&[u8]; 2] = [b"Tidegate-Cache-Control", b"CDN-Cache-Control"];
 
 /// Directives, of either side. Times are seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Directives {
+pub(crate) struct Directives {
     pub no_store: bool,
     pub no_cache: bool,
     pub private: bool,
@@ -50,7 +50,7 @@ impl Directives {
     }
 
     /// Those of an answer: of the first targeted field that is there and can be read, else of `Cache-Control`.
-    pub(super) fn of_answer(fields: &Fields) -> Directives {
+    pub(crate) fn of_answer(fields: &Fields) -> Directives {
         for name in TARGETED {
             let Ok(name) = Name::new(name) else { continue };
             if !fields.contains(name) {
@@ -98,7 +98,7 @@ impl Directives {
     }
 
     /// Whether the answer may be shared though its request had credentials (RFC 9111 section 3.5).
-    pub(super) fn shareable(&self) -> bool {
+    pub(crate) fn shareable(&self) -> bool {
         self.public || self.s_maxage.is_some() || self.must_revalidate
     }
 }

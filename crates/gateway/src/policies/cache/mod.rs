@@ -25,6 +25,7 @@ use std::time::Duration;
 use http1::{Framing, Method, Upgrade, names};
 
 pub use change::changed;
+pub(crate) use control::Directives;
 pub use purge::{Purge, Purged, Url};
 pub use settings::Cache;
 pub use store::Store;
@@ -35,7 +36,6 @@ use crate::fault::Fault;
 use crate::observe::Figure;
 use crate::values::Template;
 use answer::{Status, give, ttl};
-use control::Directives;
 use entry::{Entry, now};
 use fetch::{Fetch, came};
 use flight::Role;

@@ -75,6 +75,9 @@ pub(super) struct Came {
 pub(super) fn judge(rules: &Rules, exchange: &Exchange, came: &Came) -> Result<Life, &'static str> {
     let answer = &exchange.response;
     let fields = &answer.fields;
+    if exchange.record.is_partial() {
+        return Err("partial");
+    }
     if !UNDERSTOOD.contains(&answer.status) {
         return Err("status");
     }

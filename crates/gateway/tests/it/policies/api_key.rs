@@ -8,7 +8,7 @@ use crate::http::http2::{self, ask, converse, open};
 use crate::setup::tidegate;
 
 /// A new key and its hash.
-fn new_key() -> (String, String) {
+pub(crate) fn new_key() -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let json = tidegate(folder.path(), &["key", "new", "--json"]).json();
     (json["key"].as_str().unwrap().to_owned(), json["hash"].as_str().unwrap().to_owned())
