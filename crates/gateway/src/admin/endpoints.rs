@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::changes::{Proposal, answers, preview};
 use super::control::Control;
-use super::{api, bans, cache, drain, live, openapi, pages, routes, samples, session};
+use super::{api, bans, cache, drain, guarding, live, openapi, pages, routes, samples, session};
 use crate::config::Role;
 
 /// A method of the admin API.
@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 34] = {
+pub(super) static ENDPOINTS: [Endpoint; 36] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -235,6 +235,16 @@ pub(super) static ENDPOINTS: [Endpoint; 34] = {
             .taking(|generator| generator.subschema_for::<bans::Question>()),
         Endpoint::work("/api/v1/unban", Operator, "Let an address in again.", || post(bans::unban))
             .taking(|generator| generator.subschema_for::<bans::Question>()),
+        Endpoint::look("/api/v1/guard", Viewer, "The clients that the guard watches, and why.", || {
+            get(guarding::show)
+        }),
+        Endpoint::work(
+            "/api/v1/guard/forgive",
+            Operator,
+            "Forget what a client did, and leave it alone for a time.",
+            || post(guarding::forgive),
+        )
+        .taking(|generator| generator.subschema_for::<guarding::Question>()),
         Endpoint::look("/api/v1/quotas", Viewer, "Who has used how much of which quota.", || {
             get(pages::quotas)
         }),

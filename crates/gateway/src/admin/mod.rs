@@ -20,6 +20,7 @@ mod endpoints;
 pub mod explain;
 mod folders;
 mod guard;
+mod guarding;
 pub mod handover;
 mod inherit;
 mod live;

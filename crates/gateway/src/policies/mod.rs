@@ -16,6 +16,7 @@ pub mod csrf;
 pub mod ext_auth;
 pub mod fallback;
 pub mod grpc_web;
+pub mod guard;
 pub mod headers;
 pub mod hmac;
 pub mod identity_keys;
@@ -65,6 +66,7 @@ pub static LIST: &[Kind] = &[
     kind::<introspection::Introspection>(),
     kind::<oidc::Oidc>(),
     kind::<any_of::AnyOf>(),
+    kind::<guard::Guard>(),
     // Whether it may do that, once it is known who it is.
     kind::<csrf::Csrf>(),
     kind::<allow::Allow>(),
@@ -272,10 +274,7 @@ const fn kind<S: Settings>() -> Kind {
         every_answer: S::EVERY_ANSWER,
         takes_preflights: S::TAKES_PREFLIGHTS,
         schema: |generator| S::json_schema(generator),
-        shown: |node| {
-            let settings = decode::<S>(node, &mut Diagnostics::default())?;
-            serde_json::to_value(settings).ok()
-        },
+        shown: |node| serde_json::to_value(decode::<S>(node, &mut Diagnostics::default())?).ok(),
         compile: |key, node, context, faults| {
             let before = faults.errors();
             let settings = decode_key::<S>(key, node, faults)?;

@@ -72,6 +72,7 @@ pub fn compile(
             routes.push(Route { key: name, action, policies, stats });
         });
     }
+    let stranger = stranger(config, &context, &mut lives, faults);
     let listeners = listeners(config, &told(&routes), previous, faults);
     if faults.has_errors() {
         return None;
@@ -93,6 +94,7 @@ pub fn compile(
         lives,
         proofs: secure::proofs(config, previous),
         forwarding: forwarding(config.forwarded),
+        stranger,
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
 }
@@ -107,6 +109,15 @@ fn settle(
     for Bound { policy, shadow, .. } in policies {
         policy.settle(&mut Place { route, service, http2, shadow: *shadow, lives, faults });
     }
+}
+
+/// The guard of `defaults` for requests that no route takes. Its faults have been told where it stands.
+fn stranger(config: &Config, context: &Context, lives: &mut Lives<'_>, faults: &mut Diagnostics) -> Option<Bound> {
+    let (key, settings) = config.defaults.policies.iter().find(|(key, _)| key.as_str() == policies::guard::LIVE)?;
+    let kind = policies::LIST.iter().find(|kind| kind.name == key.as_str())?;
+    let mut bound = [kind.bind_in(key, settings, context, &mut Diagnostics::default())?];
+    settle(&mut bound, ("none", "", false), lives, faults);
+    bound.into_iter().next()
 }
 
 /// What stands beside the routes, but for the services.

@@ -78,6 +78,7 @@ mod policies {
     mod ext_auth;
     mod fallback;
     mod grpc_web;
+    mod guard;
     mod headers;
     mod hmac;
     mod identity_keys;
