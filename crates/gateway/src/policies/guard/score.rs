@@ -12,10 +12,12 @@ use super::usual::Usual;
 const MOST: usize = 4;
 /// How often more than usual is still none.
 const FACTOR: f32 = 3.0;
-/// Distinct paths in an hour below which nobody speaks of scraping.
-const LEAST_PATHS: f32 = 400.0;
+/// Distinct paths in an hour below which nobody speaks of scraping: a crowd behind one address asks for many.
+const LEAST_PATHS: f32 = 2_000.0;
 /// The share of errors below which nobody speaks of probing.
 const LEAST_ERRORS: f32 = 0.25;
+/// The share of errors that is too large wherever errors are usual.
+const MOST_ERRORS: f32 = 0.35;
 /// Points of somebody who fails with the same credential all the time: slowed, and no more.
 const SAME_CREDENTIAL: f32 = 50.0;
 
@@ -118,7 +120,7 @@ impl Score {
 }
 
 impl fmt::Display for Score {
-    /// As the decision record tells it: `score 83: errors 0.92 (usual 0.25) 61, paths 480 (usual 400) 22`.
+    /// As the decision record tells it: `score 83: errors 0.92 (usual 0.25) 61, paths 4800 (usual 2000) 45`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "score {:.0}", self.value)?;
         for (nth, reason) in self.reasons().enumerate() {
@@ -163,7 +165,7 @@ pub fn score(client: &Memory, scene: Scene<'_>) -> Score {
     let paths = client.paths();
     let most = scene.usual.paths().map_or(LEAST_PATHS, |usual| (usual * FACTOR).max(LEAST_PATHS));
     if paths > most {
-        score.add(What::Paths, (20.0 + 15.0 * (paths / most).log2()).min(60.0), paths, most);
+        score.add(What::Paths, (20.0 + 20.0 * (paths / most).log2()).min(60.0), paths, most);
     }
     let entropy = client.entropy();
     if entropy > 0.75 && errors > 30.0 && paths >= 20.0 {
@@ -207,12 +209,13 @@ fn rate(client: &Memory, scene: Scene<'_>, score: &mut Score) -> f32 {
 
 /// Of recent minutes, or of the last hours where there are few requests: whichever says more.
 fn errors(client: &Memory, scene: Scene<'_>, score: &mut Score) -> f32 {
-    let most = LEAST_ERRORS.max(scene.usual.errors() * FACTOR).min(0.8);
+    let most = LEAST_ERRORS.max(scene.usual.errors() * FACTOR).min(MOST_ERRORS);
     let guesses = !scene.is_consumer && client.others() > 3.5;
     let of = |counts: &Counts, enough: f32| {
         let errors = counts.denied() + counts.missing;
         let share = counts.share(errors);
-        let points = 70.0 * ((share - most) / 0.5).clamp(0.0, 1.0) * (errors / enough).min(1.0);
+        let lasting = if errors > 100.0 { 80.0 } else { 70.0 };
+        let points = lasting * ((share - most) / 0.4).clamp(0.0, 1.0) * (errors / enough).min(1.0);
         let same = !guesses && counts.missing < 0.3 * errors;
         (if same { points.min(SAME_CREDENTIAL) } else { points }, share)
     };

@@ -65,8 +65,8 @@ pub struct Usual {
 }
 
 impl Usual {
-    /// Learns what a client did in a minute.
-    pub fn minute(&mut self, requests: f32, errors: f32, hour: u32) {
+    /// Learns what a client did in a minute; the share of its errors only where it got good answers, too.
+    pub fn minute(&mut self, requests: f32, errors: Option<f32>, hour: u32) {
         if self.hours.is_empty() {
             self.hours = vec![Histogram::default(); 24];
         }
@@ -74,9 +74,10 @@ impl Usual {
         if let Some(hour) = self.hours.get_mut(hour as usize) {
             hour.add(requests);
         }
+        let Some(errors) = errors else { return };
         self.learnt += 1.0;
-        // Slowly, so that who brings many errors for an hour does not make them usual.
-        self.errors += (errors - self.errors) * (1.0 / self.learnt).max(0.000_1);
+        // Slowly and with a bound, so that many who bring nothing but errors for an hour do not make them usual.
+        self.errors += (errors.min(0.2) - self.errors) * (1.0 / self.learnt).max(0.000_1);
     }
 
     /// Learns how many paths a client asked for in half an hour.
@@ -187,8 +188,8 @@ mod tests {
     fn the_hour_decides_what_is_usual() {
         let mut usual = Usual::default();
         for _ in 0..1_000 {
-            usual.minute(6.0, 0.01, 3);
-            usual.minute(200.0, 0.05, 14);
+            usual.minute(6.0, Some(0.01), 3);
+            usual.minute(200.0, Some(0.05), 14);
         }
         let (night, day) = (usual.rate(3).unwrap(), usual.rate(14).unwrap());
         assert!((200.0..=400.0).contains(&day) && night < day, "{night} {day}");

@@ -239,8 +239,9 @@ impl Guard {
         watched.usual.fade(now);
         let is_consumer = taken.state.is_consumer;
         if memory.standing.level == 0 {
-            let errors = memory.recent.share(memory.recent.denied() + memory.recent.missing);
             if let Some(requests) = lessons.minute {
+                let counts = memory.recent;
+                let errors = (counts.good >= 5.0).then(|| counts.share(counts.denied() + counts.missing));
                 watched.usual.minute(requests, errors, hour);
             }
             if let Some(paths) = lessons.paths {
