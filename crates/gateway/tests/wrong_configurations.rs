@@ -38,6 +38,8 @@ const KNOWN: Known<'static> = Known {
         "fallback",
         "quota",
         "concurrency",
+        "guard",
+        "lists",
     ],
 };
 

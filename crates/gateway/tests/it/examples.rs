@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 10] = [
+const EXAMPLES: [&str; 11] = [
     "examples/cache/gateway.yaml",
     "examples/grpc/gateway.yaml",
+    "examples/guard/gateway.yaml",
     "examples/hosts/gateway.yaml",
     "examples/limits/gateway.yaml",
     "examples/login/gateway.yaml",

@@ -185,6 +185,9 @@ struct Compiled {
     shadow: bool,
 }
 
+/// In the notes of a request that passed although its client is on a level.
+struct Passed;
+
 /// What is done to a request.
 enum Act {
     Pass,
@@ -380,10 +383,14 @@ impl Policy for Compiled {
             return Verdict::Go;
         }
         match self.act(live, exchange, judged) {
-            Act::Pass => Verdict::Go,
+            Act::Pass => {
+                exchange.notes.put(Passed);
+                Verdict::Go
+            }
             Act::Refuse(answer) => Verdict::Answer(answer),
             Act::Wait if self.shadow || exchange.rehearsal => Verdict::Go,
             Act::Wait => {
+                exchange.notes.put(Passed);
                 let Some(_waiting) = Waiting::begin(&live.numbers.waiting) else {
                     return Verdict::answer(refusal(429, "guard_slow", 1));
                 };
@@ -402,10 +409,10 @@ impl Policy for Compiled {
             return;
         }
         self.note(live, exchange);
+        // Whoever is on a level hears of nothing else, also where its credential was refused before: else it would learn which
+        // of its guesses are right.
         let by_other = exchange.record.refused_by.is_some_and(|by| by != Self::NAME);
-        // Whoever is on a level hears nothing else from it, also where its credential was refused before: else it would learn
-        // which of its guesses are right.
-        if by_other && !self.shadow && exchange.identity.is_none() && matches!(exchange.response.status, 401 | 403) {
+        if by_other && !self.shadow && exchange.identity.is_none() && exchange.notes.take::<Passed>().is_none() {
             self.answer_instead(live, exchange);
         }
     }

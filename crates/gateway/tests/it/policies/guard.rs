@@ -89,7 +89,7 @@ fn in_shadow_nothing_happens_and_all_of_it_is_told() {
     flood(&gateway, "203.0.113.7");
     wait_for_level(&gateway, "203.0.113.7", "block");
     assert_eq!(from(&gateway, "203.0.113.7", "/a", &[]).status, 200);
-    let line = gateway.wait_for_log(|line| line["shadow"].as_array().is_some_and(|all| !all.is_empty()));
+    let line = gateway.wait_for_log(|line| line["shadowed"].as_array().is_some_and(|all| !all.is_empty()));
     assert!(line.to_string().contains("guard_block"), "{line}");
     assert_eq!(gateway.admin("/api/v1/guard").json()["watches"][0]["mode"], "shadow");
 }
@@ -179,8 +179,8 @@ fn a_browser_works_once_and_goes_on_and_its_pass_is_good_for_nobody_else() {
     let refused = from(&gateway, client, "/page", &[]);
     assert_eq!((refused.status, refused.header("Retry-After")), (429, Some("900")));
     assert!(refused.json()["type"].as_str().unwrap().ends_with("#abnormal-usage-detected"));
-    let script = from(&gateway, client, "/a.js", &[html, ("Sec-Fetch-Mode", "no-cors")]);
-    assert_eq!(script.header("Content-Type"), Some("application/problem+json"));
+    let frame = from(&gateway, client, "/a", &[html, ("Sec-Fetch-Mode", "cors")]);
+    assert!(frame.status == 429 && !frame.text().contains("data-task"), "{}", frame.text());
 
     let proof = format!("tidegate_proof={}", solve(&page.text()));
     assert_eq!(from(&gateway, "203.0.113.8", "/page", &[html, ("Cookie", &proof)]).status, 429);
