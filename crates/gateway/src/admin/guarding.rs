@@ -13,9 +13,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::control::Control;
+use super::notices::Notice;
 use super::{Shared, problem};
-use crate::policies::guard::ladder::{CHALLENGE, LEVELS};
+use crate::config::NoticeKind;
+use crate::policies::guard::ladder::{CHALLENGE, LEVELS, LIMIT};
 use crate::policies::guard::{Change, LIVE, Live};
+use crate::policies::lists::{self, Registry};
 use crate::values;
 
 /// Time between two looks.
@@ -42,6 +45,18 @@ fn live(control: &Control) -> Option<Arc<Live>> {
     control.gateway.live.snapshot().lives.get(LIVE)
 }
 
+/// Keeps the lists of others fresh, as long as there are any.
+pub(super) async fn keep_lists(control: Arc<Control>) {
+    loop {
+        let registry: Option<Arc<Registry>> = control.gateway.live.snapshot().lives.get(lists::LIVE);
+        if let Some(registry) = registry {
+            registry.refresh().await;
+            let _ = tokio::task::spawn_blocking(move || registry.reread()).await;
+        }
+        tokio::time::sleep(STEP).await;
+    }
+}
+
 /// Looks once a second, as long as there is a guard.
 pub(super) async fn run(control: Arc<Control>) {
     let mut steps = tokio::time::interval(STEP);
@@ -50,17 +65,30 @@ pub(super) async fn run(control: Arc<Control>) {
         steps.tick().await;
         let Some(live) = live(&control) else { continue };
         let Ok(second) = tokio::task::spawn_blocking(move || live.second_by_clock()).await else { continue };
-        second.changes.iter().for_each(tell);
+        second.changes.iter().for_each(|change| tell(&control, change));
         if second.more > 0 {
             tracing::warn!("{} more clients changed their level", second.more);
         }
     }
 }
 
-fn tell(change: &Change) {
+fn tell(control: &Control, change: &Change) {
     let level = |level: u8| LEVELS.get(usize::from(level)).copied().unwrap_or_default();
     let (from, to, shadow) = (level(change.from), level(change.to), change.shadow);
     let (client, guard, score) = (&change.client, &change.watch, change.score.to_string());
+    if change.to > change.from && change.to >= LIMIT {
+        let mode = if shadow { "shadow" } else { "enforce" };
+        let title = format!("{client} behaves abnormally and is on the level {to}");
+        let facts = vec![
+            ("client", client.clone()),
+            ("guard", guard.clone()),
+            ("from", from.to_owned()),
+            ("level", to.to_owned()),
+            ("mode", mode.to_owned()),
+            ("why", score.clone()),
+        ];
+        control.notices.tell(Notice::new(NoticeKind::Guard, change.to >= CHALLENGE, title, facts));
+    }
     if change.to > change.from && change.to >= CHALLENGE {
         tracing::warn!(client, guard, from, to, shadow, score, "a client behaves abnormally");
     } else {

@@ -24,6 +24,7 @@ mod guarding;
 pub mod handover;
 mod inherit;
 mod live;
+pub mod notices;
 pub mod notify;
 mod openapi;
 mod pages;

@@ -147,6 +147,9 @@ impl Process {
         tokio::spawn(super::certificates::run(control.clone()));
         tokio::spawn(super::acme::run(control.clone()));
         tokio::spawn(super::guarding::run(control.clone()));
+        tokio::spawn(super::guarding::keep_lists(control.clone()));
+        super::notices::start(&control)
+            .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;
         let began = control.clone();
         if !tokio::task::spawn_blocking(move || began.gateway.answers(BEGINNING)).await.unwrap_or(false) {
             return Err(StartError::System("a worker does not begin".into()));

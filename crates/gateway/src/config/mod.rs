@@ -24,6 +24,7 @@ mod pattern;
 mod place;
 mod process;
 mod read;
+mod notify;
 mod redis;
 mod render;
 mod retry;
@@ -48,6 +49,7 @@ pub use health::{Eject, HealthCheck, Slow};
 pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
 pub use load::{Environment, Known, Loaded, System, load, load_draft, load_text};
 pub use node::{Entry, Form, Kind, Node, Scalar};
+pub use notify::{NoticeKind, Notify, Receiver, Smtp, SmtpTls, syslog_place};
 pub use pairs::{Named, OneOrMany, Pairs};
 pub use pattern::{HostPattern, Method, PathPattern, RouteKey, Segment};
 pub use place::{Files, Place, Span, Spanned};
@@ -116,6 +118,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long one client may take. Listeners may say otherwise for themselves.
     pub timeouts: Timeouts,
+    /// Who is told of what happens: by webhook, Slack, syslog or e-mail. Default: nobody.
+    pub notify: Notify,
     /// The folder of what is to outlive restarts, such as what of quotas was used. It is made where it is not there; two
     /// gateways on one machine need two. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -23,6 +23,7 @@ pub mod identity_keys;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
+pub mod lists;
 pub mod mtls;
 pub mod oidc;
 pub mod quota;
@@ -57,6 +58,7 @@ pub static LIST: &[Kind] = &[
     kind::<cors::Cors>(),
     // Who may come at all, before anything is spent on a request.
     kind::<ip::Ip>(),
+    kind::<lists::Lists>(),
     // Who it is, before anything is done for the request.
     kind::<mtls::Mtls>(),
     kind::<api_key::ApiKey>(),

@@ -28,6 +28,7 @@ mod admin {
     mod commands;
     mod console;
     mod explain;
+    mod notices;
     mod samples;
     mod telemetry;
 }
@@ -85,6 +86,7 @@ mod policies {
     mod introspection;
     mod ip;
     mod jwt;
+    mod lists;
     mod mtls;
     mod oidc;
     mod quota;
