@@ -110,17 +110,18 @@ fn database(first: &str, second: &str) -> Vec<u8> {
     bytes.extend(data.concat());
     bytes.extend(b"\xab\xcd\xefMaxMind.com");
     let number = |number: u32| [vec![0xc4], number.to_be_bytes().to_vec()].concat();
+    let short = |number: u16| [vec![0xa2], number.to_be_bytes().to_vec()].concat();
     let facts = [
         vec![0xe9],
-        [text("binary_format_major_version"), number(2)].concat(),
-        [text("binary_format_minor_version"), number(0)].concat(),
+        [text("binary_format_major_version"), short(2)].concat(),
+        [text("binary_format_minor_version"), short(0)].concat(),
         [text("build_epoch"), vec![0x04, 0x02, 0, 0, 0, 1]].concat(),
         [text("database_type"), text("Test-Country")].concat(),
         [text("description"), vec![0xe1], text("en"), text("test")].concat(),
-        [text("ip_version"), number(4)].concat(),
+        [text("ip_version"), short(4)].concat(),
         [text("languages"), vec![0x01, 0x04], text("en")].concat(),
         [text("node_count"), number(count as u32)].concat(),
-        [text("record_size"), number(24)].concat(),
+        [text("record_size"), short(24)].concat(),
     ];
     bytes.extend(facts.concat());
     bytes
