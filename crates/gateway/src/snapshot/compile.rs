@@ -58,13 +58,7 @@ pub fn compile(
     for (key, route) in &config.routes {
         let place = u32::try_from(routes.len()).unwrap_or(u32::MAX);
         faults.within(format!("route `{key}`"), |faults| {
-            for pattern in super::pattern::patterns(key, route, faults) {
-                if let Err(conflict) = table.add(pattern, place) {
-                    equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
-                } else {
-                    keys.push(key);
-                }
-            }
+            add((key, route), place, (&mut table, &mut keys), faults);
             let mut action = action(&route.action, &mut services, faults);
             let mut policies = bind(config, route, &context, faults);
             limits.iter().for_each(|limits| limits.join(&mut policies));
@@ -101,6 +95,22 @@ pub fn compile(
         stranger,
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
+}
+
+/// Lets a route be found.
+fn add<'a>(
+    (key, route): (&'a Spanned<String>, &config::Route),
+    place: u32,
+    (table, keys): (&mut Builder<u32>, &mut Vec<&'a Spanned<String>>),
+    faults: &mut Diagnostics,
+) {
+    for pattern in super::pattern::patterns(key, route, faults) {
+        if let Err(conflict) = table.add(pattern, place) {
+            equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
+        } else {
+            keys.push(key);
+        }
+    }
 }
 
 /// Lets policies take their place on a route to a service.

@@ -86,7 +86,7 @@ impl Day {
     pub(crate) fn new(plan: Plan, seed: u64) -> Day {
         let guard = Live::new(seed);
         let failures: Arc<Failures> = Arc::default();
-        let rules = Rules { name: "guard".into(), rungs: ladder::usual(), calm: 20.0, shadow: false };
+        let rules = Rules { name: "guard".into(), rungs: ladder::usual(), calm: 20.0, shadow: false, learns: 900 };
         guard.adopt(WATCH, &Arc::new(rules), "/*", &failures);
         let random = Random::new(seed);
         let mut day = Day {

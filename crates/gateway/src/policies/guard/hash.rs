@@ -35,7 +35,8 @@ impl Seed {
 /// Both halves of a product, mixed.
 #[inline]
 fn spread(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
+    // It always has room; asking whether it has would cost more than the product.
+    let product = u128::from(a).wrapping_mul(u128::from(b));
     (product as u64) ^ ((product >> 64) as u64)
 }
 

@@ -173,8 +173,8 @@ impl Memory {
         Memory { key: taken.key, who: taken.who, first: now, last: now, minute, turned, ..Memory::default() }
     }
 
-    /// Takes in what was counted. `hour` is that of the day.
-    pub fn take(&mut self, taken: &Taken, now: u32, hour: u32) -> Lessons {
+    /// Takes in what was counted. `hour` is that of the day; `teaches` says whether this is what is usual for it.
+    pub fn take(&mut self, taken: &Taken, (now, hour): (u32, u32), teaches: bool) -> Lessons {
         let seconds = now.saturating_sub(self.last) as f32;
         for (counts, over) in
             [(&mut self.moment, MOMENT), (&mut self.recent, WHILE), (&mut self.long, HOURS)]
@@ -186,7 +186,7 @@ impl Memory {
         for (spread, more) in self.spread.iter_mut().zip(taken.spread) {
             *spread = *spread * left + more as f32;
         }
-        let lessons = self.turn(now);
+        let lessons = self.turn(now, teaches);
         self.paths.add(taken.paths);
         self.agents.add([taken.agents]);
         self.others.add([taken.others]);
@@ -195,17 +195,17 @@ impl Memory {
             self.learn_body(taken.bytes as f32 / taken.bodies as f32);
         }
         self.last = now;
-        if self.standing.level == 0 {
+        if teaches {
             self.hours |= 1 << hour.min(23);
         }
         lessons
     }
 
-    fn turn(&mut self, now: u32) -> Lessons {
+    fn turn(&mut self, now: u32, teaches: bool) -> Lessons {
         let mut lessons = Lessons::default();
         if now / MINUTE != self.minute {
             lessons.minute = Some(self.in_minute);
-            self.learn_minute();
+            self.learn_minute(teaches);
             self.minute = now / MINUTE;
         }
         if now.saturating_sub(self.turned) >= TURN {
@@ -223,9 +223,8 @@ impl Memory {
         lessons
     }
 
-    fn learn_minute(&mut self) {
-        // Who is looked at more closely teaches nothing about what is usual.
-        if self.standing.level == 0 {
+    fn learn_minute(&mut self, teaches: bool) {
+        if teaches {
             self.minutes = self.minutes.saturating_add(1);
             let weight = (1.0 / self.minutes as f32).max(0.02);
             let off = self.in_minute - self.usual;
@@ -374,7 +373,7 @@ mod tests {
         assert_eq!(taken.spread.iter().sum::<u32>(), 6);
         assert_eq!(table.take(place.nth).unwrap().requests, 0, "taken once");
         let mut memory = Memory::new(&taken, 3);
-        memory.take(&taken, 3, 0);
+        memory.take(&taken, (3, 0), true);
         assert_eq!(memory.recent.share(memory.recent.denied()), 0.4, "what the guard refused says nothing");
         assert_eq!(memory.entropy(), 0.0);
     }
@@ -405,7 +404,7 @@ mod tests {
         let mut memory = Memory::new(&Taken::default(), 0);
         for second in 0..1_200u32 {
             let taken = Taken { requests: 2, good: 2, ..Taken::default() };
-            memory.take(&taken, second, 4);
+            memory.take(&taken, (second, 4), true);
         }
         let usual = memory.usual().unwrap();
         assert!((100.0..=140.0).contains(&usual), "{usual}");

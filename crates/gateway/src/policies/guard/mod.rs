@@ -13,6 +13,7 @@ mod pass;
 pub mod score;
 mod settings;
 pub mod table;
+mod told;
 mod usual;
 pub mod watch;
 
@@ -73,7 +74,8 @@ impl Settings for Guard {
         }
         let name = self.name.as_ref().map_or(LIVE, |name| name.as_str()).to_owned();
         let calm = self.calm;
-        let rules = Rules { name, rungs: self.rungs(), calm: calm.per_second() as f32, shadow: false };
+        let learns = u32::try_from(self.learns.get().as_secs()).unwrap_or(u32::MAX);
+        let rules = Rules { name, rungs: self.rungs(), calm: calm.per_second() as f32, shadow: false, learns };
         let secret = self.challenge.secret.as_ref().map(|secret| secret.expose().as_bytes().to_vec());
         Some(Box::new(Compiled {
             rules: Arc::new(rules),
@@ -391,12 +393,12 @@ impl Policy for Compiled {
             Act::Wait if self.shadow || exchange.rehearsal => Verdict::Go,
             Act::Wait => {
                 exchange.notes.put(Passed);
-                let Some(_waiting) = Waiting::begin(&live.numbers.waiting) else {
+                let Some(waiting) = Waiting::begin(&live.numbers.waiting) else {
                     return Verdict::answer(refusal(429, "guard_slow", 1));
                 };
                 Verdict::Wait(Box::pin(async move {
                     tokio::time::sleep(self.delay).await;
-                    drop(_waiting);
+                    drop(waiting);
                     Verdict::Go
                 }))
             }

@@ -20,6 +20,8 @@ const LEAST_ERRORS: f32 = 0.25;
 const MOST_ERRORS: f32 = 0.35;
 /// Points of somebody who fails with the same credential all the time: slowed, and no more.
 const SAME_CREDENTIAL: f32 = 50.0;
+/// Points of who does much, as long as nobody knows what is usual for it: watched, and no more.
+const UNKNOWN: f32 = 40.0;
 
 /// What a client is told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,6 +154,16 @@ pub struct Scene<'u> {
     pub hour: u32,
     /// Whether it is about a consumer.
     pub is_consumer: bool,
+    /// Whether the guard is too young to know what is usual.
+    pub learns: bool,
+}
+
+impl Scene<'_> {
+    /// The points that much alone makes, as long as nobody can know whether it is too much.
+    fn most_for_much(&self, client: &Memory) -> f32 {
+        let unknown = if self.is_consumer { client.usual().is_none() } else { self.learns };
+        if unknown { UNKNOWN } else { 100.0 }
+    }
 }
 
 /// The score of a client.
@@ -165,7 +177,8 @@ pub fn score(client: &Memory, scene: Scene<'_>) -> Score {
     let paths = client.paths();
     let most = scene.usual.paths().map_or(LEAST_PATHS, |usual| (usual * FACTOR).max(LEAST_PATHS));
     if paths > most {
-        score.add(What::Paths, (20.0 + 20.0 * (paths / most).log2()).min(60.0), paths, most);
+        let points = (20.0 + 20.0 * (paths / most).log2()).min(60.0);
+        score.add(What::Paths, points.min(scene.most_for_much(client)), paths, most);
     }
     let entropy = client.entropy();
     if entropy > 0.75 && errors > 30.0 && paths >= 20.0 {
@@ -204,7 +217,7 @@ fn rate(client: &Memory, scene: Scene<'_>, score: &mut Score) -> f32 {
     }
     let lasting = client.recent.requests / 300.0 > most / 2.0;
     let points = (25.0 + 22.0 * (rate / most).log2()).min(80.0) + if lasting { 15.0 } else { 0.0 };
-    score.add(What::Rate, points, rate, most)
+    score.add(What::Rate, points.min(scene.most_for_much(client)), rate, most)
 }
 
 /// Of recent minutes, or of the last hours where there are few requests: whichever says more.
@@ -265,14 +278,14 @@ mod tests {
 
     fn of(memory: &Memory, is_consumer: bool, now: u32) -> Score {
         let usual = Usual::default();
-        score(memory, Scene { usual: &usual, calm: 20.0, heat: 0.0, now, hour: 12, is_consumer })
+        score(memory, Scene { usual: &usual, calm: 20.0, heat: 0.0, now, hour: 12, is_consumer, learns: false })
     }
 
     /// A client that does this each second for so long.
     fn after(seconds: u32, taken: Taken) -> Memory {
         let mut memory = Memory::new(&taken, 0);
         for second in 0..seconds {
-            memory.take(&taken, second, 12);
+            memory.take(&taken, (second, 12), memory.standing.level == 0);
         }
         memory
     }

@@ -37,6 +37,9 @@ pub struct Guard {
     pub(super) name: Option<Name>,
     /// Requests a second of one client that are none too many, whatever is usual. Default: 20/s.
     pub(super) calm: Rate,
+    /// How long after its start the guard learns: the rate and the paths of an address lead no further than `watch`, since nobody's
+    /// usual is known. The rate of a consumer does so only once its own usual is known, after ten minutes of use. Default: 15m.
+    pub(super) learns: Duration,
     /// Networks that are not watched at all: monitoring, offices, other gateways. Default: none.
     pub(super) trusted: Vec<Cidr>,
     /// Where a credential stands that a service refuses with 401, so that several that are tried can be told from one that is
@@ -176,6 +179,7 @@ impl Default for Guard {
             scope: Scope::default(),
             name: None,
             calm: known("20/s"),
+            learns: Duration::from_secs(900),
             trusted: Vec::new(),
             credentials: vec![known("header.authorization"), known("header.x-api-key")].into(),
             highest: Highest::default(),

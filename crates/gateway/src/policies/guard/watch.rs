@@ -4,18 +4,18 @@
 //! outside, so that a day can be simulated. Must never be asked to think on the road.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use serde_json::{Value, json};
 
-use super::ladder::{LEVELS, Rungs};
+use super::ladder::{LEVELS, Rungs, WATCH};
 use super::memory::Memory;
 use super::score::{self, Scene, Score};
 use super::table::{State, Table, Taken, Who};
+use super::told::name_of;
 use super::usual::{Failures, Route, Usual};
 
 /// Changes that are told at a time; the rest is counted.
@@ -28,7 +28,6 @@ const LONGEST_NAME: usize = 200;
 /// Watches and routes that are remembered.
 const MOST_WATCHES: usize = 1_000;
 const MOST_ROUTES: usize = 10_000;
-const MOST_ROUTES_TOLD: usize = 20;
 
 /// What a watch goes by.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +40,17 @@ pub struct Rules {
     pub calm: f32,
     /// Whether nothing comes of it.
     pub shadow: bool,
+    /// Seconds after the guard was made in which it learns.
+    pub learns: u32,
+}
+
+impl Rules {
+    /// Whether what a client on this level does teaches what is usual. Who is looked at more closely does not; but a consumer is
+    /// known, and in the beginning nobody is.
+    fn teaches(&self, level: u8, is_consumer: bool, now: u32) -> bool {
+        let is_low = level <= WATCH && (is_consumer || now < self.learns);
+        level == 0 || is_low || (self.shadow && is_consumer)
+    }
 }
 
 /// A client came to another level.
@@ -102,20 +112,20 @@ pub struct Guard {
 
 /// What only the control side sees.
 #[derive(Default)]
-struct Desk {
-    memories: HashMap<usize, Box<Memory>>,
-    names: HashMap<u64, Arc<str>>,
-    watches: HashMap<u32, Watched>,
-    routes: HashMap<(u32, Arc<str>), (Arc<Failures>, Route)>,
-    above: BTreeSet<usize>,
-    touched: Vec<usize>,
-    now: u32,
+pub(super) struct Desk {
+    pub(super) memories: HashMap<usize, Box<Memory>>,
+    pub(super) names: HashMap<u64, Arc<str>>,
+    pub(super) watches: HashMap<u32, Watched>,
+    pub(super) routes: HashMap<(u32, Arc<str>), (Arc<Failures>, Route)>,
+    pub(super) above: BTreeSet<usize>,
+    pub(super) touched: Vec<usize>,
+    pub(super) now: u32,
 }
 
-struct Watched {
-    rules: Arc<Rules>,
-    usual: Usual,
-    heat: f32,
+pub(super) struct Watched {
+    pub(super) rules: Arc<Rules>,
+    pub(super) usual: Usual,
+    pub(super) heat: f32,
 }
 
 impl Guard {
@@ -148,7 +158,7 @@ impl Guard {
         self.second(now, (wall / 3_600 % 24) as u32)
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
+    pub(super) fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -235,10 +245,11 @@ impl Guard {
             **memory = Memory::new(taken, now);
             desk.above.remove(&nth);
         }
-        let lessons = memory.take(taken, now, hour);
+        let (is_consumer, rules) = (taken.state.is_consumer, &watched.rules);
+        let teaches = rules.teaches(memory.standing.level, is_consumer, now);
+        let lessons = memory.take(taken, (now, hour), teaches);
         watched.usual.fade(now);
-        let is_consumer = taken.state.is_consumer;
-        if memory.standing.level == 0 {
+        if teaches {
             if let Some(requests) = lessons.minute {
                 let counts = memory.recent;
                 let errors = (counts.good >= 5.0).then(|| counts.share(counts.denied() + counts.missing));
@@ -248,7 +259,8 @@ impl Guard {
                 watched.usual.turn(paths);
             }
         }
-        let scene = Scene { usual: &watched.usual, calm: watched.rules.calm, heat: watched.heat, now, hour, is_consumer };
+        let (usual, heat) = (&watched.usual, watched.heat);
+        let scene = Scene { usual, calm: rules.calm, heat, now, hour, is_consumer, learns: now < rules.learns };
         memory.score = if now < memory.forgiven { Score::default() } else { score::score(memory, scene) };
         let changed = memory.standing.step(&watched.rules.rungs, memory.score.value, now);
         let level = memory.standing.level;
@@ -321,35 +333,10 @@ impl Guard {
         }
         forgiven
     }
-
-    /// The clients that give most cause, and what is usual, for the admin address.
-    pub fn list(&self, most: usize) -> Value {
-        let desk = self.desk();
-        let mut clients: Vec<(&usize, &Box<Memory>)> =
-            desk.memories.iter().filter(|(_, memory)| memory.standing.level > 0 || memory.score.value >= 1.0).collect();
-        let weight = |memory: &Memory| (memory.standing.level, memory.score.value);
-        clients.sort_by(|(_, one), (_, other)| {
-            weight(other).partial_cmp(&weight(one)).unwrap_or(std::cmp::Ordering::Equal)
-        });
-        let more = clients.len().saturating_sub(most);
-        let told = clients.into_iter().take(most).filter_map(|(nth, memory)| {
-            let state = self.table.at(*nth)?.state();
-            let watched = desk.watches.get(&state.watch)?;
-            Some(desk.shown(memory, state, watched))
-        });
-        let clients: Vec<Value> = told.collect();
-        let watches = desk.watches();
-        let [tracked, dropped, crowded] = self.table.counted();
-        json!({
-            "watches": watches,
-            "clients": clients,
-            "more": more,
-            "tracked": tracked,
-            "dropped": dropped,
-            "uncounted": crowded,
-        })
-    }
 }
+
+/// What stands before an IPv4 address: of IPv6 a network that no client is in.
+pub(super) const V4: u64 = 0xffff << 48;
 
 impl Desk {
     fn look_at_routes(&mut self, now: u32) {
@@ -361,83 +348,6 @@ impl Desk {
             }
         }
     }
-
-    fn watches(&self) -> Vec<Value> {
-        let mut watches: Vec<(&u32, &Watched)> = self.watches.iter().collect();
-        watches.sort_by(|(_, one), (_, other)| one.rules.name.cmp(&other.rules.name));
-        let told = watches.into_iter().map(|(id, watched)| {
-            let routes = self.routes.iter().filter(|((watch, _), _)| watch == id);
-            let mut routes: Vec<(&str, f32, f32)> =
-                routes.map(|((_, route), (_, seen))| (&**route, seen.told().0, seen.told().1)).collect();
-            routes.sort_by(|one, other| other.1.total_cmp(&one.1));
-            let routes: Vec<Value> = routes
-                .into_iter()
-                .take(MOST_ROUTES_TOLD)
-                .map(|(route, failures, usual)| json!({ "route": route, "failures": tenth(failures), "usual": tenth(usual) }))
-                .collect();
-            json!({
-                "name": watched.rules.name,
-                "mode": if watched.rules.shadow { "shadow" } else { "enforce" },
-                "levels": levels(&watched.rules.rungs),
-                "together": tenth(watched.heat),
-                "routes": routes,
-            })
-        });
-        told.collect()
-    }
-
-    fn shown(&self, memory: &Memory, state: State, watched: &Watched) -> Value {
-        let standing = memory.standing;
-        let reasons: Vec<Value> = memory
-            .score
-            .reasons()
-            .map(|reason| {
-                json!({
-                    "what": reason.what.word(),
-                    "points": reason.points.round(),
-                    "measured": tenth(reason.measured),
-                    "usual": tenth(reason.usual),
-                })
-            })
-            .collect();
-        json!({
-            "client": name_of(&self.names, memory.who, state.is_consumer),
-            "kind": if state.is_consumer { "consumer" } else { "address" },
-            "watch": watched.rules.name,
-            "level": LEVELS.get(usize::from(standing.level)).copied().unwrap_or_default(),
-            "score": memory.score.value.round(),
-            "reasons": reasons,
-            "since_seconds": self.now.saturating_sub(standing.since),
-            "left_seconds": standing.left(&watched.rules.rungs, self.now),
-            "seen_seconds": self.now.saturating_sub(memory.last),
-            "per_second": tenth(memory.rate()),
-            "forgiven_seconds": memory.forgiven.saturating_sub(self.now),
-        })
-    }
-}
-
-fn levels(rungs: &Rungs) -> Value {
-    let named = LEVELS.iter().skip(1).zip(rungs);
-    let told = named.map(|(name, rung)| json!({ "name": name, "at": rung.at, "seconds": rung.keeps }));
-    told.collect()
-}
-
-fn tenth(number: f32) -> f64 {
-    (f64::from(number) * 100.0).round() / 100.0
-}
-
-/// What stands before an IPv4 address: of IPv6 a network that no client is in.
-const V4: u64 = 0xffff << 48;
-
-/// A client by name.
-fn name_of(names: &HashMap<u64, Arc<str>>, bits: u64, is_consumer: bool) -> String {
-    if is_consumer {
-        return names.get(&bits).map_or_else(|| format!("#{bits:016x}"), |name| name.to_string());
-    }
-    if bits >> 32 == V4 >> 32 {
-        return Ipv4Addr::from_bits((bits & u64::from(u32::MAX)) as u32).to_string();
-    }
-    format!("{}/64", Ipv6Addr::from_bits(u128::from(bits) << 64))
 }
 
 #[cfg(test)]
@@ -448,7 +358,7 @@ mod tests {
 
     fn guard() -> Guard {
         let guard = Guard::new(11);
-        let rules = Rules { name: "all".into(), rungs: ladder::usual(), calm: 20.0, shadow: false };
+        let rules = Rules { name: "all".into(), rungs: ladder::usual(), calm: 20.0, shadow: false, learns: 0 };
         guard.adopt(1, &Arc::new(rules), "/*", &Arc::default());
         guard
     }
@@ -501,6 +411,23 @@ mod tests {
         flood(3_700, 3_800);
         assert!(level(&guard, who) >= ladder::LIMIT);
         assert_eq!(guard.forgive(Guard::who("192.0.2.1".parse().unwrap()), 10), 0, "nobody knows it");
+    }
+
+    #[test]
+    fn a_busy_program_is_learnt_to_know_before_it_is_judged() {
+        let guard = guard();
+        let who = guard.consumer("busy");
+        for second in 0..1_500 {
+            note(&guard, who, 200, 300);
+            guard.second(second, 12);
+            assert!(level(&guard, who) <= ladder::WATCH, "{second}");
+        }
+        assert_eq!(level(&guard, who), 0, "its usual is known, and its ten minutes are over");
+        for second in 1_500..1_560 {
+            note(&guard, who, 200, 6_000);
+            guard.second(second, 12);
+        }
+        assert!(level(&guard, who) >= ladder::LIMIT, "twenty times its own usual");
     }
 
     #[test]

@@ -19,7 +19,7 @@ fn gateway(app: &str, receivers: &str) -> Gateway {
         "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\ntrusted_proxies: [127.0.0.0/8]\nworkers: 1\n\
          notify: {{ group: 2s, receivers: {{ {receivers} }} }}\n\
          services: {{ app: {{ targets: \"{app}\", circuit_breaker: {{ min_requests: 2, window: 1m }} }} }}\n\
-         defaults: {{ guard: {{ calm: 1/s }} }}\nroutes: {{ /*: {{ to: app }} }}\n"
+         defaults: {{ guard: {{ calm: 1/s, learns: 0s }} }}\nroutes: {{ /*: {{ to: app }} }}\n"
     )
 }
 

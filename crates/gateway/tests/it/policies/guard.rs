@@ -25,7 +25,7 @@ fn gateway(origin: &Origin, top: &str, guard: &str, routes: &str) -> Gateway {
 /// All levels from a score that little errors reach.
 fn levels(highest: &str) -> String {
     format!(
-        "{{ highest: {highest}, calm: 1/s, challenge: {{ difficulty: 8 }}, levels: {{ watch: {{ at: 2 }}, \
+        "{{ highest: {highest}, calm: 1/s, learns: 0s, challenge: {{ difficulty: 8 }}, levels: {{ watch: {{ at: 2 }}, \
          slow: {{ at: 3, delay: 1ms }}, limit: {{ at: 4, rate: 1/hour }}, challenge: {{ at: 5 }}, block: {{ at: 6 }} }} }}"
     )
 }
