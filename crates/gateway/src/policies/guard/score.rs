@@ -21,7 +21,7 @@ const MOST_ERRORS: f32 = 0.35;
 /// Points of somebody who fails with the same credential all the time: slowed, and no more.
 const SAME_CREDENTIAL: f32 = 50.0;
 /// Points of who does much, as long as nobody knows what is usual for it: watched, and no more.
-const UNKNOWN: f32 = 40.0;
+const UNKNOWN: f32 = 35.0;
 
 /// What a client is told apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

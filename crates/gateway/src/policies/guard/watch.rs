@@ -420,7 +420,7 @@ mod tests {
         for second in 0..1_500 {
             note(&guard, who, 200, 300);
             guard.second(second, 12);
-            assert!(level(&guard, who) <= ladder::WATCH, "{second}");
+            assert!(level(&guard, who) <= WATCH, "{second}");
         }
         assert_eq!(level(&guard, who), 0, "its usual is known, and its ten minutes are over");
         for second in 1_500..1_560 {
