@@ -68,7 +68,8 @@ fn converse(stream: &TcpStream, mails: &Journal<Mail>, left: &AtomicUsize) -> Op
         if word.starts_with("EHLO") || word.starts_with("HELO") {
             say("250 mail.test")?;
         } else if word.starts_with("MAIL FROM:") {
-            let takes = left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_err();
+            let takes =
+                left.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_err();
             mail = Mail { from: between(&line), ..Mail::default() };
             say(if takes { "250 ok" } else { "451 try again later" })?;
         } else if word.starts_with("RCPT TO:") {
@@ -95,5 +96,8 @@ fn converse(stream: &TcpStream, mails: &Journal<Mail>, left: &AtomicUsize) -> Op
 }
 
 fn between(line: &str) -> String {
-    line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(address, _)| address).to_owned()
+    line.split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map_or("", |(address, _)| address)
+        .to_owned()
 }

@@ -71,7 +71,8 @@ const LIMITED: [Contender; 5] = [
 ];
 
 /// No other contender has the like: the same proxy stands beside, so that the difference is what the guard costs.
-const GUARDED: [Contender; 2] = [Contender { name: "Tidegate without a guard", ..TIDEGATE }, TIDEGATE.guarded()];
+const GUARDED: [Contender; 2] =
+    [Contender { name: "Tidegate without a guard", ..TIDEGATE }, TIDEGATE.guarded()];
 
 /// Each beside itself without the check, so that the difference is what the check costs.
 const WITH_TOKENS: [Contender; 6] = [

@@ -84,7 +84,10 @@ fn tell(control: &Control, listener: &str, certificate: &str, days: u64) {
         0 => format!("the certificate {certificate} has expired: clients refuse it"),
         _ => format!("the certificate {certificate} expires in {days} days"),
     };
-    let facts =
-        vec![("listener", listener.to_owned()), ("certificate", certificate.to_owned()), ("days", days.to_string())];
+    let facts = vec![
+        ("listener", listener.to_owned()),
+        ("certificate", certificate.to_owned()),
+        ("days", days.to_string()),
+    ];
     control.notices.tell(Notice::new(NoticeKind::Certificate, true, title, facts));
 }

@@ -97,7 +97,8 @@ fn tell(control: &Control, change: &Change) {
 }
 
 pub(super) async fn show(State(control): Shared) -> Response {
-    let nobody = || json!({ "watches": [], "clients": [], "more": 0, "tracked": 0, "dropped": 0, "uncounted": 0 });
+    let nobody =
+        || json!({ "watches": [], "clients": [], "more": 0, "tracked": 0, "dropped": 0, "uncounted": 0 });
     let told: Value = live(&control).map_or_else(nobody, |live| live.list(MOST));
     Json(told).into_response()
 }
@@ -106,7 +107,11 @@ pub(super) async fn forgive(State(control): Shared, body: String) -> Response {
     let Question { client, time } = match serde_json::from_str(&body) {
         Ok(question) => question,
         Err(error) => {
-            return problem(StatusCode::BAD_REQUEST, "question_unclear", &error.to_string().replace('\n', ": "));
+            return problem(
+                StatusCode::BAD_REQUEST,
+                "question_unclear",
+                &error.to_string().replace('\n', ": "),
+            );
         }
     };
     let seconds = u32::try_from(time.get().as_secs()).unwrap_or(u32::MAX);

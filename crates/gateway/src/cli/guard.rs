@@ -54,7 +54,14 @@ fn list(options: &Options) -> Exit {
         let reasons = client.get("reasons").and_then(Value::as_array).cloned().unwrap_or_default();
         let reasons: Vec<String> = reasons
             .iter()
-            .map(|reason| format!("{} {} (usual {})", text(reason, "what"), text(reason, "measured"), text(reason, "usual")))
+            .map(|reason| {
+                format!(
+                    "{} {} (usual {})",
+                    text(reason, "what"),
+                    text(reason, "measured"),
+                    text(reason, "usual")
+                )
+            })
             .collect();
         let (level, score, name) = (text(client, "level"), text(client, "score"), text(client, "client"));
         println!("{level:<9} {score:>3} {name} {}", reasons.join(", "));

@@ -141,7 +141,8 @@ pub fn syslog_place(text: &str) -> Option<(bool, &str)> {
         _ => return None,
     };
     let (host, port) = place.rsplit_once(':')?;
-    let sound = !host.is_empty() && !host.contains(['/', '@']) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    let sound =
+        !host.is_empty() && !host.contains(['/', '@']) && port.parse::<u16>().is_ok_and(|port| port > 0);
     sound.then_some((tcp, place))
 }
 
@@ -150,7 +151,8 @@ impl Notify {
     pub(super) fn check(&self, diagnostics: &mut Diagnostics) {
         for (nth, (name, receiver)) in self.receivers.iter().enumerate() {
             if nth == MOST {
-                let fault = diagnostics.error(codes::BAD_VALUE, name.span(), format!("more than {MOST} receivers"));
+                let fault =
+                    diagnostics.error(codes::BAD_VALUE, name.span(), format!("more than {MOST} receivers"));
                 fault.help("let one of them tell the others");
             }
             diagnostics.within(format!("receiver `{name}`"), |diagnostics| receiver.check(name, diagnostics));
@@ -160,8 +162,7 @@ impl Notify {
 
 impl Receiver {
     fn check(&self, name: &Spanned<String>, diagnostics: &mut Diagnostics) {
-        let ways =
-            [self.webhook.is_some(), self.slack.is_some(), self.syslog.is_some(), self.smtp.is_some()];
+        let ways = [self.webhook.is_some(), self.slack.is_some(), self.syslog.is_some(), self.smtp.is_some()];
         if ways.iter().filter(|is| **is).count() != 1 {
             let fault = diagnostics.error(codes::BAD_VALUE, name.span(), "a receiver is reached in one way");
             fault.help("write exactly one of `webhook`, `slack`, `syslog` and `smtp`");

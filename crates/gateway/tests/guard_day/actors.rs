@@ -8,8 +8,8 @@ use tidegate::values::random::Random;
 const HOUR: f64 = 3_600.0;
 /// How busy people are at each hour of the day.
 const BUSY: [f64; 24] = [
-    0.3, 0.2, 0.1, 0.1, 0.1, 0.2, 0.4, 0.7, 1.0, 1.2, 1.3, 1.2, 1.1, 1.2, 1.2, 1.1, 1.1, 1.2, 1.4, 1.6, 1.6, 1.3, 0.9,
-    0.5,
+    0.3, 0.2, 0.1, 0.1, 0.1, 0.2, 0.4, 0.7, 1.0, 1.2, 1.3, 1.2, 1.1, 1.2, 1.2, 1.1, 1.1, 1.2, 1.4, 1.6, 1.6,
+    1.3, 0.9, 0.5,
 ];
 
 /// What a client is.
@@ -132,7 +132,7 @@ impl Client {
         }
         for _ in 0..6 + chance.below(8) {
             self.pages += 1;
-            asked.push(self.ask(if chance.of(0.02) { 404 } else { 200 }, 1 << 40 | self.pages % 2_000));
+            asked.push(self.ask(if chance.of(0.02) { 404 } else { 200 }, (1 << 40) | (self.pages % 2_000)));
         }
         self.left -= 1;
         if self.left > 0 { 1.0 } else { HOUR - 160.0 + chance.up_to(60.0) }
@@ -140,7 +140,10 @@ impl Client {
 
     fn call(&mut self, chance: &Chance<'_>, asked: &mut Vec<Asked>) -> f64 {
         for _ in 0..1 + chance.below(5) {
-            asked.push(Asked { bytes: 800 + u64::from(chance.below(4_000)), ..self.ask(202, 20 + self.nth % 5) });
+            asked.push(Asked {
+                bytes: 800 + u64::from(chance.below(4_000)),
+                ..self.ask(202, 20 + self.nth % 5)
+            });
         }
         30.0 + chance.up_to(400.0)
     }
@@ -149,7 +152,7 @@ impl Client {
     fn crawl(&mut self, chance: &Chance<'_>, asked: &mut Vec<Asked>) -> f64 {
         self.pages += 1;
         asked.push(self.ask(if chance.of(0.08) { 404 } else { 200 }, 1_000 + self.pages % 6_000));
-        if self.pages % 7_200 == 0 { 20.0 * HOUR } else { 1.5 + chance.up_to(1.0) }
+        if self.pages.is_multiple_of(7_200) { 20.0 * HOUR } else { 1.5 + chance.up_to(1.0) }
     }
 
     fn attack(&mut self, chance: &Chance<'_>, asked: &mut Vec<Asked>) -> f64 {
@@ -175,7 +178,10 @@ impl Client {
             Kind::Scraper => {
                 self.pages += 1;
                 let agent = 100 + chance.next() % 40;
-                asked.push(Asked { agent, ..self.ask(if chance.of(0.01) { 404 } else { 200 }, 1 << 41 | self.pages) });
+                asked.push(Asked {
+                    agent,
+                    ..self.ask(if chance.of(0.01) { 404 } else { 200 }, (1 << 41) | self.pages)
+                });
                 1.0 / 12.0
             }
             _ => {

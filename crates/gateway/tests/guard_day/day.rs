@@ -38,7 +38,14 @@ impl Plan {
     }
 
     pub(crate) fn short() -> Plan {
-        Plan { from: 9 * 3_600, to: 11 * 3_600, share: 10, first_attack: 9 * 3_600 + 2_400, between: 60, lasts: 3_600 }
+        Plan {
+            from: 9 * 3_600,
+            to: 11 * 3_600,
+            share: 10,
+            first_attack: 9 * 3_600 + 2_400,
+            between: 60,
+            lasts: 3_600,
+        }
     }
 }
 
@@ -86,7 +93,8 @@ impl Day {
     pub(crate) fn new(plan: Plan, seed: u64) -> Day {
         let guard = Live::new(seed);
         let failures: Arc<Failures> = Arc::default();
-        let rules = Rules { name: "guard".into(), rungs: ladder::usual(), calm: 20.0, shadow: false, learns: 900 };
+        let rules =
+            Rules { name: "guard".into(), rungs: ladder::usual(), calm: 20.0, shadow: false, learns: 900 };
         guard.adopt(WATCH, &Arc::new(rules), "/*", &failures);
         let random = Random::new(seed);
         let mut day = Day {
@@ -145,7 +153,8 @@ impl Day {
                 asked.clear();
                 let client = &mut self.clients[nth];
                 let wait = client.act(&Chance(&self.random), at as f64 / 1_000.0, &mut asked);
-                let over = client.attack.is_some_and(|attack| second > self.begin_of(attack) + self.plan.lasts);
+                let over =
+                    client.attack.is_some_and(|attack| second > self.begin_of(attack) + self.plan.lasts);
                 if over {
                     continue;
                 }
@@ -157,7 +166,8 @@ impl Day {
             let changed = self.guard.second(second, second / 3_600 % 24);
             for change in changed.changes {
                 if change.to >= LIMIT && self.worst.len() < 2_000 {
-                    self.worst.push(format!("{} {} {}", change.client, LEVELS[change.to as usize], change.score));
+                    self.worst
+                        .push(format!("{} {} {}", change.client, LEVELS[change.to as usize], change.score));
                 }
             }
             if second % 10 == 0 {
@@ -202,7 +212,8 @@ impl Day {
                 continue;
             }
             let own = self.clients.iter().filter(|client| client.attack == Some(attack));
-            let levels: Vec<u8> = own.map(|client| self.highest.get(&client.who).copied().unwrap_or(0)).collect();
+            let levels: Vec<u8> =
+                own.map(|client| self.highest.get(&client.who).copied().unwrap_or(0)).collect();
             let told = &mut self.attacks[attack];
             for (nth, first) in told.first.iter_mut().enumerate() {
                 if first.is_none() && levels.iter().any(|level| usize::from(*level) > nth) {
@@ -220,7 +231,9 @@ impl Day {
         let honest: Vec<&Client> = self.clients.iter().filter(|client| client.attack.is_none()).collect();
         let on = |clients: &[&Client]| -> [usize; 5] {
             std::array::from_fn(|nth| {
-                let reached = |client: &&&Client| usize::from(self.highest.get(&client.who).copied().unwrap_or(0)) > nth;
+                let reached = |client: &&&Client| {
+                    usize::from(self.highest.get(&client.who).copied().unwrap_or(0)) > nth
+                };
                 clients.iter().filter(reached).count()
             })
         };
@@ -232,7 +245,8 @@ impl Day {
         let mut attacks = self.attacks;
         for (nth, attack) in attacks.iter_mut().enumerate() {
             let own = self.clients.iter().filter(|client| client.attack == Some(nth));
-            let stopped = |client: &&Client| self.highest.get(&client.who).is_some_and(|level| *level >= CHALLENGE);
+            let stopped =
+                |client: &&Client| self.highest.get(&client.who).is_some_and(|level| *level >= CHALLENGE);
             attack.stopped = own.filter(stopped).count();
         }
         let (seed, requests, honest, worst) = (self.seed, self.requests, honest.len(), self.worst);
@@ -244,9 +258,19 @@ impl Outcome {
     /// What is printed.
     pub(crate) fn table(&self) -> String {
         let mut text = String::new();
-        let shown = |seconds: Option<u32>| seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s"));
-        writeln!(text, "seed {}, {} requests of {} honest clients and 6 attacks", self.seed, self.requests, self.honest).unwrap();
-        writeln!(text, "\n| attack | watch | slow | limit | challenge | block | half stopped | stopped | passed |").unwrap();
+        let shown =
+            |seconds: Option<u32>| seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds} s"));
+        writeln!(
+            text,
+            "seed {}, {} requests of {} honest clients and 6 attacks",
+            self.seed, self.requests, self.honest
+        )
+        .unwrap();
+        writeln!(
+            text,
+            "\n| attack | watch | slow | limit | challenge | block | half stopped | stopped | passed |"
+        )
+        .unwrap();
         writeln!(text, "|---|---|---|---|---|---|---|---|---|").unwrap();
         for attack in &self.attacks {
             let first: Vec<String> = attack.first.iter().map(|first| shown(*first)).collect();

@@ -144,7 +144,8 @@ impl Mail {
         let parameters = || {
             let mut builder = TlsParameters::builder(smtp.host.clone());
             if let Some(ca) = ca {
-                let authority = Certificate::from_pem(ca.as_bytes()).map_err(|_| "`ca` is broken".to_owned())?;
+                let authority =
+                    Certificate::from_pem(ca.as_bytes()).map_err(|_| "`ca` is broken".to_owned())?;
                 builder = builder.add_root_certificate(authority);
             }
             builder.build().map_err(|error| format!("TLS: {error}"))
@@ -154,7 +155,8 @@ impl Mail {
             SmtpTls::Implicit => Tls::Wrapper(parameters()?),
             SmtpTls::Off => Tls::None,
         };
-        let mut transport = SmtpTransport::builder_dangerous(&smtp.host).port(smtp.port()).tls(tls).timeout(Some(WITHIN));
+        let mut transport =
+            SmtpTransport::builder_dangerous(&smtp.host).port(smtp.port()).tls(tls).timeout(Some(WITHIN));
         if let (Some(user), Some(password)) = (&smtp.user, &smtp.password) {
             transport = transport.credentials(Credentials::new(user.clone(), password.expose().to_owned()));
         }

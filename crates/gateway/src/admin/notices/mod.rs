@@ -90,7 +90,11 @@ impl Notices {
         };
         [
             figure("tidegate_notices_sent", "Messages that a receiver has taken.", &self.counts.sent),
-            figure("tidegate_notices_failed", "Messages that no receiver took, after all tries.", &self.counts.failed),
+            figure(
+                "tidegate_notices_failed",
+                "Messages that no receiver took, after all tries.",
+                &self.counts.failed,
+            ),
             figure("tidegate_notices_dropped", "Notices that found a queue full.", &self.counts.dropped),
         ]
     }
@@ -138,10 +142,7 @@ async fn run(control: Weak<Control>, mut told: mpsc::Receiver<Notice>, counts: A
 }
 
 /// Begins to serve these receivers; those before end when they have said what they had.
-fn begin(
-    settings: &config::Notify,
-    counts: &Arc<Counts>,
-) -> Vec<(config::Receiver, mpsc::Sender<Notice>)> {
+fn begin(settings: &config::Notify, counts: &Arc<Counts>) -> Vec<(config::Receiver, mpsc::Sender<Notice>)> {
     let made = settings.receivers.iter().filter_map(|(name, receiver)| {
         let delivery = match Delivery::new(receiver) {
             Ok(delivery) => delivery,
@@ -201,7 +202,9 @@ async fn send(delivery: &Delivery, batch: &Batch) -> Result<(), String> {
             Ok(()) => return Ok(()),
             Err(Failure::Final(error)) => return Err(error),
             Err(Failure::Passing(error)) if tried == TRIES => return Err(error),
-            Err(Failure::Passing(error)) => tracing::debug!("a message was not sent, it is tried again: {error}"),
+            Err(Failure::Passing(error)) => {
+                tracing::debug!("a message was not sent, it is tried again: {error}")
+            }
         }
         tokio::time::sleep(rest).await;
         rest = rest.saturating_mul(2);

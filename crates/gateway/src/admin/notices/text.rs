@@ -59,7 +59,8 @@ pub(super) fn headline(batch: &Batch) -> String {
     match batch.notices.as_slice() {
         [only] if batch.count() == 1 => only.title.clone(),
         _ => {
-            let counts: Vec<String> = batch.counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+            let counts: Vec<String> =
+                batch.counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
             format!("{} notices: {}", batch.count(), counts.join(", "))
         }
     }
@@ -88,7 +89,8 @@ pub(super) fn syslog(batch: &Batch) -> Vec<String> {
     let (host, process) = (host(), std::process::id());
     let line = |urgent: bool, time: SystemTime, kind: &str, text: &str| {
         let priority = 3 * 8 + if urgent { 4 } else { 6 };
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_LINE).collect();
+        let text: String =
+            text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(LONGEST_LINE).collect();
         format!("<{priority}>1 {} {host} tidegate {process} {kind} - {text}", moment(time))
     };
     let told = batch.notices.iter().map(|one| line(one.urgent, one.time, one.kind.word(), &sentence(one)));
@@ -112,9 +114,15 @@ mod tests {
         batch.counts.insert("guard", 1);
         let lines = syslog(&batch);
         assert_eq!(lines.len(), 1);
-        assert!(lines[0].starts_with("<28>1 20") && !lines[0].contains('\n') && !lines[0].contains('\r'), "{lines:?}");
+        assert!(
+            lines[0].starts_with("<28>1 20") && !lines[0].contains('\n') && !lines[0].contains('\r'),
+            "{lines:?}"
+        );
         assert!(lines[0].contains(" guard - guard: a client behaves abnormally (client="), "{lines:?}");
-        assert!(!slack(&batch)["text"].as_str().unwrap().contains("<!"), "nobody is called by what a client says");
+        assert!(
+            !slack(&batch)["text"].as_str().unwrap().contains("<!"),
+            "nobody is called by what a client says"
+        );
         assert_eq!(json(&batch)["title"], "a client behaves abnormally");
         batch.counts.insert("guard", 31);
         assert_eq!(headline(&batch), "31 notices: guard 31");

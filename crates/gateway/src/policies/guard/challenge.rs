@@ -60,7 +60,9 @@ impl Challenge {
         }
         let now = second(exchange);
         let proof = exchange.cookie(PROOF);
-        if self.elsewhere.is_none() && proof.is_some_and(|proof| self.sealer.is_solved(proof, who, now, self.bits)) {
+        if self.elsewhere.is_none()
+            && proof.is_some_and(|proof| self.sealer.is_solved(proof, who, now, self.bits))
+        {
             return Some(self.sent_on(exchange, who, &exchange.query));
         }
         let (_, secret) = self.elsewhere.as_ref()?;
@@ -106,7 +108,9 @@ impl Challenge {
             let between = if url.contains('?') { '&' } else { '?' };
             let back = escaped(&back(exchange));
             let to = format!("{url}{between}token={question}&return={back}");
-            return Answer::empty(303, "guard_challenge").with("Location", to).with("Cache-Control", "no-store");
+            return Answer::empty(303, "guard_challenge")
+                .with("Location", to)
+                .with("Cache-Control", "no-store");
         }
         let task = self.sealer.seal(Kind::Task, who, now.saturating_add(TASK_TIME), salt);
         let page = PAGE.replace("{TASK}", &task).replace("{BITS}", &self.bits.to_string());
@@ -116,7 +120,10 @@ impl Challenge {
             .with("Content-Security-Policy", policy())
             .with("Referrer-Policy", "same-origin")
             .with("X-Content-Type-Options", "nosniff");
-        answer.body = Body::Bytes { content_type: "text/html; charset=utf-8".into(), bytes: Arc::from(page.into_bytes()) };
+        answer.body = Body::Bytes {
+            content_type: "text/html; charset=utf-8".into(),
+            bytes: Arc::from(page.into_bytes()),
+        };
         answer
     }
 }
@@ -135,7 +142,8 @@ pub(super) fn refusal(status: u16, reason: &'static str, wait: u64) -> Answer {
 /// Whether it is a browser that goes to a page: whatever else it fetches could not show one.
 fn wants_page(exchange: &Exchange) -> bool {
     let fields = &exchange.request.fields;
-    let accepts = fields.get(names::ACCEPT).is_some_and(|accept| memchr::memmem::find(accept, b"text/html").is_some());
+    let accepts =
+        fields.get(names::ACCEPT).is_some_and(|accept| memchr::memmem::find(accept, b"text/html").is_some());
     let mode = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"sec-fetch-mode"));
     let goes = mode.is_none_or(|mode| mode.value == b"navigate");
     matches!(exchange.request.method, Method::Get | Method::Head) && accepts && goes
@@ -200,7 +208,9 @@ fn back(exchange: &Exchange) -> Vec<u8> {
 fn escaped(text: &[u8]) -> String {
     text.iter()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(*byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(*byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -16,7 +16,10 @@ const ON: [(&str, &str); 5] = [
 /// Requests that something was done to.
 const ACTED: [(&str, &str); 4] = [
     ("tidegate_guard_delayed_requests", "Requests that the guard delayed, or would have in shadow."),
-    ("tidegate_guard_limited_requests", "Requests that the guard refused for its limit, or would have in shadow."),
+    (
+        "tidegate_guard_limited_requests",
+        "Requests that the guard refused for its limit, or would have in shadow.",
+    ),
     ("tidegate_guard_challenged_requests", "Requests that the guard challenged, or would have in shadow."),
     ("tidegate_guard_blocked_requests", "Requests that the guard blocked, or would have in shadow."),
 ];
@@ -36,7 +39,8 @@ impl Guard {
             ("tidegate_guard_forgiven", "Clients that were forgiven.", true, read(&numbers.forgiven)),
         ];
         let on = ON.iter().zip(&numbers.on).map(|((name, help), number)| (*name, *help, false, read(number)));
-        let acted = ACTED.iter().zip(&numbers.acted).map(|((name, help), number)| (*name, *help, true, read(number)));
+        let acted =
+            ACTED.iter().zip(&numbers.acted).map(|((name, help), number)| (*name, *help, true, read(number)));
         for (name, help, counts, value) in all.into_iter().chain(on).chain(acted) {
             tell(Figure { name, help, counts, value });
         }

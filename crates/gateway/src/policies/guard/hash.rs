@@ -48,7 +48,9 @@ mod tests {
     fn what_differs_in_one_byte_or_in_length_differs() {
         let seed = Seed::new(7);
         let mut seen: Vec<u64> = Vec::new();
-        for text in ["", "a", "b", "aa", "/orders/1", "/orders/2", "/orders/12345678", "/orders/12345679", "\0"] {
+        for text in
+            ["", "a", "b", "aa", "/orders/1", "/orders/2", "/orders/12345678", "/orders/12345679", "\0"]
+        {
             let hash = seed.bytes(text.as_bytes());
             assert!(!seen.contains(&hash), "{text}");
             seen.push(hash);

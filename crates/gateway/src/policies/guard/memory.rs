@@ -176,8 +176,7 @@ impl Memory {
     /// Takes in what was counted. `hour` is that of the day; `teaches` says whether this is what is usual for it.
     pub fn take(&mut self, taken: &Taken, (now, hour): (u32, u32), teaches: bool) -> Lessons {
         let seconds = now.saturating_sub(self.last) as f32;
-        for (counts, over) in
-            [(&mut self.moment, MOMENT), (&mut self.recent, WHILE), (&mut self.long, HOURS)]
+        for (counts, over) in [(&mut self.moment, MOMENT), (&mut self.recent, WHILE), (&mut self.long, HOURS)]
         {
             counts.fade(seconds, over);
             counts.add(taken);
@@ -361,9 +360,14 @@ mod tests {
     fn what_was_counted_is_what_was_done() {
         let table = Table::new(5);
         let place = table.place(table.key(1, WHO), 1, WHO).unwrap();
-        for (status, refused, bytes) in
-            [(200, false, 0), (304, false, 0), (401, false, 10), (403, false, 30), (403, true, 0), (404, false, 0)]
-        {
+        for (status, refused, bytes) in [
+            (200, false, 0),
+            (304, false, 0),
+            (401, false, 10),
+            (403, false, 30),
+            (403, true, 0),
+            (404, false, 0),
+        ] {
             place.note(&Seen { status, refused, bytes, path: 1, ..Seen::default() }, 3);
         }
         let taken = taken(&table);

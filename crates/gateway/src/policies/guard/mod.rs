@@ -5,6 +5,7 @@
 //! punish a consumer for a neighbour behind the same address.
 
 mod challenge;
+mod check;
 mod figures;
 mod hash;
 pub mod ladder;
@@ -33,7 +34,7 @@ use crate::observe::Figure;
 use crate::values::random::Random;
 use crate::values::{Cidr, Rate, Source};
 use challenge::{Challenge, refusal};
-use ladder::{BLOCK, CHALLENGE, LEVELS, LIMIT, SLOW};
+use ladder::{BLOCK, CHALLENGE, LIMIT, SLOW};
 use pass::Sealer;
 pub use settings::Guard;
 use settings::Scope;
@@ -75,7 +76,8 @@ impl Settings for Guard {
         let name = self.name.as_ref().map_or(LIVE, |name| name.as_str()).to_owned();
         let calm = self.calm;
         let learns = u32::try_from(self.learns.get().as_secs()).unwrap_or(u32::MAX);
-        let rules = Rules { name, rungs: self.rungs(), calm: calm.per_second() as f32, shadow: false, learns };
+        let rules =
+            Rules { name, rungs: self.rungs(), calm: calm.per_second() as f32, shadow: false, learns };
         let secret = self.challenge.secret.as_ref().map(|secret| secret.expose().as_bytes().to_vec());
         Some(Box::new(Compiled {
             rules: Arc::new(rules),
@@ -94,72 +96,15 @@ impl Settings for Guard {
                 sealer: Sealer::new(secret.as_deref().unwrap_or_default()),
                 bits: *self.challenge.difficulty,
                 lasts: self.challenge.lasts.get(),
-                elsewhere: self.challenge.url.as_ref().map(|url| {
-                    (url.as_str().to_owned(), secret.clone().unwrap_or_default())
-                }),
+                elsewhere: self
+                    .challenge
+                    .url
+                    .as_ref()
+                    .map(|url| (url.as_str().to_owned(), secret.clone().unwrap_or_default())),
             },
             has_secret: secret.is_some(),
             shadow: false,
         }))
-    }
-}
-
-impl Guard {
-    fn check(&self, key: &Spanned<String>, faults: &mut Diagnostics) {
-        let mut below = 0;
-        for ((name, at), usual) in self.scores().into_iter().zip(ladder::usual()) {
-            let usual = usual.at.unwrap_or_default() as u32;
-            let at = at.unwrap_or_else(|| Spanned::new(usual, key.span()));
-            if *at <= below || *at > 100 {
-                let what = format!("the level `{name}` begins at {}, and the one below it at {below}", *at);
-                let fault = faults.error(codes::BAD_POLICY, at.span(), what);
-                fault.help("write scores from 1 to 100, each higher than the one before");
-            }
-            below = *at;
-        }
-        let delay = &self.levels.slow.delay;
-        if delay.get() > LONGEST_DELAY {
-            let fault =
-                faults.error(codes::BAD_POLICY, delay.span(), format!("a delay of {} is too long", **delay));
-            fault.help("write at most 10s: whoever waits keeps a connection");
-        }
-        let bits = &self.challenge.difficulty;
-        if !(8..=24).contains(&**bits) {
-            let what = format!("a difficulty of {} is no work, or too much", **bits);
-            faults.error(codes::BAD_POLICY, bits.span(), what).help("write a number from 8 to 24");
-        }
-        if let Some(short) = self.challenge.secret.as_ref().filter(|secret| secret.expose().len() < LEAST_SECRET) {
-            let fault = faults.error(codes::BAD_POLICY, short.span(), "the `secret` of the challenge is too short");
-            fault.help("it has at least 32 letters: openssl rand -base64 48");
-        }
-        if let (Some(url), None) = (&self.challenge.url, &self.challenge.secret) {
-            let what = "a verification elsewhere needs a `secret`, with which it seals its answers";
-            faults.error(codes::BAD_POLICY, url.span(), what).help("write `secret: \"${GUARD_SECRET}\"` beside `url`");
-        }
-    }
-
-    fn scores(&self) -> [(&'static str, Option<Spanned<u32>>); 5] {
-        let levels = &self.levels;
-        let all = [&levels.watch.at, &levels.slow.at, &levels.limit.at, &levels.challenge.at, &levels.block.at];
-        let mut named = LEVELS.iter().skip(1).zip(all).map(|(name, at)| (*name, at.clone()));
-        std::array::from_fn(|_| named.next().unwrap_or_default())
-    }
-
-    fn rungs(&self) -> ladder::Rungs {
-        let levels = &self.levels;
-        let times =
-            [levels.watch.time, levels.slow.time, levels.limit.time, levels.challenge.time, levels.block.time];
-        let mut rungs = ladder::usual();
-        for (nth, (rung, ((_, at), time))) in rungs.iter_mut().zip(self.scores().into_iter().zip(times)).enumerate() {
-            if let Some(time) = time {
-                rung.keeps = u32::try_from(time.get().as_secs()).unwrap_or(u32::MAX);
-            }
-            if let Some(at) = at {
-                rung.at = Some(*at as f32);
-            }
-            rung.at = rung.at.filter(|_| nth < self.highest as usize);
-        }
-        rungs
     }
 }
 
@@ -230,7 +175,12 @@ impl Compiled {
     }
 
     #[cold]
-    fn act(&self, live: &Live, exchange: &mut Exchange, (place, key, state): (table::Place<'_>, u64, State)) -> Act {
+    fn act(
+        &self,
+        live: &Live,
+        exchange: &mut Exchange,
+        (place, key, state): (table::Place<'_>, u64, State),
+    ) -> Act {
         if let Some(why) = live.told(key) {
             exchange.record.why = Cow::Owned(why.to_string());
         }
@@ -241,7 +191,10 @@ impl Compiled {
         };
         let who = Live::who(exchange.client.ip);
         let keeps = |level: u8| {
-            self.rules.rungs.get(usize::from(level).saturating_sub(1)).map_or(60, |rung| u64::from(rung.keeps))
+            self.rules
+                .rungs
+                .get(usize::from(level).saturating_sub(1))
+                .map_or(60, |rung| u64::from(rung.keeps))
         };
         match state.level {
             SLOW => {
@@ -260,7 +213,8 @@ impl Compiled {
                     live.numbers.met.fetch_add(1, Ordering::Relaxed);
                     return Act::Refuse(Box::new(answer));
                 }
-                if self.challenge.is_met(exchange, who) && self.room(live, exchange, place, self.calm).is_ok() {
+                if self.challenge.is_met(exchange, who) && self.room(live, exchange, place, self.calm).is_ok()
+                {
                     return Act::Pass;
                 }
                 counted(2);
@@ -355,12 +309,15 @@ impl Policy for Compiled {
         if *kept != *rules {
             let what = format!("the guard `{}` is shared with a route where it has other levels", rules.name);
             let fault = place.faults.error(codes::CONFLICT, self.place.span(), what);
-            fault.help("write it once, under `defaults` or in a bundle, or give them different names with `name`");
+            fault.help(
+                "write it once, under `defaults` or in a bundle, or give them different names with `name`",
+            );
         }
         self.rules = kept;
         self.watch = live.watch_of(&identity);
-        self.failures =
-            place.lives.keep(&format!("{identity} failures {}", place.route), |before| before.cloned().unwrap_or_default());
+        self.failures = place.lives.keep(&format!("{identity} failures {}", place.route), |before| {
+            before.cloned().unwrap_or_default()
+        });
         if !self.has_secret {
             // One for the process, so that a reload asks nobody again.
             let secret = place.lives.keep("guard secret", |before| {
@@ -380,7 +337,9 @@ impl Policy for Compiled {
 
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         let Some(live) = &self.live else { return Verdict::Go };
-        let Some(judged) = self.judged(live, exchange).filter(|(.., state)| state.level > 0) else { return Verdict::Go };
+        let Some(judged) = self.judged(live, exchange).filter(|(.., state)| state.level > 0) else {
+            return Verdict::Go;
+        };
         if self.is_trusted(exchange) {
             return Verdict::Go;
         }
@@ -414,7 +373,11 @@ impl Policy for Compiled {
         // Whoever is on a level hears of nothing else, also where its credential was refused before: else it would learn which
         // of its guesses are right.
         let by_other = exchange.record.refused_by.is_some_and(|by| by != Self::NAME);
-        if by_other && !self.shadow && exchange.identity.is_none() && exchange.notes.take::<Passed>().is_none() {
+        if by_other
+            && !self.shadow
+            && exchange.identity.is_none()
+            && exchange.notes.take::<Passed>().is_none()
+        {
             self.answer_instead(live, exchange);
         }
     }
@@ -429,7 +392,9 @@ impl Policy for Compiled {
 impl Compiled {
     #[cold]
     fn answer_instead(&self, live: &Live, exchange: &mut Exchange) {
-        let Some(judged) = self.judged(live, exchange).filter(|(.., state)| state.level >= LIMIT) else { return };
+        let Some(judged) = self.judged(live, exchange).filter(|(.., state)| state.level >= LIMIT) else {
+            return;
+        };
         let why = std::mem::take(&mut exchange.record.why);
         match self.act(live, exchange, judged) {
             Act::Refuse(answer) => {
@@ -469,8 +434,14 @@ mod tests {
                 "guard: { levels: { slow: { at: 70 } } }",
                 "the level `limit` begins at 60, and the one below it at 70: write scores from 1 to 100, each higher than the one before",
             ),
-            ("guard: { levels: { slow: { delay: 1m } } }", "a delay of 1m is too long: write at most 10s: whoever waits keeps a connection"),
-            ("guard: { challenge: { difficulty: 40 } }", "a difficulty of 40 is no work, or too much: write a number from 8 to 24"),
+            (
+                "guard: { levels: { slow: { delay: 1m } } }",
+                "a delay of 1m is too long: write at most 10s: whoever waits keeps a connection",
+            ),
+            (
+                "guard: { challenge: { difficulty: 40 } }",
+                "a difficulty of 40 is no work, or too much: write a number from 8 to 24",
+            ),
             (
                 "guard: { challenge: { secret: short } }",
                 "the `secret` of the challenge is too short: it has at least 32 letters: openssl rand -base64 48",

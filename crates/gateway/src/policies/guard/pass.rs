@@ -73,7 +73,8 @@ impl Sealer {
         }
         let Some(dot) = text.iter().position(|byte| *byte == b'.') else { return false };
         let task = text.get(..dot).unwrap_or_default();
-        zeros(digest::digest(&digest::SHA256, text).as_ref()) >= bits && self.holds(Kind::Task, task, who, now)
+        zeros(digest::digest(&digest::SHA256, text).as_ref()) >= bits
+            && self.holds(Kind::Task, task, who, now)
     }
 }
 
@@ -139,7 +140,8 @@ mod tests {
         let task = sealer.seal(Kind::Task, WHO, 1_000, 5);
         assert!(task.len() + 11 <= 55, "one block of SHA-256 for ten digits: {}", task.len());
         let solved = (0u32..).map(|number| format!("{task}.{number}"));
-        let solved = solved.take(1_000_000).find(|text| sealer.is_solved(text.as_bytes(), WHO, 1, 10)).unwrap();
+        let solved =
+            solved.take(1_000_000).find(|text| sealer.is_solved(text.as_bytes(), WHO, 1, 10)).unwrap();
         assert!(!sealer.is_solved(solved.as_bytes(), WHO, 1_000, 10), "its time is over");
         assert!(!sealer.is_solved(solved.as_bytes(), WHO, 1, 40));
         assert!(!Sealer::new(b"other").is_solved(solved.as_bytes(), WHO, 1, 10));
@@ -154,7 +156,10 @@ mod tests {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"key");
         let tag = hmac::sign(&key, b"question");
         let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(is_confirmed(b"key", format!("question.{hex}").as_bytes()).as_deref(), Some(&b"question"[..]));
+        assert_eq!(
+            is_confirmed(b"key", format!("question.{hex}").as_bytes()).as_deref(),
+            Some(&b"question"[..])
+        );
         assert_eq!(is_confirmed(b"other", format!("question.{hex}").as_bytes()), None);
         assert_eq!(is_confirmed(b"key", b"question.xyz"), None);
         assert_eq!(is_confirmed(b"key", b"question"), None);

@@ -128,7 +128,12 @@ impl fmt::Display for Score {
         for (nth, reason) in self.reasons().enumerate() {
             let before = if nth == 0 { ": " } else { ", " };
             let (what, points) = (reason.what.word(), reason.points);
-            write!(f, "{before}{what} {} (usual {}) {points:.0}", short(reason.measured), short(reason.usual))?;
+            write!(
+                f,
+                "{before}{what} {} (usual {}) {points:.0}",
+                short(reason.measured),
+                short(reason.usual)
+            )?;
         }
         Ok(())
     }
@@ -244,7 +249,12 @@ fn credentials(client: &Memory, scene: Scene<'_>, score: &mut Score) -> f32 {
     }
     // A crowd behind one address has its mistakes too: what counts is how few of its requests are good.
     let denied = client.long.share(client.long.denied());
-    score.add(What::Credentials, (15.0 * (tried / 2.0).log2()).min(45.0) * (denied * 2.0).min(1.0), tried, 3.0)
+    score.add(
+        What::Credentials,
+        (15.0 * (tried / 2.0).log2()).min(45.0) * (denied * 2.0).min(1.0),
+        tried,
+        3.0,
+    )
 }
 
 fn together(client: &Memory, scene: Scene<'_>, score: &mut Score) {
@@ -278,7 +288,10 @@ mod tests {
 
     fn of(memory: &Memory, is_consumer: bool, now: u32) -> Score {
         let usual = Usual::default();
-        score(memory, Scene { usual: &usual, calm: 20.0, heat: 0.0, now, hour: 12, is_consumer, learns: false })
+        score(
+            memory,
+            Scene { usual: &usual, calm: 20.0, heat: 0.0, now, hour: 12, is_consumer, learns: false },
+        )
     }
 
     /// A client that does this each second for so long.
@@ -302,11 +315,23 @@ mod tests {
 
     #[test]
     fn reasons_stand_with_their_numbers_the_weightiest_first() {
-        let flood = Taken { requests: 200, good: 200, paths: [1, 0, 0, 0], spread: [200, 0, 0, 0, 0, 0, 0, 0], ..Taken::default() };
+        let flood = Taken {
+            requests: 200,
+            good: 200,
+            paths: [1, 0, 0, 0],
+            spread: [200, 0, 0, 0, 0, 0, 0, 0],
+            ..Taken::default()
+        };
         let score = of(&after(30, flood), false, 30);
         assert!(score.value >= 85.0, "{score}");
-        assert_eq!(score.reasons().map(|reason| reason.what).collect::<Vec<_>>(), [What::Rate, What::Entropy]);
-        assert!(score.to_string().contains("rate 200 (usual 20)") || score.to_string().contains("rate 1"), "{score}");
+        assert_eq!(
+            score.reasons().map(|reason| reason.what).collect::<Vec<_>>(),
+            [What::Rate, What::Entropy]
+        );
+        assert!(
+            score.to_string().contains("rate 200 (usual 20)") || score.to_string().contains("rate 1"),
+            "{score}"
+        );
     }
 
     #[test]
@@ -320,8 +345,14 @@ mod tests {
 
     #[test]
     fn a_crowd_with_mistakes_behind_one_address_is_left_alone() {
-        let crowd =
-            Taken { requests: 18, good: 17, unauthorised: 1, others: u64::MAX >> 8, agents: u64::MAX, ..Taken::default() };
+        let crowd = Taken {
+            requests: 18,
+            good: 17,
+            unauthorised: 1,
+            others: u64::MAX >> 8,
+            agents: u64::MAX,
+            ..Taken::default()
+        };
         let score = of(&after(900, crowd), false, 900);
         assert!(score.value < 25.0, "{score}");
     }

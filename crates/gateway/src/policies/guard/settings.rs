@@ -203,6 +203,11 @@ impl Default for Limit {
 
 impl Default for Challenge {
     fn default() -> Challenge {
-        Challenge { difficulty: Spanned::new(17, Span::NONE), lasts: Duration::from_secs(3_600), secret: None, url: None }
+        Challenge {
+            difficulty: Spanned::new(17, Span::NONE),
+            lasts: Duration::from_secs(3_600),
+            secret: None,
+            url: None,
+        }
     }
 }

@@ -396,7 +396,8 @@ impl<'t> Place<'t> {
         if seen.path >> 32 & 31 == 0 {
             set(self.word(PATHS + 2 + (seen.path >> 46 & 1) as usize), seen.path >> 40);
         }
-        let (spread, shift) = (self.word(SPREAD + (seen.path >> 18 & 1) as usize), (seen.path >> 16 & 3) * 16);
+        let (spread, shift) =
+            (self.word(SPREAD + (seen.path >> 18 & 1) as usize), (seen.path >> 16 & 3) * 16);
         if spread.load(Ordering::Relaxed) >> shift & 0xffff < FULL_SPREAD {
             spread.fetch_add(1 << shift, Ordering::Relaxed);
         }

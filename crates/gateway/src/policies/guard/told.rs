@@ -18,8 +18,11 @@ impl Guard {
     /// The clients that give most cause, and what is usual, for the admin address.
     pub fn list(&self, most: usize) -> Value {
         let desk = self.desk();
-        let mut clients: Vec<(&usize, &Box<Memory>)> =
-            desk.memories.iter().filter(|(_, memory)| memory.standing.level > 0 || memory.score.value >= 1.0).collect();
+        let mut clients: Vec<(&usize, &Box<Memory>)> = desk
+            .memories
+            .iter()
+            .filter(|(_, memory)| memory.standing.level > 0 || memory.score.value >= 1.0)
+            .collect();
         let weight = |memory: &Memory| (memory.standing.level, memory.score.value);
         clients.sort_by(|(_, one), (_, other)| {
             weight(other).partial_cmp(&weight(one)).unwrap_or(std::cmp::Ordering::Equal)

@@ -172,7 +172,8 @@ impl Guard {
         }
         let key = (watch, Arc::from(route));
         if routes < MOST_ROUTES || desk.routes.contains_key(&key) {
-            desk.routes.entry(key).or_insert_with(|| (failures.clone(), Route::default())).0 = failures.clone();
+            desk.routes.entry(key).or_insert_with(|| (failures.clone(), Route::default())).0 =
+                failures.clone();
         }
     }
 
@@ -227,7 +228,8 @@ impl Guard {
             }
         }
         // Who has not come since may come down all the same.
-        let resting: Vec<usize> = desk.above.iter().copied().filter(|nth| touched.binary_search(nth).is_err()).collect();
+        let resting: Vec<usize> =
+            desk.above.iter().copied().filter(|nth| touched.binary_search(nth).is_err()).collect();
         for nth in resting {
             let Some(taken) = self.table.take(nth) else { continue };
             self.look(desk, nth, &taken, (now, hour), &mut second);
@@ -260,7 +262,8 @@ impl Guard {
             }
         }
         let (usual, heat) = (&watched.usual, watched.heat);
-        let scene = Scene { usual, calm: rules.calm, heat, now, hour, is_consumer, learns: now < rules.learns };
+        let scene =
+            Scene { usual, calm: rules.calm, heat, now, hour, is_consumer, learns: now < rules.learns };
         memory.score = if now < memory.forgiven { Score::default() } else { score::score(memory, scene) };
         let changed = memory.standing.step(&watched.rules.rungs, memory.score.value, now);
         let level = memory.standing.level;
@@ -274,7 +277,11 @@ impl Guard {
         if state != taken.state {
             self.table.publish(nth, taken.key, state);
         }
-        if level > 0 { desk.above.insert(nth) } else { desk.above.remove(&nth) };
+        if level > 0 {
+            desk.above.insert(nth)
+        } else {
+            desk.above.remove(&nth)
+        };
         let Some(from) = changed else { return };
         if level > from {
             self.numbers.raised.fetch_add(1, Ordering::Relaxed);
@@ -358,7 +365,8 @@ mod tests {
 
     fn guard() -> Guard {
         let guard = Guard::new(11);
-        let rules = Rules { name: "all".into(), rungs: ladder::usual(), calm: 20.0, shadow: false, learns: 0 };
+        let rules =
+            Rules { name: "all".into(), rungs: ladder::usual(), calm: 20.0, shadow: false, learns: 0 };
         guard.adopt(1, &Arc::new(rules), "/*", &Arc::default());
         guard
     }
@@ -366,7 +374,8 @@ mod tests {
     fn note(guard: &Guard, who: Who, status: u16, times: u64) {
         let key = guard.table.key(1, who);
         let place = guard.table.place(key, 1, who).unwrap();
-        (0..times).for_each(|_| place.note(&Seen { status, path: 3, ..Seen::default() }, guard.table.second()));
+        (0..times)
+            .for_each(|_| place.note(&Seen { status, path: 3, ..Seen::default() }, guard.table.second()));
     }
 
     fn level(guard: &Guard, who: Who) -> u8 {
@@ -443,6 +452,9 @@ mod tests {
         }
         assert_eq!(level(&guard, neighbour), 0);
         let listed = guard.list(5);
-        assert_eq!((&listed["clients"][0]["client"], &listed["clients"][0]["kind"]), (&"batch".into(), &"consumer".into()));
+        assert_eq!(
+            (&listed["clients"][0]["client"], &listed["clients"][0]["kind"]),
+            (&"batch".into(), &"consumer".into())
+        );
     }
 }

@@ -41,7 +41,8 @@ impl Settings for Lists {
         if faults.errors() > before {
             return None;
         }
-        let shared = self.shared.into_vec().into_iter().map(|list| SharedSettings::new(list, context.state.clone()));
+        let shared =
+            self.shared.into_vec().into_iter().map(|list| SharedSettings::new(list, context.state.clone()));
         Some(Box::new(Compiled {
             allow: Networks::new(&self.allow),
             deny: Networks::new(&self.deny),
@@ -57,8 +58,10 @@ impl Settings for Lists {
 
 impl Lists {
     fn check(&self, key: &Spanned<String>, faults: &mut Diagnostics) {
-        let says_nothing =
-            self.deny.is_empty() && self.agents.is_empty() && self.countries.is_none() && self.shared.is_empty();
+        let says_nothing = self.deny.is_empty()
+            && self.agents.is_empty()
+            && self.countries.is_none()
+            && self.shared.is_empty();
         if says_nothing {
             let fault = faults.error(codes::BAD_POLICY, key.span(), "`lists` denies nobody");
             fault.help("write `deny`, `agents`, `countries` or `shared`; who alone may come is said by `ip: { allow: .. }`");
@@ -67,10 +70,13 @@ impl Lists {
             let both = countries.allow.iter().chain(countries.deny.iter());
             if let Some(wrong) = both.clone().find(|code| !is_country(code)) {
                 let text = format!("`{}` is not the code of a country", wrong.escape_debug());
-                faults.error(codes::BAD_POLICY, wrong.span(), text).help("write two capital letters: DE, SE, US");
+                faults
+                    .error(codes::BAD_POLICY, wrong.span(), text)
+                    .help("write two capital letters: DE, SE, US");
             }
             if both.count() == 0 {
-                let fault = faults.error(codes::BAD_POLICY, countries.file.span(), "`countries` names no country");
+                let fault =
+                    faults.error(codes::BAD_POLICY, countries.file.span(), "`countries` names no country");
                 fault.help("write `deny: [..]`, or `allow: [..]` for those alone that may come");
             }
         }
@@ -113,7 +119,9 @@ impl Compiled {
             country.is_some_and(|country| codes.iter().any(|code| code.as_bytes() == country))
         };
         let denied = among(&settings.deny)
-            || (!settings.allow.is_empty() && !among(&settings.allow) && (country.is_some() || !settings.unknown));
+            || (!settings.allow.is_empty()
+                && !among(&settings.allow)
+                && (country.is_some() || !settings.unknown));
         if denied && let Some(country) = country {
             exchange.record.why = format!("country {}", String::from_utf8_lossy(&country)).into();
         }
@@ -123,8 +131,7 @@ impl Compiled {
 
 impl Policy for Compiled {
     fn settle(&mut self, place: &mut Place<'_, '_>) {
-        let registry: Arc<Registry> =
-            place.lives.keep(LIVE, |before| before.cloned().unwrap_or_default());
+        let registry: Arc<Registry> = place.lives.keep(LIVE, |before| before.cloned().unwrap_or_default());
         let list = |wanted: SharedSettings| {
             let identity = wanted.identity();
             place.lives.keep(&identity, |before: Option<&Arc<SharedList>>| {
@@ -164,7 +171,8 @@ impl Policy for Compiled {
             return refuse("listed_shared");
         }
         if !self.agents.is_empty() {
-            let agent = exchange.request.fields.get(names::USER_AGENT).unwrap_or_default().to_ascii_lowercase();
+            let agent =
+                exchange.request.fields.get(names::USER_AGENT).unwrap_or_default().to_ascii_lowercase();
             let is_in = |part: &Vec<u8>| memchr::memmem::find(&agent, part).is_some();
             if self.agents.iter().any(is_in) {
                 return refuse("listed_agent");
@@ -199,7 +207,11 @@ mod tests {
             let mut exchange = asked("GET", "/", &[("User-Agent", agent)]);
             exchange.client.ip = address.parse().unwrap();
             let answer = run(settings, &mut exchange);
-            assert_eq!(answer.map(|answer| (answer.status, answer.reason)), reason.map(|reason| (403, reason)), "{address} {agent}");
+            assert_eq!(
+                answer.map(|answer| (answer.status, answer.reason)),
+                reason.map(|reason| (403, reason)),
+                "{address} {agent}"
+            );
         }
     }
 

@@ -19,7 +19,9 @@ impl Networks {
         let mut all = Networks::default();
         for network in networks {
             let new = match network.address() {
-                IpAddr::V4(address) => all.four.entry(network.prefix()).or_default().insert(address.to_bits()),
+                IpAddr::V4(address) => {
+                    all.four.entry(network.prefix()).or_default().insert(address.to_bits())
+                }
                 IpAddr::V6(address) => all.six.entry(network.prefix()).or_default().insert(address.to_bits()),
             };
             all.count = all.count.saturating_add(usize::from(new));
@@ -40,12 +42,15 @@ impl Networks {
         }
         match address.to_canonical() {
             IpAddr::V4(address) => {
-                let masked = |prefix: u8| address.to_bits() & u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+                let masked = |prefix: u8| {
+                    address.to_bits() & u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
+                };
                 self.four.iter().any(|(prefix, networks)| networks.contains(&masked(*prefix)))
             }
             IpAddr::V6(address) => {
-                let masked =
-                    |prefix: u8| address.to_bits() & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+                let masked = |prefix: u8| {
+                    address.to_bits() & u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0)
+                };
                 self.six.iter().any(|(prefix, networks)| networks.contains(&masked(*prefix)))
             }
         }

@@ -126,7 +126,8 @@ impl SharedList {
         let sum = hex(digest::digest(&digest::SHA256, &body).as_ref());
         if let Some(url) = &written.checksum {
             let told = get(&asker, url, CHECKSUM).await.map_err(|error| format!("its checksum: {error}"))?;
-            let told = String::from_utf8_lossy(&told).split_whitespace().next().unwrap_or_default().to_owned();
+            let told =
+                String::from_utf8_lossy(&told).split_whitespace().next().unwrap_or_default().to_owned();
             if !told.eq_ignore_ascii_case(&sum) {
                 return Err("its checksum is another".to_owned());
             }
@@ -141,7 +142,8 @@ impl SharedList {
         if let Some(file) = &self.settings.file {
             let draft = file.with_extension("new");
             let kept = file.parent().map_or(Ok(()), std::fs::create_dir_all);
-            let kept = kept.and_then(|()| std::fs::write(&draft, text)).and_then(|()| std::fs::rename(&draft, file));
+            let kept =
+                kept.and_then(|()| std::fs::write(&draft, text)).and_then(|()| std::fs::rename(&draft, file));
             if let Err(error) = kept {
                 tracing::warn!(list = self.name(), "it holds, but is not kept: {error}");
             }

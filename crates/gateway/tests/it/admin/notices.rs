@@ -36,19 +36,25 @@ fn flood(gateway: &Gateway, address: &str) {
 fn a_webhook_is_signed_and_tried_again_and_a_storm_is_one_message_and_a_summary() {
     let failing = AtomicUsize::new(2);
     let hook = Origin::answering(move |_| {
-        let fails = failing.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok();
+        let fails =
+            failing.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1)).is_ok();
         Reply::status(if fails { 503 } else { 204 })
     });
     let origin = Origin::start();
     let secret = "a secret between the two";
-    let gateway = gateway(&origin.url(), &format!("ops: {{ webhook: \"{}/told\", secret: \"{secret}\" }}", hook.url()));
+    let gateway =
+        gateway(&origin.url(), &format!("ops: {{ webhook: \"{}/told\", secret: \"{secret}\" }}", hook.url()));
     for nth in 0..8 {
         flood(&gateway, &format!("203.0.113.{nth}"));
     }
     // Two tries that fail, then the message; what came meanwhile is gathered.
     let all = eventually("all eight clients to be told", || {
-        let told: Vec<serde_json::Value> =
-            hook.requests().iter().skip(2).filter_map(|request| serde_json::from_slice(&request.body).ok()).collect();
+        let told: Vec<serde_json::Value> = hook
+            .requests()
+            .iter()
+            .skip(2)
+            .filter_map(|request| serde_json::from_slice(&request.body).ok())
+            .collect();
         let clients: std::collections::BTreeSet<String> = told
             .iter()
             .flat_map(|message| message["notices"].as_array().cloned().unwrap_or_default())
@@ -107,12 +113,18 @@ fn syslog_slack_and_mail_are_told_in_their_own_words_and_only_what_they_want() {
 
     let told = slack.wait_for_requests(1);
     let told: serde_json::Value = serde_json::from_slice(&told[0].body).unwrap();
-    assert!(told["text"].as_str().unwrap().starts_with("*the circuit of the service app has opened* on "), "{told}");
+    assert!(
+        told["text"].as_str().unwrap().starts_with("*the circuit of the service app has opened* on "),
+        "{told}"
+    );
 
     // The first try was refused for the moment.
     let mails = mail.wait_for(1);
     assert_eq!(mails[0].to, ["ops@shop.example", "call@shop.example"]);
-    assert!(mails[0].text.contains("Subject: [tidegate] the circuit of the service app has opened"), "{mails:?}");
+    assert!(
+        mails[0].text.contains("Subject: [tidegate] the circuit of the service app has opened"),
+        "{mails:?}"
+    );
     let shown = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .args(["config", "show"])
         .arg(gateway.folder().join("gateway.yaml"))

@@ -69,7 +69,10 @@ fn a_flood_is_kept_out_with_its_numbers_and_let_in_again_by_one_call() {
     assert_eq!(refused.json()["type"], kind);
     let line = gateway.wait_for_log(|line| line["reason"] == "guard_block");
     let why = line["why"].as_str().unwrap();
-    assert!(why.starts_with("guard: block, score ") && why.contains("rate ") && why.contains("(usual 1)"), "{why}");
+    assert!(
+        why.starts_with("guard: block, score ") && why.contains("rate ") && why.contains("(usual 1)"),
+        "{why}"
+    );
     assert_eq!(from(&gateway, "203.0.113.9", "/", &[]).status, 200, "a neighbour");
     let admin = gateway.admin_addr().to_string();
     let run = |words: &[&str]| tidegate(gateway.folder(), &[words, &["--admin", &admin]].concat());
@@ -118,7 +121,8 @@ fn who_guesses_keys_learns_nothing_and_a_crowd_is_not_punished_for_one() {
     assert!(client["reasons"].to_string().contains("credentials"), "{client}");
     let wrong = from(&gateway, guesser, "/x", &[("X-API-Key", KEY)]);
     let right = from(&gateway, guesser, "/x", &[("X-API-Key", key)]);
-    let said = |answer: &Response| (answer.status, answer.json()["type"].clone(), answer.json()["detail"].clone());
+    let said =
+        |answer: &Response| (answer.status, answer.json()["type"].clone(), answer.json()["detail"].clone());
     assert_eq!(said(&wrong), said(&right), "a guess that is right looks like one that is wrong");
     assert_eq!(wrong.status, 403);
     // No credential at all is one that is missing, again and again the same.
@@ -173,7 +177,11 @@ fn a_browser_works_once_and_goes_on_and_its_pass_is_good_for_nobody_else() {
     let html = ("Accept", "text/html,*/*;q=0.8");
     let page = from(&gateway, client, "/page?a=1", &[html]);
     assert_eq!((page.status, page.header("Content-Type")), (429, Some("text/html; charset=utf-8")));
-    assert!(page.header("Content-Security-Policy").unwrap().starts_with("default-src 'none'; script-src 'sha256-"));
+    assert!(
+        page.header("Content-Security-Policy")
+            .unwrap()
+            .starts_with("default-src 'none'; script-src 'sha256-")
+    );
     assert_eq!(page.header("Cache-Control"), Some("no-store"));
     // Whoever shows no pages gets a problem.
     let refused = from(&gateway, client, "/page", &[]);
@@ -219,7 +227,9 @@ fn the_operators_own_verification_lets_a_browser_go_on() {
     let back = |client: &str, seal: &str| {
         from(&gateway, client, &format!("/page?a=1&tidegate_verified={token}.{seal}"), &[html])
     };
-    assert!(back(client, &sealed("another secret")).header("Location").unwrap().starts_with("https://verify."));
+    assert!(
+        back(client, &sealed("another secret")).header("Location").unwrap().starts_with("https://verify.")
+    );
     let met = back(client, &sealed(secret));
     assert_eq!((met.status, met.header("Location")), (303, Some("/page?a=1")));
     let pass = met.headers_named("Set-Cookie")[0].split(';').next().unwrap().to_owned();

@@ -69,9 +69,8 @@ fn a_list_of_others_holds_when_its_checksum_does_and_the_last_good_one_stays() {
 /// 24 bit records, the data behind it, and the facts about both at the end.
 fn database(first: &str, second: &str) -> Vec<u8> {
     let text = |text: &str| [vec![0x40 | text.len() as u8], text.as_bytes().to_vec()].concat();
-    let country = |code: &str| {
-        [vec![0xe1], text("country"), vec![0xe1], text("iso_code"), text(code)].concat()
-    };
+    let country =
+        |code: &str| [vec![0xe1], text("country"), vec![0xe1], text("iso_code"), text(code)].concat();
     let data = [country(first), country(second)];
     let networks = [([203u8, 0, 113], 0), ([198, 51, 100], data[0].len())];
     // Nodes as pairs of what follows: another node, nothing, or data.
@@ -83,8 +82,10 @@ fn database(first: &str, second: &str) -> Vec<u8> {
     }
     let mut nodes = vec![[Next::Nothing; 2]];
     for (network, offset) in networks {
-        let bits: Vec<usize> =
-            network.iter().flat_map(|byte| (0..8).rev().map(move |nth| usize::from(byte >> nth & 1))).collect();
+        let bits: Vec<usize> = network
+            .iter()
+            .flat_map(|byte| (0..8).rev().map(move |nth| usize::from(byte >> nth & 1)))
+            .collect();
         let mut at = 0;
         for (nth, bit) in bits.iter().enumerate() {
             if nth + 1 == bits.len() {
@@ -132,7 +133,8 @@ fn a_database_tells_countries_and_is_read_again_when_it_changes() {
     let state = tempfile::tempdir().unwrap();
     let file = state.path().join("country.mmdb");
     std::fs::write(&file, database("SE", "XX")).unwrap();
-    let denied = gateway(state.path(), &format!("{{ countries: {{ file: {}, deny: [XX] }} }}", file.display()));
+    let denied =
+        gateway(state.path(), &format!("{{ countries: {{ file: {}, deny: [XX] }} }}", file.display()));
     let seen = |gateway: &Gateway| {
         ["203.0.113.7", "198.51.100.7", "192.0.2.1"].map(|address| status(gateway, address))
     };
