@@ -343,8 +343,9 @@ impl Process {
     }
 }
 
-/// What goes on beside the road as long as the process lives: the guard, the lists of others, what people are told.
+/// What goes on beside the road as long as the process lives: splits that grow, the guard, the lists of others, what people are told.
 fn attend(control: &Arc<Control>) -> Result<(), StartError> {
+    tokio::spawn(super::splits::run(Arc::downgrade(control)));
     tokio::spawn(super::guarding::run(control.clone()));
     tokio::spawn(super::guarding::keep_lists(control.clone()));
     super::notices::start(control)

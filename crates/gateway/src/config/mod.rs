@@ -12,11 +12,13 @@ mod consumer;
 mod credentials;
 mod decode;
 mod diagnostic;
+mod documents;
 mod effective;
 mod health;
 mod include;
 mod listener;
 mod load;
+mod mock;
 mod node;
 mod notify;
 mod pairs;
@@ -31,6 +33,7 @@ mod retry;
 mod route;
 mod schema;
 mod service;
+mod split;
 mod tls;
 mod tree;
 mod variables;
@@ -44,10 +47,12 @@ pub use credentials::{
 };
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
+pub use documents::{Document, Documents};
 pub use effective::{Effective, Origin, Setting, effective};
 pub use health::{Eject, HealthCheck, Slow};
 pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
 pub use load::{Environment, Known, Loaded, System, load, load_draft, load_text};
+pub use mock::{Mock, MockMap};
 pub use node::{Entry, Form, Kind, Node, Scalar};
 pub use notify::{NoticeKind, Notify, Receiver, Smtp, SmtpTls, syslog_place};
 pub use pairs::{Named, OneOrMany, Pairs};
@@ -62,6 +67,7 @@ pub use route::{
 };
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
+pub use split::{Preference, Progress, Split, Sticky, StickyBy, StickyCookie, Times, WhenWorse};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Name, Secret, Size, Template};
@@ -146,4 +152,8 @@ pub struct Config {
     /// their order does not matter.
     #[schemars(schema_with = "schema::routes")]
     pub routes: Named<Route>,
+    /// The documents that routes point at, as they were read.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub documents: Documents,
 }

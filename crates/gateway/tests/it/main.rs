@@ -39,6 +39,7 @@ mod cli {
     mod config_show;
     mod explain;
     mod fmt;
+    mod import;
     mod init;
     mod key;
     mod schema;
@@ -87,6 +88,7 @@ mod policies {
     mod ip;
     mod jwt;
     mod lists;
+    mod mirror;
     mod mtls;
     mod oidc;
     mod quota;
@@ -94,6 +96,7 @@ mod policies {
     mod retry;
     mod rewrite;
     mod timeout;
+    mod validate;
 }
 mod tls {
     mod acme;
@@ -123,7 +126,9 @@ mod drain;
 mod examples;
 mod grpc;
 mod handover;
+mod mock;
 mod redirect;
 mod reload;
+mod split;
 mod streaming;
 mod systemd;

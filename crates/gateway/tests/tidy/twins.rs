@@ -37,7 +37,7 @@ pub(crate) fn missing(sources: &[Source]) -> Vec<Offence> {
 fn names_one(source: &Source) -> bool {
     ["const NAME: &'static str = \"", "const POLICY: &'static str = \""]
         .iter()
-        .any(|text| source.code.contains(text))
+        .any(|text| source.text.contains(text))
 }
 
 #[test]
