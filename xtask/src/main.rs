@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo|test|release|bench|soak|cache-tests|guessing|fuzz`.
+//! The commands of the project: `cargo xtask demo|test|release|bench|soak|cache-tests|guessing|guard-day|fuzz`.
 //! Takes a command line, from any folder of the workspace; gives an exit code: 0 good, 1 failed, 2 usage.
 //! It must never leave a process behind, nor leave out a part of a proof without saying so.
 #![expect(
@@ -12,6 +12,7 @@ mod cache_tests;
 mod console;
 mod demo;
 mod fuzz;
+mod guard_day;
 mod guessing;
 mod needs;
 mod process;
@@ -54,6 +55,8 @@ enum Command {
     CacheTests(cache_tests::Options),
     /// Measure whether the time of a refusal tells how much of an API key was guessed
     Guessing(guessing::Options),
+    /// Simulate a day of the guard: honest clients, attackers, and who was told apart when
+    GuardDay(guard_day::Options),
     /// Run the fuzz targets (needs a nightly toolchain and cargo-fuzz)
     Fuzz(fuzz::Options),
 }
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::Soak(options) => soak::run(&options),
         Command::CacheTests(options) => cache_tests::run(&options),
         Command::Guessing(options) => guessing::run(&options),
+        Command::GuardDay(options) => guard_day::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
     match outcome {

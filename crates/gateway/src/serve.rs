@@ -321,14 +321,15 @@ pub fn redirect(exchange: &Exchange, status: u16, to: &Template) -> Answer {
 pub fn answer(route: &Route, exchange: &mut Exchange, answer: &Answer) -> Arc<[u8]> {
     let body = response::respond(exchange, answer);
     policies::response(&route.policies, exchange);
-    body
+    exchange.instead.take().map_or(body, |instead| Arc::from(&*instead))
 }
 
 /// Makes a fault the response of the exchange; gives its body.
 pub fn answer_fault(snapshot: &Snapshot, exchange: &mut Exchange, fault: &Fault) -> Arc<[u8]> {
     let body = response::respond_fault(exchange, fault);
-    if let Some(route) = exchange.record.route.and_then(|place| snapshot.route(place)) {
-        policies::response(&route.policies, exchange);
+    match exchange.record.route.and_then(|place| snapshot.route(place)) {
+        Some(route) => policies::response(&route.policies, exchange),
+        None => policies::response(snapshot.stranger.as_slice(), exchange),
     }
     body
 }

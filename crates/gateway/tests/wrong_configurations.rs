@@ -39,6 +39,8 @@ const KNOWN: Known<'static> = Known {
         "quota",
         "concurrency",
         "version",
+        "guard",
+        "lists",
     ],
 };
 

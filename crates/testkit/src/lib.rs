@@ -18,6 +18,7 @@ use std::time::Duration;
 pub mod client;
 pub mod event;
 pub mod gateway;
+pub mod mail;
 pub mod metrics;
 pub mod origin;
 pub mod redis;

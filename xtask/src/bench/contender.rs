@@ -64,6 +64,8 @@ pub(super) struct Contender {
     pub(super) limited: bool,
     /// Whether it keeps answers.
     pub(super) cached: bool,
+    /// Whether it watches its clients.
+    pub(super) guarded: bool,
     /// What callers must show to it.
     pub(super) shown: Option<Shown>,
 }
@@ -78,6 +80,7 @@ impl Contender {
             tls: false,
             limited: false,
             cached: false,
+            guarded: false,
             shown: None,
         }
     }
@@ -95,6 +98,11 @@ impl Contender {
     /// The same with a cache.
     pub(super) const fn cached(self) -> Contender {
         Contender { cached: true, ..self }
+    }
+
+    /// The same watching its clients.
+    pub(super) const fn guarded(self) -> Contender {
+        Contender { guarded: true, ..self }
     }
 
     /// The same for callers that show this.
@@ -122,6 +130,7 @@ impl Contender {
             (self.tls, "-tls"),
             (self.limited, "-limited"),
             (self.cached, "-cached"),
+            (self.guarded, "-guarded"),
             (token, "-token"),
             (key, "-key"),
         ];
@@ -232,6 +241,7 @@ impl Ground {
             Some(shown) => callers::words(of.kind, shown, &self.folder)?,
             None if of.limited => limit_words(of.kind),
             None if of.cached => cache_words(of.kind),
+            None if of.guarded => (String::new(), GUARD.to_owned()),
             None => (String::new(), String::new()),
         };
         let text = template(template_name)?
@@ -356,6 +366,9 @@ fn secure_words(kind: Kind) -> (&'static str, &'static str) {
         ),
     }
 }
+
+/// A guard that watches all requests and finds nothing: the load is one client, which is to be none too quick.
+const GUARD: &str = "defaults:\n  guard: { calm: 100000000/s }\n";
 
 /// A limit by address that all requests are counted against and none meets: what stands outside of the server, then what
 /// stands in it. Envoy has one bucket for all, since its local limit knows no addresses.

@@ -78,6 +78,10 @@ const LIMITED: [Contender; 5] = [
     TIDEGATE.limited(),
 ];
 
+/// No other contender has the like: the same proxy stands beside, so that the difference is what the guard costs.
+const GUARDED: [Contender; 2] =
+    [Contender { name: "Tidegate without a guard", ..TIDEGATE }, TIDEGATE.guarded()];
+
 /// Each beside itself without the check, so that the difference is what the check costs.
 const WITH_TOKENS: [Contender; 6] = [
     Contender { name: "HAProxy without a check", ..HAPROXY },
@@ -94,7 +98,7 @@ const WITH_KEYS: [Contender; 4] = [
     TIDEGATE.asking(Shown::Key),
 ];
 
-pub(super) const JOBS: [Job; 19] = [
+pub(super) const JOBS: [Job; 20] = [
     Job {
         name: "plain",
         title: "Plain proxy, small JSON, 64 connections kept alive; no contender writes a log",
@@ -117,6 +121,12 @@ pub(super) const JOBS: [Job; 19] = [
         name: "rate_limit",
         title: "Plain proxy with a limit by address that nobody meets: nginx limit_req, HAProxy stick table, Envoy local limit",
         contenders: &LIMITED,
+        way: Way::Load { requests: Requests::Small, latency: false },
+    },
+    Job {
+        name: "guard",
+        title: "Plain proxy whose guard watches all requests and finds nothing",
+        contenders: &GUARDED,
         way: Way::Load { requests: Requests::Small, latency: false },
     },
     Job {

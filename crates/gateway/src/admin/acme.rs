@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering as Atomic;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::control::Control;
+use super::notices::Notice;
+use crate::config::NoticeKind;
 use crate::snapshot::Snapshot;
 use crate::tls::acme::{Ordering, is_due};
 use crate::tls::listener::ListenerTls;
@@ -43,7 +45,12 @@ pub(super) async fn run(control: Arc<Control>) {
                 known.insert(listener.name.clone(), fresh);
             }
             if let Some(known) = known.get_mut(&listener.name) {
-                look(&listener.name, known, &snapshot, random.below(1000) as f64 / 1000.0).await;
+                let chance = random.below(1000) as f64 / 1000.0;
+                if let Err(reason) = look(&listener.name, known, &snapshot, chance).await {
+                    let title = format!("no certificate was ordered for the listener {}", listener.name);
+                    let facts = vec![("listener", listener.name.to_string()), ("reason", reason)];
+                    control.notices.tell(Notice::new(NoticeKind::Acme, true, title, facts));
+                }
             }
         }
         drop(snapshot);
@@ -51,15 +58,15 @@ pub(super) async fn run(control: Arc<Control>) {
     }
 }
 
-async fn look(listener: &str, known: &mut Known, snapshot: &Snapshot, chance: f64) {
+async fn look(listener: &str, known: &mut Known, snapshot: &Snapshot, chance: f64) -> Result<(), String> {
     let tls = known.tls.clone();
     let (Some(acme), Some(settings), Some(proofs)) = (&tls.acme, &tls.settings.acme, &snapshot.proofs) else {
-        return;
+        return Ok(());
     };
     let pair = tls.certificates.adopted();
     if Instant::now() < known.not_before || !is_due(pair.as_deref(), settings, SystemTime::now(), known.early)
     {
-        return;
+        return Ok(());
     }
     let ordering = Ordering {
         settings,
@@ -74,6 +81,7 @@ async fn look(listener: &str, known: &mut Known, snapshot: &Snapshot, chance: f6
             tls.handshakes.swapped.fetch_add(1, Atomic::Relaxed);
             let domains = settings.domains.join(", ");
             tracing::info!(listener, domains, "certificate ordered and taken over");
+            Ok(())
         }
         Err(reason) => {
             let rest = rest(known.failures, chance);
@@ -82,6 +90,7 @@ async fn look(listener: &str, known: &mut Known, snapshot: &Snapshot, chance: f6
             tls.handshakes.refused.fetch_add(1, Atomic::Relaxed);
             let again = rest.as_secs();
             tracing::error!(listener, again, "no certificate was ordered, what is there stays: {reason}");
+            Err(reason.to_string())
         }
     }
 }

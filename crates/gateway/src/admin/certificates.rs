@@ -9,7 +9,9 @@ use std::time::{Duration, SystemTime};
 
 use super::control::Control;
 use super::folders::Folders;
+use super::notices::Notice;
 use super::watch::LOOK;
+use crate::config::NoticeKind;
 use crate::snapshot::Snapshot;
 
 /// Days before its end from which on a certificate is warned of.
@@ -22,7 +24,7 @@ pub(super) async fn run(control: Arc<Control>) {
     let mut warned = HashMap::new();
     loop {
         let snapshot = control.gateway.live.snapshot();
-        warn(&snapshot, &mut warned);
+        warn(&control, &snapshot, &mut warned);
         let secured = snapshot.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         let paths: Vec<_> = secured.flat_map(|tls| tls.paths()).collect();
         folders.follow(paths.iter().map(|path| path.as_ref()));
@@ -52,7 +54,7 @@ fn refresh(snapshot: &Snapshot) {
 }
 
 /// Warns once at each of the days before a certificate ends, and once when it has ended.
-fn warn(snapshot: &Snapshot, warned: &mut HashMap<(Arc<str>, String), (SystemTime, u64)>) {
+fn warn(control: &Control, snapshot: &Snapshot, warned: &mut HashMap<(Arc<str>, String), (SystemTime, u64)>) {
     let now = SystemTime::now();
     for listener in &snapshot.listeners {
         let Some(tls) = &listener.tls else { continue };
@@ -65,6 +67,7 @@ fn warn(snapshot: &Snapshot, warned: &mut HashMap<(Arc<str>, String), (SystemTim
             let said = warned.insert(key, (told.not_after, stage));
             if said != Some((told.not_after, stage)) {
                 let (listener, certificate) = (&listener.name, &told.name);
+                tell(control, listener, certificate, days);
                 match stage {
                     0 => {
                         tracing::error!(%listener, %certificate, "the certificate has expired: clients refuse it")
@@ -74,4 +77,17 @@ fn warn(snapshot: &Snapshot, warned: &mut HashMap<(Arc<str>, String), (SystemTim
             }
         }
     }
+}
+
+fn tell(control: &Control, listener: &str, certificate: &str, days: u64) {
+    let title = match days {
+        0 => format!("the certificate {certificate} has expired: clients refuse it"),
+        _ => format!("the certificate {certificate} expires in {days} days"),
+    };
+    let facts = vec![
+        ("listener", listener.to_owned()),
+        ("certificate", certificate.to_owned()),
+        ("days", days.to_string()),
+    ];
+    control.notices.tell(Notice::new(NoticeKind::Certificate, true, title, facts));
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::access::{Access, Caller};
 use super::audit::Audit;
 use super::changes::Changes;
+use super::notices::Notices;
 use super::notify::Notify;
 pub use super::source::Source;
 use super::telemetry::Telemetry;
@@ -82,6 +83,8 @@ pub struct Control {
     pub started: Instant,
     /// What systemd is told.
     pub notify: Notify,
+    /// What people are told.
+    pub notices: Notices,
     /// What was counted in the last day.
     pub telemetry: Telemetry,
     /// Who may ask the admin API.
@@ -130,6 +133,7 @@ impl Control {
             source,
             started: Instant::now(),
             notify: Notify::from_environment(),
+            notices: Notices::default(),
             telemetry: Telemetry::new(),
             access,
             audit,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::changes::{Proposal, answers, preview};
 use super::control::Control;
 use super::{
-    api, bans, cache, drain, live, mirrors, openapi, pages, routes, samples, session, splits, versions,
+    api, bans, cache, drain, guarding, live, mirrors, openapi, pages, routes, samples, session, splits, versions,
 };
 use crate::config::Role;
 
@@ -113,7 +113,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 38] = {
+pub(super) static ENDPOINTS: [Endpoint; 40] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -250,6 +250,16 @@ pub(super) static ENDPOINTS: [Endpoint; 38] = {
             .taking(|generator| generator.subschema_for::<bans::Question>()),
         Endpoint::work("/api/v1/unban", Operator, "Let an address in again.", || post(bans::unban))
             .taking(|generator| generator.subschema_for::<bans::Question>()),
+        Endpoint::look("/api/v1/guard", Viewer, "The clients that the guard watches, and why.", || {
+            get(guarding::show)
+        }),
+        Endpoint::work(
+            "/api/v1/guard/forgive",
+            Operator,
+            "Forget what a client did, and leave it alone for a time.",
+            || post(guarding::forgive),
+        )
+        .taking(|generator| generator.subschema_for::<guarding::Question>()),
         Endpoint::look("/api/v1/quotas", Viewer, "Who has used how much of which quota.", || {
             get(pages::quotas)
         }),

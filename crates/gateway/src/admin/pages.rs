@@ -96,6 +96,7 @@ fn metrics_text(control: &Control) -> String {
         .collect();
     let mut figures: Vec<Figure> = control.telemetry.figures();
     figures.push(control.access.figure());
+    figures.extend(control.notices.figures());
     figures.extend(control.gateway.live.observe.samples.iter().map(|samples| samples.figure()));
     for bound in snapshot.routes.iter().flat_map(|route| &route.policies) {
         bound.policy.figures(&mut |figure| {

@@ -146,7 +146,7 @@ impl Process {
         }
         tokio::spawn(super::certificates::run(control.clone()));
         tokio::spawn(super::acme::run(control.clone()));
-        tokio::spawn(super::splits::run(Arc::downgrade(&control)));
+        attend(&control)?;
         let began = control.clone();
         if !tokio::task::spawn_blocking(move || began.gateway.answers(BEGINNING)).await.unwrap_or(false) {
             return Err(StartError::System("a worker does not begin".into()));
@@ -341,6 +341,15 @@ impl Process {
         let give_up = move || ending.load(Ordering::Acquire) > 0;
         Ok(move || handover::hand_over(&program, &offered, tickets, within, &give_up))
     }
+}
+
+/// What goes on beside the road as long as the process lives: splits that grow, the guard, the lists of others, what people are told.
+fn attend(control: &Arc<Control>) -> Result<(), StartError> {
+    tokio::spawn(super::splits::run(Arc::downgrade(control)));
+    tokio::spawn(super::guarding::run(control.clone()));
+    tokio::spawn(super::guarding::keep_lists(control.clone()));
+    super::notices::start(control)
+        .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))
 }
 
 fn open_observe(config: &Config, workers: usize) -> Result<Arc<Shared>, StartError> {

@@ -15,6 +15,7 @@ pub mod diff;
 pub mod drain;
 pub mod explain;
 pub mod fmt;
+pub mod guard;
 pub mod history;
 pub mod import;
 pub mod init;
@@ -108,6 +109,8 @@ enum Command {
     Unban(ban::Lifted),
     /// List who is banned
     Bans(ban::Listed),
+    /// List who behaves abnormally, or forgive a client
+    Guard(guard::Options),
     /// Print the version
     Version,
 }
@@ -172,6 +175,7 @@ pub fn main() -> ExitCode {
         Command::Ban(options) => ban::ban(&options),
         Command::Unban(options) => ban::unban(&options),
         Command::Bans(options) => ban::bans(&options),
+        Command::Guard(options) => guard::guard(&options),
         Command::Version => version::run(),
     };
     exit.into()

@@ -21,6 +21,7 @@ mod listener;
 mod load;
 mod mock;
 mod node;
+mod notify;
 mod pairs;
 pub mod patch;
 mod pattern;
@@ -56,6 +57,7 @@ pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
 pub use load::{Environment, Known, Loaded, System, load, load_draft, load_text};
 pub use mock::{Mock, MockMap};
 pub use node::{Entry, Form, Kind, Node, Scalar};
+pub use notify::{NoticeKind, Notify, Receiver, Smtp, SmtpTls, syslog_place};
 pub use pairs::{Named, OneOrMany, Pairs};
 pub use pattern::{HostPattern, Method, PathPattern, RouteKey, Segment};
 pub use place::{Files, Place, Span, Spanned};
@@ -126,6 +128,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long one client may take. Listeners may say otherwise for themselves.
     pub timeouts: Timeouts,
+    /// Who is told of what happens: by webhook, Slack, syslog or e-mail. Default: nobody.
+    pub notify: Notify,
     /// Where this gateway runs. Targets of the same `zone` get the requests while enough of them are well. Default: none, all
     /// targets are alike.
     #[serde(skip_serializing_if = "Option::is_none")]

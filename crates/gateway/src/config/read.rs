@@ -40,6 +40,7 @@ pub(super) const KEYS: &[&str] = &[
     "dns",
     "cache_memory",
     "log",
+    "notify",
     "zone",
     "state",
     "redis",
@@ -105,6 +106,7 @@ pub(super) fn config(
         cache_memory: optional(root, "cache_memory", diagnostics).unwrap_or(CACHE_MEMORY),
         limits: part(root, "limits", None, diagnostics),
         timeouts: part(root, "timeouts", None, diagnostics),
+        notify: notify(root, diagnostics),
         zone: optional(root, "zone", diagnostics),
         state: optional(root, "state", diagnostics),
         redis: super::redis::read(root, diagnostics),
@@ -125,6 +127,16 @@ pub(super) fn entry<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
 fn optional<T: DeserializeOwned>(root: &Node, key: &str, diagnostics: &mut Diagnostics) -> Option<T> {
     let entry = entry(root, key)?;
     decode_key(&entry.key, &entry.value, diagnostics)
+}
+
+/// Who is told of what happens.
+fn notify(root: &Node, diagnostics: &mut Diagnostics) -> super::Notify {
+    let before = diagnostics.errors();
+    let notify: super::Notify = part(root, "notify", None, diagnostics);
+    if diagnostics.errors() == before {
+        notify.check(diagnostics);
+    }
+    notify
 }
 
 /// One part of the file, its default when it is not written. `short` names the key that a mere value stands for.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use http1::names;
 
 use super::patience::{Patience, Whose};
-use super::{Callers, failures, patience};
+use super::{Callers, failures, patience, tried};
 use crate::exchange::{Answer, Exchange, Identity, Verdict};
 use crate::values::Rate;
 
@@ -401,7 +401,9 @@ impl Gate {
         {
             return check.invite(exchange);
         }
+        let before = if failed.is_some() { tried::before(exchange) } else { None };
         let passing = self.pass(exchange, None);
+        tried::after(exchange, before);
         let why = match &failed {
             Some((_, refusal)) => refusal.why.clone(),
             None => Cow::Borrowed("no credentials"),

@@ -23,6 +23,7 @@ pub mod provider;
 pub mod sending;
 pub mod shelf;
 pub mod signatures;
+pub mod tried;
 pub mod word;
 
 pub use callers::Callers;

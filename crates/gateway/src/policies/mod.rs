@@ -17,12 +17,14 @@ pub mod ext_auth;
 pub mod fallback;
 mod gate;
 pub mod grpc_web;
+pub mod guard;
 pub mod headers;
 pub mod hmac;
 pub mod identity_keys;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
+pub mod lists;
 pub mod mirror;
 pub mod mtls;
 pub mod oidc;
@@ -59,6 +61,7 @@ pub static LIST: &[Kind] = &[
     kind::<cors::Cors>(),
     // Who may come at all, before anything is spent on a request.
     kind::<ip::Ip>(),
+    kind::<lists::Lists>(),
     // Who it is, before anything is done for the request.
     kind::<mtls::Mtls>(),
     kind::<api_key::ApiKey>(),
@@ -68,6 +71,7 @@ pub static LIST: &[Kind] = &[
     kind::<introspection::Introspection>(),
     kind::<oidc::Oidc>(),
     kind::<any_of::AnyOf>(),
+    kind::<guard::Guard>(),
     // Whether it may do that, once it is known who it is.
     kind::<csrf::Csrf>(),
     kind::<allow::Allow>(),
@@ -296,10 +300,7 @@ const fn kind<S: Settings>() -> Kind {
         every_answer: S::EVERY_ANSWER,
         takes_preflights: S::TAKES_PREFLIGHTS,
         schema: |generator| S::json_schema(generator),
-        shown: |node| {
-            let settings = decode::<S>(node, &mut Diagnostics::default())?;
-            serde_json::to_value(settings).ok()
-        },
+        shown: |node| serde_json::to_value(decode::<S>(node, &mut Diagnostics::default())?).ok(),
         compile: |key, node, context, faults| {
             let before = faults.errors();
             let settings = decode_key::<S>(key, node, faults)?;

@@ -77,6 +77,7 @@ pub fn compile(
         });
     }
     routes.append(&mut parts.into_routes());
+    let stranger = super::stranger::stranger(config, &context, &mut lives, faults);
     let listeners = listeners(config, &told(&routes), previous, faults);
     if faults.has_errors() {
         return None;
@@ -99,6 +100,7 @@ pub fn compile(
         lives,
         proofs: secure::proofs(config, previous),
         forwarding: forwarding(config.forwarded),
+        stranger,
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
 }

@@ -12,6 +12,7 @@ mod pattern;
 mod secure;
 mod split;
 mod stats;
+mod stranger;
 pub mod worker;
 
 use std::net::SocketAddr;
@@ -68,6 +69,8 @@ pub struct Snapshot {
     pub state: Option<PathBuf>,
     /// Counts requests that no route takes.
     pub unrouted: Arc<RouteStats>,
+    /// Watches who sends them, where the guard stands in `defaults`.
+    pub stranger: Option<policies::Bound>,
 }
 
 /// A listener of the snapshot.
@@ -109,7 +112,8 @@ impl Snapshot {
         if let Some(state) = &self.state {
             self.bans.keep_in(state);
         }
-        self.routes.iter().flat_map(|route| &route.policies).for_each(|bound| bound.policy.start());
+        let policies = self.routes.iter().flat_map(|route| &route.policies).chain(&self.stranger);
+        policies.for_each(|bound| bound.policy.start());
     }
 
     /// The route at a place.

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 13] = [
+const EXAMPLES: [&str; 14] = [
     "examples/aggregate/gateway.yaml",
     "examples/cache/gateway.yaml",
     "examples/canary/gateway.yaml",
     "examples/contract/gateway.yaml",
     "examples/grpc/gateway.yaml",
+    "examples/guard/gateway.yaml",
     "examples/hosts/gateway.yaml",
     "examples/limits/gateway.yaml",
     "examples/login/gateway.yaml",

@@ -28,6 +28,7 @@ mod admin {
     mod commands;
     mod console;
     mod explain;
+    mod notices;
     mod samples;
     mod telemetry;
 }
@@ -79,12 +80,14 @@ mod policies {
     mod ext_auth;
     mod fallback;
     mod grpc_web;
+    mod guard;
     mod headers;
     mod hmac;
     mod identity_keys;
     mod introspection;
     mod ip;
     mod jwt;
+    mod lists;
     mod mirror;
     mod mtls;
     mod oidc;

@@ -18,9 +18,10 @@ use serde_json::{Value, json};
 
 use super::access::Caller;
 use super::control::{Control, Refused, Reloaded};
+use super::notices::Notice;
 use super::pages::reload_and_tell;
 use crate::config::patch::{self, Edit};
-use crate::config::{Diagnostics, Loaded};
+use crate::config::{Diagnostics, Loaded, NoticeKind};
 use crate::values::Moment;
 use history::{History, Revision};
 pub use semantic::{Change, compare, summary};
@@ -305,6 +306,7 @@ async fn go_back(control: &Arc<Control>, pending: &Pending) {
         }
     };
     tracing::warn!(number = pending.number, "the change was not confirmed in time: {result}");
+    tell(control, &who.name, &format!("the change {} was not confirmed in time: {result}", pending.number));
     control.note_done(&who, "not confirmed", about, &result);
 }
 
@@ -350,6 +352,7 @@ pub async fn roll_back(control: &Arc<Control>, caller: &Caller, to: Option<u64>)
         number => format!("rolled back to change {number}"),
     };
     let number = record(control, &target.text, &caller.name, &message, &summary(&changes));
+    tell(control, &caller.name, &format!("the configuration was {message}, revision {revision}"));
     Ok(Outcome {
         etag: target.etag.clone(),
         before: standing,
@@ -360,6 +363,12 @@ pub async fn roll_back(control: &Arc<Control>, caller: &Caller, to: Option<u64>)
         warnings: loaded.diagnostics.to_json(),
         confirm_within: None,
     })
+}
+
+/// Tells people that a change was rolled back.
+fn tell(control: &Control, who: &str, what: &str) {
+    let facts = vec![("by", who.to_owned())];
+    control.notices.tell(Notice::new(NoticeKind::Configuration, true, what.to_owned(), facts));
 }
 
 impl Denied {
