@@ -244,10 +244,13 @@ fn consumers(root: &Node, diagnostics: &mut Diagnostics) -> Named<Consumer> {
     let mut read = Named::default();
     for entry in table(root, "consumers", diagnostics) {
         name(entry, diagnostics);
-        let consumer = diagnostics.within(format!("consumer `{}`", entry.key), |diagnostics| {
-            decode_owned(entry, &entry.value, diagnostics)
-        });
-        if let Some(consumer) = consumer {
+        let (settings, rate_limit) = entry.value.without("rate_limit");
+        let consumer: Option<Consumer> = diagnostics
+            .within(format!("consumer `{}`", entry.key), |diagnostics| {
+                decode_owned(entry, &settings, diagnostics)
+            });
+        if let Some(mut consumer) = consumer {
+            consumer.rate_limit = rate_limit;
             read.push(entry.key.clone(), consumer);
         }
     }

@@ -19,6 +19,7 @@ use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
 use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
+use crate::policies::rate_limit::OfConsumers;
 use crate::policies::{self, Bound, Context, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
@@ -50,6 +51,7 @@ pub fn compile(
     check_shared_policies(config, &context, faults);
     let mut stats = Stats::new(previous, workers);
     let mut lives = Lives::after(previous.map(|previous| &previous.lives));
+    let limits = OfConsumers::new(config, &context, &mut lives, faults);
     let (mut table, mut routes) = (Builder::new(), Vec::with_capacity(config.routes.len()));
     let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
     for (key, route) in &config.routes {
@@ -64,6 +66,7 @@ pub fn compile(
             }
             let mut action = action(&route.action, &mut services, faults);
             let mut policies = bind(config, route, &context, faults);
+            limits.iter().for_each(|limits| limits.join(&mut policies));
             services.take_care(&mut action, &policies);
             let (service, http2) = services.asked_by(&action);
             settle(&mut policies, (key, &service, http2), &mut lives, faults);
