@@ -9,6 +9,7 @@ pub mod door;
 mod errand;
 mod ladder;
 mod patience;
+mod shaped_body;
 mod signed_body;
 
 use std::io::ErrorKind;
@@ -135,7 +136,7 @@ async fn road(
     }
     match &route.action {
         Action::Forward(place, care) => {
-            if exchange.plan.digest.is_some()
+            if (exchange.plan.digest.is_some() || exchange.shaping.is_some())
                 && let Some(refusal) = Box::pin(signed_body::refusal(listener, exchange, client)).await?
             {
                 return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
@@ -402,7 +403,7 @@ async fn send(
     responder.head(&mut exchange.response);
     let sent = async {
         responder.data(body).await?;
-        responder.end(&Fields::default());
+        responder.end(&Fields::default())?;
         responder.flush().await
     };
     sent.await.map_err(|error| match error.kind() {

@@ -38,6 +38,9 @@ const KNOWN: Known<'static> = Known {
         "fallback",
         "quota",
         "concurrency",
+        "request",
+        "response",
+        "filter",
     ],
 };
 

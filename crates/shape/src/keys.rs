@@ -1,6 +1,6 @@
 //! The names of the members of all open objects, to see one that comes twice.
 //!
-//! Holds eight bytes for each, and no more members than an object may have.
+//! Holds eight bytes for each, and no more of them than may be open at once.
 
 use std::collections::HashSet;
 use std::hash::BuildHasher;
@@ -20,6 +20,8 @@ pub(crate) struct Names {
     /// The names of all open objects that have few, one object's after the other's.
     few: Vec<u64>,
     open: Vec<Open>,
+    /// How many names are held.
+    held: usize,
 }
 
 struct Open {
@@ -30,7 +32,7 @@ struct Open {
 
 impl Names {
     pub(crate) fn new(most: usize) -> Names {
-        Names { most, hasher: RandomState::default(), few: Vec::new(), open: Vec::new() }
+        Names { most, hasher: RandomState::default(), few: Vec::new(), open: Vec::new(), held: 0 }
     }
 
     pub(crate) fn enter(&mut self) {
@@ -39,6 +41,9 @@ impl Names {
 
     pub(crate) fn leave(&mut self) {
         if let Some(open) = self.open.pop() {
+            let few = self.few.len().saturating_sub(open.start);
+            let many = open.many.map_or(0, |many| many.len());
+            self.held = self.held.saturating_sub(few).saturating_sub(many);
             self.few.truncate(open.start);
         }
     }
@@ -48,12 +53,11 @@ impl Names {
         // Two escapes of one name are one name.
         let hash = self.hasher.hash_one(&*plain(name));
         let Some(open) = self.open.last_mut() else { return Ok(()) };
-        let count = match &mut open.many {
+        match &mut open.many {
             Some(many) => {
                 if !many.insert(hash) {
                     return Err(Misfit::Duplicate);
                 }
-                many.len()
             }
             None => {
                 let own = self.few.get(open.start..).unwrap_or_default();
@@ -67,10 +71,10 @@ impl Names {
                     many.extend(self.few.drain(open.start..));
                     open.many = Some(many);
                 }
-                count
             }
-        };
-        if count > self.most { Err(Misfit::Wide(self.most)) } else { Ok(()) }
+        }
+        self.held = self.held.saturating_add(1);
+        if self.held > self.most { Err(Misfit::Wide(self.most)) } else { Ok(()) }
     }
 }
 

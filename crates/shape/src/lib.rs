@@ -37,7 +37,7 @@ pub use whole::on_tree;
 pub struct Limits {
     /// Objects and arrays inside each other.
     pub depth: usize,
-    /// Members of one object.
+    /// Members of all objects that are open at once.
     pub members: usize,
     /// Bytes of a member's name.
     pub name: usize,
@@ -53,7 +53,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             depth: 64,
-            members: 10_000,
+            members: 100_000,
             name: 4 * 1024,
             number: 1024,
             size: 1024 * 1024,

@@ -29,8 +29,6 @@ pub enum Misfit {
     Kind(&'static str),
     /// It cannot be said in the format that is asked for.
     Unsayable(&'static str),
-    /// An operation finds something else than it needs.
-    Place(&'static str),
 }
 
 /// What kind of refusal a misfit is.
@@ -61,7 +59,6 @@ impl Misfit {
             Misfit::Coding(_) => "body_coding",
             Misfit::Kind(_) => "body_kind",
             Misfit::Unsayable(_) => "body_unsayable",
-            Misfit::Place(_) => "body_place",
         }
     }
 
@@ -74,7 +71,7 @@ impl Misfit {
             Misfit::Duplicate => Refusal::Bad,
             Misfit::Large(_) | Misfit::Bomb => Refusal::Large,
             Misfit::Coding(_) | Misfit::Kind(_) => Refusal::Kind,
-            Misfit::Unsayable(_) | Misfit::Place(_) => Refusal::Undoable,
+            Misfit::Unsayable(_) => Refusal::Undoable,
         }
     }
 }
@@ -85,16 +82,14 @@ impl fmt::Display for Misfit {
             Misfit::Syntax(what, at) => write!(f, "{what}, at byte {at}"),
             Misfit::Cut => f.write_str("the body ends before it is whole"),
             Misfit::Deep(most) => write!(f, "the body is nested deeper than {most}"),
-            Misfit::Wide(most) => write!(f, "an object of the body has more than {most} members"),
+            Misfit::Wide(most) => write!(f, "the objects of the body have more than {most} members"),
             Misfit::Long(what, most) => write!(f, "{what} of the body is longer than {most} bytes"),
             Misfit::Duplicate => f.write_str("an object of the body has two members of one name"),
             Misfit::Large(most) => {
                 write!(f, "the body is larger than the {most} bytes that can be shaped whole")
             }
             Misfit::Bomb => f.write_str("the body unfolds to more than a body may"),
-            Misfit::Coding(what) | Misfit::Kind(what) | Misfit::Unsayable(what) | Misfit::Place(what) => {
-                f.write_str(what)
-            }
+            Misfit::Coding(what) | Misfit::Kind(what) | Misfit::Unsayable(what) => f.write_str(what),
         }
     }
 }

@@ -206,26 +206,17 @@ impl Program {
                 let acts = paths.iter().map(|path| (path, Act::Mask(mask.clone())));
                 self.edit(acts, before, fold)
             }
-            Op::Keep(paths) if before.is_empty() => {
-                if let Some(path) = paths.iter().find(|path| path.deep) {
-                    return Err(format!("`keep` follows paths from the top: `{path}` is none"));
-                }
-                self.paths = self.paths.saturating_add(paths.len());
-                let mut trie = Trie::new(false);
-                paths.iter().for_each(|path| trie.add(path, 0));
-                self.steps.push(Step::Keep(Arc::new(trie)));
+            Op::Keep(_) | Op::Case(_) | Op::Wrap(_) if !before.is_empty() => {
+                self.whole(before.to_vec(), Whole::Op(op.clone()));
                 Ok(())
             }
-            Op::Case(case) if before.is_empty() => {
+            Op::Keep(paths) => self.keep(paths),
+            Op::Case(case) => {
                 self.steps.push(Step::Case(*case));
                 Ok(())
             }
-            Op::Wrap(names) if before.is_empty() => {
+            Op::Wrap(names) => {
                 self.steps.push(Step::Wrap(names.iter().map(|name| written(name).into()).collect()));
-                Ok(())
-            }
-            Op::Keep(_) | Op::Case(_) | Op::Wrap(_) => {
-                self.whole(before.to_vec(), Whole::Op(op.clone()));
                 Ok(())
             }
             Op::Move(pairs) => pairs.iter().try_for_each(|(from, to)| self.add_move(from, to, before)),
@@ -248,6 +239,17 @@ impl Program {
                 self.add_all(ops, &inner, fold)
             }
         }
+    }
+
+    fn keep(&mut self, paths: &[Path]) -> Result<(), String> {
+        if let Some(path) = paths.iter().find(|path| path.deep) {
+            return Err(format!("`keep` follows paths from the top: `{path}` is none"));
+        }
+        self.paths = self.paths.saturating_add(paths.len());
+        let mut trie = Trie::new(false);
+        paths.iter().for_each(|path| trie.add(path, 0));
+        self.steps.push(Step::Keep(Arc::new(trie)));
+        Ok(())
     }
 
     fn edit<'o>(

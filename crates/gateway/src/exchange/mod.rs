@@ -14,6 +14,7 @@ pub mod passing;
 mod per;
 pub mod record;
 pub mod secure;
+pub mod shaping;
 pub mod source;
 
 use std::any::Any;
@@ -37,6 +38,7 @@ pub use identity::{RequestId, Trace};
 pub use passing::{Coat, Notes, Tap};
 pub use record::Record;
 pub use secure::{ClientCert, Secure};
+pub use shaping::Shaping;
 
 /// One request and its response.
 pub struct Exchange {
@@ -92,6 +94,8 @@ pub struct Exchange {
     pub witness: Option<Box<dyn Tap>>,
     /// Who codes the answer's body.
     pub coat: Option<Box<dyn Coat>>,
+    /// What is to become of the bodies.
+    pub shaping: Option<Box<Shaping>>,
     /// What policies keep until the answer is there.
     pub notes: Notes,
     /// A request that the gateway makes for itself once this one is answered.
@@ -213,6 +217,7 @@ impl Default for Exchange {
             tap: None,
             witness: None,
             coat: None,
+            shaping: None,
             notes: Notes::default(),
             errand: None,
             rehearsal: false,
@@ -246,7 +251,7 @@ impl Exchange {
     /// Lets go what others may be waiting for. To be called when the exchange is over.
     pub fn let_go(&mut self) {
         (self.instead, self.tap, self.coat, self.errand) = (None, None, None, None);
-        self.witness = None;
+        (self.witness, self.shaping) = (None, None);
         self.held.clear();
         self.notes.clear();
     }

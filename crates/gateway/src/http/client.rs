@@ -19,6 +19,7 @@ use super::http2::inflow::Inflow;
 use super::http2::outflow::Outflow;
 use super::incoming::{Broken, Incoming, Piece};
 use super::kept::Kept;
+use super::reshaped::Reshaped;
 use super::responder::Responder;
 use super::socket::Socket;
 use super::timer::Timer;
@@ -107,6 +108,8 @@ pub struct ClientReader {
     window: Option<(Instant, u64)>,
     /// What is kept of the body to be sent again.
     kept: Option<Box<Kept>>,
+    /// What becomes of the body, where it is made another one.
+    reshaped: Option<Box<Reshaped>>,
 }
 
 /// Where requests come from.
@@ -122,7 +125,7 @@ enum Source {
 
 impl ClientReader {
     fn of(source: Source) -> ClientReader {
-        ClientReader { source, body_limit: u64::MAX, window: None, kept: None }
+        ClientReader { source, body_limit: u64::MAX, window: None, kept: None, reshaped: None }
     }
 
     /// The connection's bytes; `None` on a stream.
@@ -182,6 +185,14 @@ impl ClientReader {
         if let Some(data) = self.kept.as_ref().and_then(|kept| kept.data(span)) {
             return data;
         }
+        if let Some(given) = self.reshaped.as_ref().and_then(|reshaped| reshaped.given()) {
+            return span.of_bytes(given);
+        }
+        self.own_data(span)
+    }
+
+    /// The bytes of a piece as the client sent it.
+    fn own_data(&self, span: Span) -> &[u8] {
         match &self.source {
             Source::Connection(incoming, _) => incoming.data(span),
             Source::Stream(asked, _) => asked.inflow.data(span),
@@ -268,7 +279,7 @@ impl ClientReader {
             Source::Nobody(_) => {}
         }
         self.body_limit = limit;
-        (self.window, self.kept) = (None, None);
+        (self.window, self.kept, self.reshaped) = (None, None, None);
     }
 
     /// Reads the whole body ahead, to be looked at and then given again; its trailers are dropped. `None` when it has more
@@ -298,7 +309,7 @@ impl ClientReader {
     pub fn rewind(&mut self) -> bool {
         match &mut self.kept {
             Some(kept) => kept.rewind(),
-            None => self.received() == 0,
+            None => self.reshaped.as_ref().map_or(self.received() == 0, |reshaped| reshaped.is_fresh()),
         }
     }
 
@@ -307,6 +318,25 @@ impl ClientReader {
         if let Some(span) = self.kept.as_mut().and_then(|kept| kept.next_piece()) {
             return Ok(Piece::Data(span));
         }
+        let piece = match self.reshaped.take() {
+            None => self.own_piece()?,
+            Some(mut reshaped) => {
+                let piece = self.reshaped_piece(&mut reshaped);
+                self.reshaped = Some(reshaped);
+                piece?
+            }
+        };
+        if let Piece::Data(span) = piece
+            && let Some(mut kept) = self.kept.take()
+        {
+            kept.keep(self.data(span));
+            self.kept = Some(kept);
+        }
+        Ok(piece)
+    }
+
+    /// What the buffer holds of the body as the client sent it.
+    fn own_piece(&mut self) -> Result<Piece, Fault> {
         let piece = match &mut self.source {
             Source::Connection(incoming, _) => incoming.piece().map_err(Fault::Body)?,
             Source::Stream(asked, _) => asked.inflow.piece(),
@@ -314,15 +344,56 @@ impl ClientReader {
         };
         match piece {
             Piece::Data(_) if self.received() > self.body_limit => Err(Fault::BodyTooLarge(self.body_limit)),
-            Piece::Data(span) => {
-                if let Some(mut kept) = self.kept.take() {
-                    kept.keep(self.data(span));
-                    self.kept = Some(kept);
-                }
-                Ok(piece)
-            }
             piece => Ok(piece),
         }
+    }
+
+    /// What has become of the body so far.
+    fn reshaped_piece(&mut self, reshaped: &mut Reshaped) -> Result<Piece, Fault> {
+        loop {
+            if let Some(length) = reshaped.give() {
+                return Ok(Piece::Data(Span::of(length)));
+            }
+            match self.own_piece()? {
+                Piece::Data(span) => reshaped.take(self.own_data(span)).map_err(Fault::BodyUnfit)?,
+                Piece::Starved => return Ok(Piece::Starved),
+                Piece::Done => {
+                    reshaped.finish().map_err(Fault::BodyUnfit)?;
+                    if reshaped.ready() == 0 {
+                        self.trailers_mut().clear();
+                        return Ok(Piece::Done);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the body be made another one, and reads ahead until this much of it is ready. Gives its length if that is all.
+    pub async fn reshape(
+        &mut self,
+        limits: &ClientLimits,
+        body: shape::Body,
+        most: usize,
+    ) -> Result<Option<usize>, Fault> {
+        let mut reshaped = Box::new(Reshaped::new(body));
+        // A body that was signed has been read whole.
+        if let Some(kept) = self.kept.take() {
+            reshaped.take(kept.bytes()).map_err(Fault::BodyUnfit)?;
+        }
+        let mut length = None;
+        while reshaped.ready() <= most {
+            match self.own_piece()? {
+                Piece::Data(span) => reshaped.take(self.own_data(span)).map_err(Fault::BodyUnfit)?,
+                Piece::Starved => self.receive(limits).await?,
+                Piece::Done => {
+                    reshaped.finish().map_err(Fault::BodyUnfit)?;
+                    length = Some(reshaped.ready());
+                    break;
+                }
+            }
+        }
+        self.reshaped = Some(reshaped);
+        Ok(length)
     }
 
     /// Reads what is left of the body, within this time, and throws it away. False when it does not come, or is broken.

@@ -15,6 +15,7 @@ pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
 pub mod fallback;
+pub mod filter;
 mod gate;
 pub mod grpc_web;
 pub mod headers;
@@ -27,6 +28,8 @@ pub mod mtls;
 pub mod oidc;
 pub mod quota;
 pub mod rate_limit;
+pub mod request;
+pub mod response;
 pub mod retry;
 pub mod rewrite;
 #[cfg(test)]
@@ -96,6 +99,11 @@ pub static LIST: &[Kind] = &[
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
     // policies before it have the last word about the headers that are theirs.
     kind::<headers::Headers>(),
+    // After the headers, which are not to hide from them what a body is; the filter first on the way back, so that nothing
+    // else sees what it takes out.
+    kind::<request::Request>(),
+    kind::<response::Response>(),
+    kind::<filter::Filter>(),
     // Sees the answer as the service gave it, since what it gives again goes back through all the others.
     kind::<fallback::Fallback>(),
 ];

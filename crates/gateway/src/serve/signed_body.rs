@@ -1,6 +1,7 @@
 //! Bodies that were signed: read whole and compared with what was signed, before a service gets any of it.
 //!
-//! What does not fit its bound, or is another body, goes nowhere.
+//! What does not fit its bound, or is another body, goes nowhere. What was signed is then made another body, where policies
+//! want that: it was signed as the client sent it.
 
 use http1::names;
 
@@ -18,7 +19,9 @@ pub(super) async fn refusal(
     exchange: &mut Exchange,
     client: &mut ClientConnection,
 ) -> Result<Option<Answer>, Fault> {
-    let Some(wanted) = exchange.plan.digest.take() else { return Ok(None) };
+    let Some(wanted) = exchange.plan.digest.take() else {
+        return super::shaped_body::begin(listener, exchange, client).await.map(|()| None);
+    };
     client.reader.body_limit = super::body_limit(exchange, listener)?;
     if exchange.request.expect_continue {
         // The service is asked when all is there, so the client has nobody else to wait for.
@@ -34,7 +37,7 @@ pub(super) async fn refusal(
         return Err(Fault::BodyTooLarge(wanted.most));
     };
     if wanted.is_of(body) {
-        return Ok(None);
+        return super::shaped_body::begin(listener, exchange, client).await.map(|()| None);
     }
     exchange.record.refused_by = Some(wanted.wanted_by);
     let text = "the body is not the one that its Content-Digest is of";

@@ -6,6 +6,7 @@
 
 mod address;
 mod amount;
+mod body_path;
 mod cidr;
 mod cron;
 mod duration;
@@ -36,6 +37,7 @@ pub mod table;
 
 pub use address::Address;
 pub use amount::Amount;
+pub use body_path::BodyPath;
 pub use cidr::Cidr;
 pub use duration::Duration;
 pub use failure::Failure;

@@ -3,13 +3,14 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 10] = [
+const EXAMPLES: [&str; 11] = [
     "examples/cache/gateway.yaml",
     "examples/grpc/gateway.yaml",
     "examples/hosts/gateway.yaml",
     "examples/limits/gateway.yaml",
     "examples/login/gateway.yaml",
     "examples/minimal/gateway.yaml",
+    "examples/partner-xml/gateway.yaml",
     "examples/shop/gateway.yaml",
     "examples/spa/gateway.yaml",
     "examples/split-files/gateway.yaml",

@@ -77,6 +77,7 @@ mod policies {
     mod csrf;
     mod ext_auth;
     mod fallback;
+    mod filter;
     mod grpc_web;
     mod headers;
     mod hmac;
@@ -88,6 +89,8 @@ mod policies {
     mod oidc;
     mod quota;
     mod rate_limit;
+    mod request;
+    mod response;
     mod retry;
     mod rewrite;
     mod timeout;

@@ -11,7 +11,7 @@ mod xml;
 
 use std::sync::Arc;
 
-pub use xml::Xml;
+pub use xml::{Xml, is_name as is_xml_name};
 
 use crate::{Limits, Misfit, Value};
 

@@ -72,50 +72,10 @@ pub(super) fn read(bytes: &[u8], rules: &Xml, limits: Limits) -> Result<Value, M
     loop {
         let event = reader.read_event().map_err(|_| Misfit::Syntax(WRONG, reader.error_position()))?;
         reading.at = reader.buffer_position();
-        let ended = match event {
-            Event::Start(start) => {
-                if open.is_empty() && whole.is_some() {
-                    return Err(reading.wrong("there is more than one outermost element"));
-                }
-                if open.len() >= limits.depth {
-                    return Err(Misfit::Deep(limits.depth));
-                }
-                open.push(reading.element(&start)?);
-                None
-            }
-            Event::Empty(start) => {
-                if open.is_empty() && whole.is_some() {
-                    return Err(reading.wrong("there is more than one outermost element"));
-                }
-                Some(reading.element(&start)?)
-            }
-            Event::End(_) => open.pop(),
-            Event::Text(text) => {
-                reading.text(&mut open, &text.xml10_content())?;
-                None
-            }
-            Event::CData(text) => {
-                reading.text(&mut open, &text.xml10_content())?;
-                None
-            }
-            Event::GeneralRef(reference) => {
-                let named = quick_xml::escape::unescape(&format!("&{};", reference.into_inner()))
-                    .map(std::borrow::Cow::into_owned)
-                    .map_err(|_| reading.wrong("an entity is not one of XML itself"))?;
-                reading.text(&mut open, &named)?;
-                None
-            }
-            Event::Decl(declared) => {
-                let encoding = declared.encoding().and_then(Result::ok);
-                if encoding.is_some_and(|name| !name.eq_ignore_ascii_case("utf-8")) {
-                    return Err(reading.wrong("the body is not UTF-8"));
-                }
-                None
-            }
-            Event::DocType(_) => return Err(reading.wrong("a document type is not read")),
-            Event::Comment(_) | Event::PI(_) => None,
-            Event::Eof => break,
-        };
+        if matches!(event, Event::Eof) {
+            break;
+        }
+        let ended = reading.event(event, &mut open, whole.is_some())?;
         if let Some(element) = ended {
             let name = element.name.clone();
             let value = reading.value(element)?;
@@ -143,6 +103,58 @@ impl Reading<'_> {
     fn weigh(&mut self, bytes: usize) -> Result<(), Misfit> {
         self.weight = self.weight.saturating_add(bytes);
         if self.weight > self.limits.size { Err(Misfit::Large(self.limits.size as u64)) } else { Ok(()) }
+    }
+
+    /// Takes the next part of the document; gives the element that has ended with it.
+    fn event(
+        &mut self,
+        event: Event<'_>,
+        open: &mut Vec<Element>,
+        is_whole: bool,
+    ) -> Result<Option<Element>, Misfit> {
+        Ok(match event {
+            Event::Start(start) => {
+                if open.is_empty() && is_whole {
+                    return Err(self.wrong("there is more than one outermost element"));
+                }
+                if open.len() >= self.limits.depth {
+                    return Err(Misfit::Deep(self.limits.depth));
+                }
+                open.push(self.element(&start)?);
+                None
+            }
+            Event::Empty(start) => {
+                if open.is_empty() && is_whole {
+                    return Err(self.wrong("there is more than one outermost element"));
+                }
+                Some(self.element(&start)?)
+            }
+            Event::End(_) => open.pop(),
+            Event::Text(text) => {
+                self.text(open, &text.xml10_content())?;
+                None
+            }
+            Event::CData(text) => {
+                self.text(open, &text.xml10_content())?;
+                None
+            }
+            Event::GeneralRef(reference) => {
+                let named = quick_xml::escape::unescape(&format!("&{};", reference.into_inner()))
+                    .map(std::borrow::Cow::into_owned)
+                    .map_err(|_| self.wrong("an entity is not one of XML itself"))?;
+                self.text(open, &named)?;
+                None
+            }
+            Event::Decl(declared) => {
+                let encoding = declared.encoding().and_then(Result::ok);
+                if encoding.is_some_and(|name| !name.eq_ignore_ascii_case("utf-8")) {
+                    return Err(self.wrong("the body is not UTF-8"));
+                }
+                None
+            }
+            Event::DocType(_) => return Err(self.wrong("a document type is not read")),
+            Event::Comment(_) | Event::PI(_) | Event::Eof => None,
+        })
     }
 
     fn named(&self, name: &str) -> Result<String, Misfit> {
@@ -349,7 +361,7 @@ fn escape(text: &str, attribute: bool, out: &mut Vec<u8>) -> Result<(), Misfit> 
 }
 
 /// Whether this may name an element, with a prefix or without (XML 1.0 section 2.3, Namespaces section 4).
-fn is_name(name: &str) -> bool {
+pub fn is_name(name: &str) -> bool {
     let part = |part: &str| {
         let first = part.chars().next().is_some_and(|c| c == '_' || c.is_alphabetic());
         first && part.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))

@@ -193,8 +193,7 @@ impl Forward<'_> {
                 }
             }
         }
-        responder.end(connection.incoming.trailers());
-        Ok(())
+        responder.end(connection.incoming.trailers()).map_err(client_fault)
     }
 }
 
