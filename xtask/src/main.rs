@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo|test|bench|soak|cache-tests|guessing|fuzz`.
+//! The commands of the project: `cargo xtask demo|test|bench|soak|cache-tests|guessing|filtered|fuzz`.
 //! Takes a command line, from any folder of the workspace; gives an exit code: 0 good, 1 failed, 2 usage.
 //! It must never leave a process behind, nor leave out a part of a proof without saying so.
 #![expect(
@@ -11,6 +11,7 @@ mod bench;
 mod cache_tests;
 mod console;
 mod demo;
+mod filtered;
 mod fuzz;
 mod guessing;
 mod needs;
@@ -51,6 +52,8 @@ enum Command {
     CacheTests(cache_tests::Options),
     /// Measure whether the time of a refusal tells how much of an API key was guessed
     Guessing(guessing::Options),
+    /// Look for what a filter takes out in a million random documents
+    Filtered(filtered::Options),
     /// Run the fuzz targets (needs a nightly toolchain and cargo-fuzz)
     Fuzz(fuzz::Options),
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Soak(options) => soak::run(&options),
         Command::CacheTests(options) => cache_tests::run(&options),
         Command::Guessing(options) => guessing::run(&options),
+        Command::Filtered(options) => filtered::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
     match outcome {
