@@ -425,6 +425,8 @@ async fn fail(
     if client.responder.head_sent || gone {
         cut(exchange, client, &fault);
     } else {
+        // What is said now is not the service's, though it may have answered.
+        exchange.record.answered = None;
         let body = answer_fault(&view.snapshot, exchange, &fault);
         // A second fault while telling the first means that the client is gone.
         if send(listener, exchange, client, &body).await.is_err() {

@@ -6,9 +6,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use testkit::client::{Raw, Response, request};
 use testkit::gateway::Gateway;
-use testkit::origin::Origin;
+use testkit::origin::{Origin, Reply};
 
+use crate::http::http2;
 use crate::setup::with_routes;
+use crate::upstream::http2::origin::Service;
 
 const ROUTES: &str = r#"
   /shaped/*:
@@ -95,7 +97,7 @@ fn what_is_wrong_with_a_body_is_told_and_no_service_hears_of_it() {
         );
     }
     let mut encoder = GzEncoder::new(Vec::new(), Compression::new(6));
-    encoder.write_all(&vec![b' '; 32 << 20]).unwrap();
+    encoder.write_all(&vec![b' '; 4 << 20]).unwrap();
     let bomb = encoder.finish().unwrap();
     for (coding, status) in [("gzip", 413), ("deflate", 415), ("gzip, gzip", 415)] {
         let fields = [("Content-Type", "application/json"), ("Content-Encoding", coding)];
@@ -164,4 +166,63 @@ fn a_client_that_waits_for_its_leave_gets_it() {
     client.send("{\"user_name\":\"a\"}");
     assert_eq!(client.read_response().status, 200);
     assert_eq!(origin.only_request().text(), r#"{"username":"a"}"#);
+}
+
+#[test]
+fn what_is_sent_again_is_what_was_made_of_it() {
+    let origin = Origin::answering(|request| match request.seq {
+        1 => Reply::status(503),
+        _ => Reply::ok("good"),
+    });
+    let route =
+        "  /*: { to: app, retry: { backoff: 1ms, on: 5xx }, request: { body: [ { remove: admin } ] } }";
+    let gateway = with_routes(&origin, route);
+    let fields = [("Content-Type", "application/json")];
+    let answer = request(gateway.addr(), "PUT", "/a", &fields, br#"{"admin":true,"id":1}"#);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "good"));
+    let texts: Vec<String> = origin.requests().iter().map(|asked| asked.text()).collect();
+    assert_eq!(texts, [r#"{"id":1}"#, r#"{"id":1}"#]);
+}
+
+/// A gateway that speaks HTTP/2 on both sides.
+fn over_http2(service: &Service) -> Gateway {
+    testkit::gateway!(
+        r#"
+listeners: {{ web: {{ address: "127.0.0.1:0", http2: true }} }}
+admin: {{ listen: 127.0.0.1:0 }}
+workers: 1
+services: {{ app: {{ targets: "{app}", protocol: http2 }} }}
+routes:
+  /*:
+    to: app
+    body_limit: off
+    request: {{ body: [ {{ rename: {{ user_name: username }} }}, {{ remove: "*.admin" }} ] }}
+    response: {{ body: [ {{ remove: "*.id" }} ], other: refuse }}
+"#,
+        app = service.url()
+    )
+}
+
+#[test]
+fn both_directions_are_shaped_over_http2_too() {
+    let service = Service::start(|stream| stream.echo());
+    let gateway = over_http2(&service);
+    let large = format!("[{}{{}}]", r#"{"admin":true,"id":12345,"n":1},"#.repeat(10_000));
+    let bad = format!("[{}]", r#"{"admin":true,"id":12345,"n":1},"#.repeat(10_000));
+    http2::converse(async {
+        let (client, _) = http2::open(gateway.addr()).await;
+        let post = || http2::request("POST", "/a").header("content-type", "application/json");
+        let small = http2::ask(&client, post(), br#"{"user_name":"ada","in":{"id":1}}"#).await.unwrap();
+        assert_eq!((small.status, small.text().as_str()), (200, r#"{"username":"ada","in":{}}"#));
+        assert_eq!(small.headers["content-length"], small.body.len().to_string());
+        let streamed = http2::ask(&client, post(), large.as_bytes()).await.unwrap();
+        assert_eq!(streamed.text(), format!("[{}{{}}]", r#"{"n":1},"#.repeat(10_000)));
+        let refused = http2::ask(&client, post(), b"{").await.unwrap();
+        assert_eq!(refused.status, 400);
+        // The service has begun to answer by the time that the end is seen to be wrong, or has not.
+        match http2::ask(&client, post(), bad.as_bytes()).await {
+            Ok(answer) => assert_eq!(answer.status, 400, "{}", answer.text()),
+            Err(cut) => assert!(cut.is_reset(), "{cut}"),
+        }
+    });
 }

@@ -244,7 +244,9 @@ fn a_coded_answer_is_taken_apart_within_bounds_and_coded_anew() {
         let reply =
             Reply::ok("").header("Content-Type", "application/json").header("Content-Encoding", "gzip");
         match request.target.as_str() {
-            "/stream/bomb" => reply.body(gzipped(&vec![b' '; 32 << 20])),
+            "/compressed/broken" => reply.body(gzipped(b"{\"hidden\":")),
+            "/compressed/unknown" => json("{}").header("Content-Encoding", "deflate"),
+            "/stream/bomb" => reply.body(gzipped(&vec![b' '; 4 << 20])),
             _ => reply.body(gzipped(br#"{"user_name":"ada","secret":"hidden","id":1}"#)),
         }
     });
@@ -255,6 +257,12 @@ fn a_coded_answer_is_taken_apart_within_bounds_and_coded_anew() {
         (None, r#"{"username":"ada","id":1}"#)
     );
     unfit(&get(&gateway, "/stream/bomb", &[]));
+    // A refusal is not coded, though the route codes the smallest answers.
+    for path in ["/compressed/broken", "/compressed/unknown"] {
+        let refused = get(&gateway, path, &[("Accept-Encoding", "zstd")]);
+        assert_eq!(refused.header("Content-Encoding"), None);
+        unfit(&refused);
+    }
     let coded = get(&gateway, "/compressed/a", &[("Accept-Encoding", "zstd")]);
     assert_eq!(coded.header("Content-Encoding"), Some("zstd"));
     let text = zstd::decode_all(coded.body.as_slice()).unwrap();
