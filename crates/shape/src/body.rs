@@ -35,6 +35,8 @@ pub struct Body {
     decoder: Option<Decoder>,
     source: Source,
     work: Work,
+    /// Whether anything has come.
+    begun: bool,
 }
 
 enum Source {
@@ -100,7 +102,7 @@ impl Body {
         };
         let chains =
             plan.programs.iter().map(|(program, slots)| Chain::new(program, slots, &limits)).collect();
-        Ok(Body { decoder, source, work: Work { chains, target } })
+        Ok(Body { decoder, source, work: Work { chains, target }, begun: false })
     }
 
     /// Whether what has come is given at once as far as it is whole: one text on each line.
@@ -113,7 +115,8 @@ impl Body {
     /// # Errors
     /// The body does not fit.
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Misfit> {
-        let Body { decoder, source, work } = self;
+        self.begun |= !piece.is_empty();
+        let Body { decoder, source, work, .. } = self;
         match decoder {
             None => read(source, work, piece)?,
             Some(decoder) => decoder.push(piece, &mut |part| read(source, work, part))?,
@@ -129,7 +132,11 @@ impl Body {
     /// # Errors
     /// It is not whole, or does not fit.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Misfit> {
-        let Body { decoder, source, work } = self;
+        // Nothing at all stays nothing.
+        if !self.begun {
+            return Ok(());
+        }
+        let Body { decoder, source, work, .. } = self;
         if let Some(decoder) = decoder {
             decoder.finish(&mut |part| read(source, work, part))?;
         }

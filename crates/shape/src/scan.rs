@@ -42,6 +42,8 @@ pub struct Scanner {
     open: Vec<bool>,
     carry: Vec<u8>,
     seen: u64,
+    /// Where the word began.
+    began: u64,
     lines: bool,
 }
 
@@ -56,6 +58,7 @@ impl Scanner {
             open: Vec::new(),
             carry: Vec::new(),
             seen: 0,
+            began: 0,
             lines,
         }
     }
@@ -92,6 +95,10 @@ impl Scanner {
             return Ok(());
         }
         Err(Misfit::Cut)
+    }
+
+    fn wrong_word(&self, what: &'static str) -> Misfit {
+        Misfit::Syntax(what, self.began)
     }
 
     fn wrong(&self, what: &'static str) -> Misfit {
@@ -131,7 +138,7 @@ impl Scanner {
                 self.after_value(sink)?;
             }
             (b'-' | b'0'..=b'9' | b'a'..=b'z', Value | ValueOrEnd) => {
-                self.word = Word::Scalar;
+                (self.word, self.began) = (Word::Scalar, self.seen);
                 self.carry.clear();
                 self.carry.push(byte);
             }
@@ -165,7 +172,7 @@ impl Scanner {
 
     /// A name or text begins; one that stands whole in the piece is given without a copy.
     fn begin<'p>(&mut self, word: Word, after: &'p [u8], sink: &mut impl Sink) -> Result<&'p [u8], Misfit> {
-        self.escaping = false;
+        (self.escaping, self.began) = (false, self.seen);
         self.carry.clear();
         match end_of_text(after, &mut self.escaping) {
             Some(end) => {
@@ -198,7 +205,7 @@ impl Scanner {
     }
 
     fn end_word(&mut self, word: &[u8], sink: &mut impl Sink) -> Result<(), Misfit> {
-        text::checked(word, true).map_err(|what| self.wrong(what))?;
+        text::checked(word, true).map_err(|what| self.wrong_word(what))?;
         let is_name = self.word == Word::Name;
         self.word = Word::None;
         if is_name {
@@ -248,7 +255,7 @@ impl Scanner {
     }
 
     fn give_part(&mut self, whole: bool, sink: &mut impl Sink) -> Result<(), Misfit> {
-        let good = text::checked(&self.carry, whole).map_err(|what| self.wrong(what))?;
+        let good = text::checked(&self.carry, whole).map_err(|what| self.wrong_word(what))?;
         let (part, _) = self.carry.split_at_checked(good).unwrap_or_default();
         if !part.is_empty() {
             sink.take(Token::TextPart(part))?;
@@ -276,7 +283,7 @@ impl Scanner {
         self.word = Word::None;
         let known = matches!(self.carry.as_slice(), b"true" | b"false" | b"null");
         if !known && !text::is_number(&self.carry) {
-            return Err(self.wrong("this is neither a number nor true, false or null"));
+            return Err(self.wrong_word("this is neither a number nor true, false or null"));
         }
         let word = std::mem::take(&mut self.carry);
         let taken = sink.take(Token::Scalar(&word));
@@ -384,13 +391,15 @@ mod tests {
             "{\"a\"}",
         ] {
             for size in 1..=text.len().max(1) {
-                assert!(read(text.as_bytes(), size, false).is_err(), "{text} by {size}");
+                let whole = read(text.as_bytes(), text.len().max(1), false);
+                assert!(whole.is_err(), "{text}");
+                assert_eq!(read(text.as_bytes(), size, false), whole, "{text} by {size}");
             }
         }
         assert_eq!(read(b"[[[[[", 9, false), Err(Misfit::Deep(4)));
         assert_eq!(
             read(b"[1,x]", 9, false).unwrap_err().to_string(),
-            "this is neither a number nor true, false or null, at byte 4"
+            "this is neither a number nor true, false or null, at byte 3"
         );
         assert_eq!(read(&[b'1'; 2000], 100, false), Err(Misfit::Long("a number", 1024)));
         let name = format!("{{\"{}\":1}}", "n".repeat(5000));
