@@ -318,13 +318,9 @@ impl ClientReader {
         if let Some(span) = self.kept.as_mut().and_then(|kept| kept.next_piece()) {
             return Ok(Piece::Data(span));
         }
-        let piece = match self.reshaped.take() {
+        let piece = match &self.reshaped {
             None => self.own_piece()?,
-            Some(mut reshaped) => {
-                let piece = self.reshaped_piece(&mut reshaped);
-                self.reshaped = Some(reshaped);
-                piece?
-            }
+            Some(_) => self.reshaped_piece()?,
         };
         if let Piece::Data(span) = piece
             && let Some(mut kept) = self.kept.take()
@@ -349,7 +345,14 @@ impl ClientReader {
     }
 
     /// What has become of the body so far.
-    fn reshaped_piece(&mut self, reshaped: &mut Reshaped) -> Result<Piece, Fault> {
+    fn reshaped_piece(&mut self) -> Result<Piece, Fault> {
+        let Some(mut reshaped) = self.reshaped.take() else { return Ok(Piece::Done) };
+        let piece = self.next_reshaped(&mut reshaped);
+        self.reshaped = Some(reshaped);
+        piece
+    }
+
+    fn next_reshaped(&mut self, reshaped: &mut Reshaped) -> Result<Piece, Fault> {
         loop {
             if let Some(length) = reshaped.give() {
                 return Ok(Piece::Data(Span::of(length)));
@@ -357,12 +360,10 @@ impl ClientReader {
             match self.own_piece()? {
                 Piece::Data(span) => reshaped.take(self.own_data(span)).map_err(Fault::BodyUnfit)?,
                 Piece::Starved => return Ok(Piece::Starved),
+                Piece::Done if reshaped.whole().map_err(Fault::BodyUnfit)? > 0 => {}
                 Piece::Done => {
-                    reshaped.finish().map_err(Fault::BodyUnfit)?;
-                    if reshaped.ready() == 0 {
-                        self.trailers_mut().clear();
-                        return Ok(Piece::Done);
-                    }
+                    self.trailers_mut().clear();
+                    return Ok(Piece::Done);
                 }
             }
         }
@@ -380,18 +381,16 @@ impl ClientReader {
         if let Some(kept) = self.kept.take() {
             reshaped.take(kept.bytes()).map_err(Fault::BodyUnfit)?;
         }
-        let mut length = None;
-        while reshaped.ready() <= most {
+        let length = loop {
+            if reshaped.ready() > most {
+                break None;
+            }
             match self.own_piece()? {
                 Piece::Data(span) => reshaped.take(self.own_data(span)).map_err(Fault::BodyUnfit)?,
                 Piece::Starved => self.receive(limits).await?,
-                Piece::Done => {
-                    reshaped.finish().map_err(Fault::BodyUnfit)?;
-                    length = Some(reshaped.ready());
-                    break;
-                }
+                Piece::Done => break Some(reshaped.whole().map_err(Fault::BodyUnfit)?),
             }
-        }
+        };
         self.reshaped = Some(reshaped);
         Ok(length)
     }

@@ -51,17 +51,17 @@ impl Reshaped {
         done
     }
 
-    /// The body is whole. May be said again.
+    /// The body is whole: says how much of it is ready. May be said again.
     ///
     /// # Errors
     /// It is not, or does not fit.
-    pub fn finish(&mut self) -> Result<(), Misfit> {
+    pub fn whole(&mut self) -> Result<usize, Misfit> {
         self.fits()?;
-        if std::mem::replace(&mut self.ended, true) {
-            return Ok(());
+        if !std::mem::replace(&mut self.ended, true) {
+            let finished = self.body.finish(&mut self.ready);
+            self.kept(finished)?;
         }
-        let finished = self.body.finish(&mut self.ready);
-        self.kept(finished)
+        Ok(self.ready.len())
     }
 
     /// How much is ready.

@@ -60,18 +60,25 @@ impl Settings for Filter {
                 return None;
             }
         };
+        let shape = serde_json::to_string(&self).unwrap_or_default();
         let other = self.other.unwrap_or(Other::Pass);
         let shaper = Shaper { ops, formats: Formats::json(), limits: Limits::default(), other };
-        Some(Box::new(Compiled { shaper }))
+        Some(Box::new(Compiled { shaper, shape }))
     }
 }
 
 /// The policy, ready to run.
 struct Compiled {
     shaper: Shaper,
+    /// Its settings.
+    shape: String,
 }
 
 impl Policy for Compiled {
+    fn shape(&self) -> Option<&str> {
+        Some(&self.shape)
+    }
+
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         Shaper::ask_whole(exchange);
         Verdict::Go

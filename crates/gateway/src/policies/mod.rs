@@ -212,6 +212,8 @@ pub struct Place<'a, 'p> {
     pub http2: bool,
     /// Whether it only watches there.
     pub shadow: bool,
+    /// What the route's policies make of answers: see [`Policy::shape`].
+    pub shape: &'a str,
     /// What outlives a reload.
     pub lives: &'a mut Lives<'p>,
     /// Where it reports what it cannot do there.
@@ -226,6 +228,12 @@ pub trait Policy: Send + Sync {
     /// Who has used how much of what it gives, as the admin address tells it.
     fn usage(&self) -> Vec<Value> {
         Vec::new()
+    }
+
+    /// What it makes of every answer, in a text that is another one whenever that is. Who keeps answers keeps them apart by
+    /// it, so that none of before a reload goes out in its old shape.
+    fn shape(&self) -> Option<&str> {
+        None
     }
 
     /// Its snapshot is about to run for the first time: reads what it needs. May take a moment.

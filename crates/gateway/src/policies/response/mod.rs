@@ -74,12 +74,13 @@ impl Settings for Response {
             fault.help("write `headers`, `body` or `format`");
             return None;
         }
+        let shape = serde_json::to_string(&self).unwrap_or_default();
         let headers = self.headers.compile(Side::Response, faults);
         let formats = Formats::new(self.format.as_ref(), true, faults);
         let ops = Ops::new(&self.body, key, faults);
         let (limits, other) = (limits(self.max_size), self.other.unwrap_or(Other::Pass));
         let shaper = Shaper { ops: ops?, formats: formats?, limits, other };
-        Some(Box::new(Compiled { headers, shaper }))
+        Some(Box::new(Compiled { headers, shaper, shape }))
     }
 }
 
@@ -107,12 +108,18 @@ fn is_nothing<T>(list: &OneOrMany<T>) -> bool {
 struct Compiled {
     headers: Edits,
     shaper: Shaper,
+    /// Its settings.
+    shape: String,
 }
 
 /// What the answer becomes, as the client wished before anything was changed.
 struct Target(Format);
 
 impl Policy for Compiled {
+    fn shape(&self) -> Option<&str> {
+        Some(&self.shape)
+    }
+
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         if self.shaper.is_idle() {
             return Verdict::Go;

@@ -138,3 +138,26 @@ fn a_hundred_megabytes_pass_in_constant_memory() {
     let grown = memory(&gateway) - before;
     assert!(grown < 16.0, "{grown} MiB");
 }
+
+#[test]
+fn what_a_cache_kept_before_there_was_a_filter_is_not_given_any_more() {
+    let origin = Origin::answering(|_| {
+        Reply::ok(USER).header("Content-Type", "application/json").header("Cache-Control", "max-age=600")
+    });
+    let text = |filter: &str| {
+        format!(
+            "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nworkers: 1\nservices: {{ app: \"{}\" }}\nroutes:\n  \
+             /*: {{ to: app, cache: {{}}{filter} }}\n",
+            origin.url()
+        )
+    };
+    let gateway = testkit::gateway!("{}", text(""));
+    assert_eq!(get(&gateway, "/a").text(), USER);
+    assert_eq!(get(&gateway, "/a").text(), USER);
+    gateway.rewrite_config(&text(", filter: { sensitive: [password, card_number] }"));
+    gateway.reload();
+    testkit::event::eventually("the filter to run", || {
+        (get(&gateway, "/a").text() == r#"{"name":"ada","in":[{},{"id":1}]}"#).then_some(())
+    });
+    assert_eq!(origin.requests().len(), 2, "kept before, and kept after");
+}
