@@ -15,11 +15,14 @@ use crate::tree::Builder;
 use crate::write::Writer;
 use crate::{Limits, Misfit, Value};
 
+/// A program, with the texts that are filled in.
+pub type Filled = (Arc<Program>, Arc<[Option<String>]>);
+
 /// What is done to a body.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The programs, one after the other.
-    pub programs: Vec<(Arc<Program>, Arc<[Option<String>]>)>,
+    pub programs: Vec<Filled>,
     /// What it comes in.
     pub from: Format,
     /// What it becomes.

@@ -22,7 +22,7 @@ pub mod value;
 mod whole;
 mod write;
 
-pub use body::{Body, Plan, shaped};
+pub use body::{Body, Filled, Plan, shaped};
 pub use coding::Coding;
 pub use format::Format;
 pub use misfit::Misfit;

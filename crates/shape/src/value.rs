@@ -1,5 +1,8 @@
 //! A document held whole: its texts and numbers as they were written.
 
+/// The members of an object, in their order.
+pub type Members = Vec<(Box<[u8]>, Value)>;
+
 /// One value. Texts and names are as JSON writes them between quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -10,7 +13,7 @@ pub enum Value {
     /// Its elements.
     Array(Vec<Value>),
     /// Its members, in their order.
-    Object(Vec<(Box<[u8]>, Value)>),
+    Object(Members),
 }
 
 impl Value {

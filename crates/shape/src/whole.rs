@@ -8,7 +8,7 @@ use crate::op::{Mask, Op, Skeleton, Whole};
 use crate::path::{Path, Segment};
 use crate::stage::masked;
 use crate::text::{plain, written};
-use crate::value::is_name;
+use crate::value::{Members, is_name};
 
 /// Does what is to be done to a value held whole.
 pub(crate) fn apply(whole: &Whole, value: &mut Value, slots: &[Option<String>]) {
@@ -95,9 +95,7 @@ impl Step<'_> {
 
 fn steps(value: &mut Value) -> Vec<(Step<'_>, &mut Value)> {
     match value {
-        Value::Object(members) => {
-            members.iter_mut().map(|(name, inner)| (Step::Name(&**name), inner)).collect()
-        }
+        Value::Object(members) => members.iter_mut().map(|(name, inner)| (Step::Name(name), inner)).collect(),
         Value::Array(elements) => {
             elements.iter_mut().enumerate().map(|(nth, inner)| (Step::Index(nth), inner)).collect()
         }
@@ -239,7 +237,7 @@ fn respell(value: &mut Value, spell: &dyn Fn(&[u8]) -> Box<[u8]>) {
 }
 
 /// The object in which the last of the names stands, or would stand.
-fn parent<'v>(value: &'v mut Value, names: &[String], make: bool) -> Option<&'v mut Vec<(Box<[u8]>, Value)>> {
+fn parent<'v>(value: &'v mut Value, names: &[String], make: bool) -> Option<&'v mut Members> {
     let (_, way) = names.split_last()?;
     let mut at = value;
     for name in way {

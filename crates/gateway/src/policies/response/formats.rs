@@ -110,12 +110,12 @@ impl Formats {
         let map = match settings {
             None => return Some(Formats::json()),
             Some(FormatSettings::Text(word)) => {
-                FormatMap { to: OneOrMany::from(vec![word.clone()]), ..FormatMap::default() }
+                FormatMap { to: OneOrMany::from(vec![*word]), ..FormatMap::default() }
             }
             Some(FormatSettings::Map(map)) => (**map).clone(),
         };
         let before = faults.errors();
-        if let (false, Some(second)) = (chooses, map.to.iter().nth(1)) {
+        if let (false, Some(second)) = (chooses, map.to.get(1)) {
             let what = "`to` of `request` is one format: it is the service that gets it";
             faults.error(codes::BAD_POLICY, second.span(), what).help("leave the others out");
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shape::{Mask, Op, Part, Path, Program, Skeleton};
+use shape::{Filled, Mask, Op, Part, Path, Program, Skeleton};
 
 use super::is_nothing;
 use crate::config::{Diagnostics, OneOrMany, Pairs, Spanned, codes};
@@ -151,7 +151,7 @@ impl Ops {
     }
 
     /// The program, with what this exchange fills in.
-    pub(in crate::policies) fn filled(&self, exchange: &Exchange) -> (Arc<Program>, Arc<[Option<String>]>) {
+    pub(in crate::policies) fn filled(&self, exchange: &Exchange) -> Filled {
         let text = |template: &Template| {
             let text = exchange.render(template);
             (!text.is_empty()).then(|| String::from_utf8_lossy(&text).into_owned())
