@@ -24,8 +24,10 @@ pub(super) async fn begin(
     let Some(plan) = exchange.shaping.as_mut().and_then(|shaping| shaping.request.take()) else {
         return Ok(());
     };
-    let plan = plan.map_err(Fault::BodyUnfit)?;
+    let mut plan = plan.map_err(Fault::BodyUnfit)?;
     client.reader.body_limit = super::body_limit(exchange, listener)?;
+    // What a coded body unfolds to is a body too.
+    plan.limits.decoded = client.reader.body_limit;
     if exchange.request.expect_continue {
         // The service is asked when it is known that the body fits, so the client has nobody else to wait for.
         exchange.response.clear();

@@ -50,15 +50,19 @@ impl Shaper {
 
     /// What comes with these fields: its format, or none where it may pass.
     fn format(&self, fields: &Fields) -> Result<Option<&Format>, Misfit> {
-        let kind = match fields.get(names::CONTENT_TYPE) {
+        let mut lines = fields.get_all(names::CONTENT_TYPE);
+        let kind = match (lines.next(), lines.next()) {
             // What does not say what it is could be anything: it is taken for what is looked for.
-            None => return Ok(self.formats.of("application/json")),
-            Some(kind) => String::from_utf8_lossy(kind).to_ascii_lowercase(),
+            (None, _) => return Ok(self.formats.of("application/json")),
+            (Some(kind), None) => String::from_utf8_lossy(kind).to_ascii_lowercase(),
+            (Some(_), Some(_)) => return Err(Misfit::Kind("the body is said to be of two kinds")),
         };
         let mut words = kind.split(';').map(str::trim);
         let name = words.next().unwrap_or_default();
         let Some(format) = self.formats.of(name) else {
-            return if self.other == Other::Refuse { Err(UNKNOWN) } else { Ok(None) };
+            // What is JSON in some other way is not among what may pass for something else.
+            let may_pass = self.other == Other::Pass && !name.contains("json");
+            return if may_pass { Ok(None) } else { Err(UNKNOWN) };
         };
         let charset = words.find_map(|word| word.strip_prefix("charset="));
         if charset.is_some_and(|name| !matches!(name.trim_matches('"'), "utf-8" | "utf8" | "us-ascii")) {

@@ -74,8 +74,20 @@ fn the_filter_comes_before_any_other_shape() {
 
 #[test]
 fn other_kinds_pass_unless_they_are_refused() {
-    let origin = Origin::answering(|_| Reply::ok("password").header("Content-Type", "text/html"));
+    let origin = Origin::answering(|request| match request.target.as_str() {
+        "/sequence" => {
+            Reply::ok("\u{1e}{\"password\":\"hidden\"}\n").header("Content-Type", "application/json-seq")
+        }
+        "/twice" => Reply::ok("{\"password\":\"hidden\"}")
+            .header("Content-Type", "text/html")
+            .header("Content-Type", "application/json"),
+        _ => Reply::ok("password").header("Content-Type", "text/html"),
+    });
     let gateway = in_front_of(&origin);
+    for path in ["/sequence", "/twice"] {
+        let refused = get(&gateway, path);
+        assert_eq!((refused.status, refused.text().contains("hidden")), (502, false), "{path}");
+    }
     assert_eq!(get(&gateway, "/a").text(), "password");
     let refused = get(&gateway, "/strict/a");
     assert_eq!((refused.status, refused.text().contains("hidden")), (502, false));
