@@ -56,6 +56,7 @@ fn faults() -> Vec<Fault> {
         Fault::AnswerTimeout,
         Fault::AnswerCut,
         Fault::AnswerStalled,
+        Fault::AnswerInvalid,
         Fault::AnswerUnasked,
         Fault::NotBase64,
         Fault::AnswerUnfit(Misfit::Cut),
@@ -80,7 +81,7 @@ fn faults() -> Vec<Fault> {
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
             Fault::BodyUnfit(_) | Fault::AnswerUnfit(_) => {}
             Fault::CircuitOpen(_) | Fault::NotBase64 | Fault::AnswerProtocol => {}
-            Fault::ServiceFull | Fault::ServiceFailed(_) => {}
+            Fault::ServiceFull | Fault::ServiceFailed(_) | Fault::AnswerInvalid => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
             Fault::TargetCertificate | Fault::TargetTls | Fault::PlainHttp | Fault::Misdirected => {}

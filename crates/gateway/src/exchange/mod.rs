@@ -10,6 +10,7 @@ pub mod captures;
 pub mod digest;
 pub mod expression;
 pub mod identity;
+pub mod judging;
 pub mod passing;
 mod per;
 pub mod record;
@@ -35,6 +36,7 @@ pub use caller::Identity;
 pub use captures::Captures;
 pub use expression::Expression;
 pub use identity::{RequestId, Trace};
+pub use judging::Judges;
 pub use passing::{Coat, Notes, Tap};
 pub use record::Record;
 pub use secure::{ClientCert, Secure};
@@ -96,6 +98,8 @@ pub struct Exchange {
     pub coat: Option<Box<dyn Coat>>,
     /// What is to become of the bodies.
     pub shaping: Option<Box<Shaping>>,
+    /// Who judges bodies, if anybody does.
+    pub judges: Option<Box<Judges>>,
     /// What policies keep until the answer is there.
     pub notes: Notes,
     /// A request that the gateway makes for itself once this one is answered.
@@ -218,6 +222,7 @@ impl Default for Exchange {
             witness: None,
             coat: None,
             shaping: None,
+            judges: None,
             notes: Notes::default(),
             errand: None,
             rehearsal: false,
@@ -251,7 +256,7 @@ impl Exchange {
     /// Lets go what others may be waiting for. To be called when the exchange is over.
     pub fn let_go(&mut self) {
         (self.instead, self.tap, self.coat, self.errand) = (None, None, None, None);
-        (self.witness, self.shaping) = (None, None);
+        (self.witness, self.judges, self.shaping) = (None, None, None);
         self.held.clear();
         self.notes.clear();
     }

@@ -3,6 +3,8 @@
 //! One connection of HTTP/1.1 or one stream of HTTP/2: the road does not see which.
 //! Gives one request after the other, in order. Never reads ahead of the exchange by more than one buffer.
 
+mod shaped;
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -97,6 +99,13 @@ impl ClientConnection {
     pub fn of_nobody(limits: Arc<ClientLimits>, total: Timer) -> ClientConnection {
         let reader = ClientReader::of(Source::Nobody(Fields::default()));
         ClientConnection { reader, responder: Responder::of_nobody(), limits, total }
+    }
+
+    /// The client of a copy that the gateway sends: it has sent this body, and takes all.
+    pub fn of_copy(limits: Arc<ClientLimits>, total: Timer, body: Vec<u8>) -> ClientConnection {
+        let mut client = ClientConnection::of_nobody(limits, total);
+        client.reader.kept = Some(Box::new(Kept::of(body)));
+        client
     }
 }
 
@@ -299,10 +308,17 @@ impl ClientReader {
     }
 
     /// Keeps what is read of the body from now on, up to so many bytes, to be sent again. What is given back is true as
-    /// long as that is all of it. What was asked for before holds.
+    /// long as that is all of it. The largest bound that was asked for holds.
     pub fn keep(&mut self, most: usize) -> Rc<Cell<bool>> {
         let kept = self.kept.get_or_insert_with(|| Box::new(Kept::new(most)));
+        kept.widen(most);
         kept.whole().clone()
+    }
+
+    /// All of the body, where it has come whole and was kept.
+    pub fn kept(&self) -> Option<&[u8]> {
+        let kept = self.kept.as_ref().filter(|kept| self.is_done() && kept.whole().get())?;
+        Some(kept.bytes())
     }
 
     /// Lets the body begin anew with what is kept of it. False when that is not all.
@@ -342,57 +358,6 @@ impl ClientReader {
             Piece::Data(_) if self.received() > self.body_limit => Err(Fault::BodyTooLarge(self.body_limit)),
             piece => Ok(piece),
         }
-    }
-
-    /// What has become of the body so far.
-    fn reshaped_piece(&mut self) -> Result<Piece, Fault> {
-        let Some(mut reshaped) = self.reshaped.take() else { return Ok(Piece::Done) };
-        let piece = self.next_reshaped(&mut reshaped);
-        self.reshaped = Some(reshaped);
-        piece
-    }
-
-    fn next_reshaped(&mut self, reshaped: &mut Reshaped) -> Result<Piece, Fault> {
-        loop {
-            if let Some(length) = reshaped.give() {
-                return Ok(Piece::Data(Span::of(length)));
-            }
-            match self.own_piece()? {
-                Piece::Data(span) => reshaped.take(self.own_data(span)).map_err(Fault::BodyUnfit)?,
-                Piece::Starved => return Ok(Piece::Starved),
-                Piece::Done if reshaped.whole().map_err(Fault::BodyUnfit)? > 0 => {}
-                Piece::Done => {
-                    self.trailers_mut().clear();
-                    return Ok(Piece::Done);
-                }
-            }
-        }
-    }
-
-    /// Lets the body be made another one, and reads ahead until this much of it is ready. Gives its length if that is all.
-    pub async fn reshape(
-        &mut self,
-        limits: &ClientLimits,
-        body: shape::Body,
-        most: usize,
-    ) -> Result<Option<usize>, Fault> {
-        let mut reshaped = Box::new(Reshaped::new(body));
-        // A body that was signed has been read whole.
-        if let Some(kept) = self.kept.take() {
-            reshaped.take(kept.bytes()).map_err(Fault::BodyUnfit)?;
-        }
-        let length = loop {
-            if reshaped.ready() > most {
-                break None;
-            }
-            match self.own_piece()? {
-                Piece::Data(span) => reshaped.take(self.own_data(span)).map_err(Fault::BodyUnfit)?,
-                Piece::Starved => self.receive(limits).await?,
-                Piece::Done => break Some(reshaped.whole().map_err(Fault::BodyUnfit)?),
-            }
-        };
-        self.reshaped = Some(reshaped);
-        Ok(length)
     }
 
     /// Reads what is left of the body, within this time, and throws it away. False when it does not come, or is broken.
