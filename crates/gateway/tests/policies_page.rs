@@ -148,6 +148,7 @@ fn words(schema: &Value, known: &Map<String, Value>) -> String {
     let kind = kinds.chain(schema["type"].as_str()).find(|kind| *kind != "null");
     match (alternatives(schema).as_slice(), kind) {
         ([one, list], _) if &list["items"] == *one => format!("{} or a list", words(one, known)),
+        ([one], None) if *one == schema => "any value".to_owned(),
         ([one], None) => words(one, known),
         (_, Some("integer" | "number")) => "number".to_owned(),
         (_, Some("boolean")) => "true or false".to_owned(),

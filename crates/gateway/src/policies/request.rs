@@ -38,7 +38,7 @@ use crate::values::Size;
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
-#[schemars(rename = "Request")]
+#[schemars(rename = "RequestShape")]
 pub struct Request {
     /// Changes to headers, as those of `headers`.
     headers: Changes,

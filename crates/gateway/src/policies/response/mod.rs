@@ -47,7 +47,7 @@ use shaper::{Other, Shaper, vary_by_accept};
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
-#[schemars(rename = "Response")]
+#[schemars(rename = "ResponseShape")]
 pub struct Response {
     /// Changes to headers, as those of `headers`.
     headers: Changes,
