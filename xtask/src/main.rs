@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo|test|release|bench|soak|cache-tests|guessing|guard-day|fuzz`.
+//! The commands of the project: `cargo xtask demo|test|release|bench|soak|cache-tests|guessing|guard-day|filtered|fuzz`.
 //! Takes a command line, from any folder of the workspace; gives an exit code: 0 good, 1 failed, 2 usage.
 //! It must never leave a process behind, nor leave out a part of a proof without saying so.
 #![expect(
@@ -11,6 +11,7 @@ mod bench;
 mod cache_tests;
 mod console;
 mod demo;
+mod filtered;
 mod fuzz;
 mod guard_day;
 mod guessing;
@@ -57,6 +58,8 @@ enum Command {
     Guessing(guessing::Options),
     /// Simulate a day of the guard: honest clients, attackers, and who was told apart when
     GuardDay(guard_day::Options),
+    /// Look for what a filter takes out in a million random documents
+    Filtered(filtered::Options),
     /// Run the fuzz targets (needs a nightly toolchain and cargo-fuzz)
     Fuzz(fuzz::Options),
 }
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Command::CacheTests(options) => cache_tests::run(&options),
         Command::Guessing(options) => guessing::run(&options),
         Command::GuardDay(options) => guard_day::run(&options),
+        Command::Filtered(options) => filtered::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };
     match outcome {

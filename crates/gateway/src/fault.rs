@@ -9,6 +9,8 @@ pub mod response;
 use std::borrow::Cow;
 
 use http1::{BodyError, HeadError, Method};
+use shape::Misfit;
+use shape::misfit::Refusal;
 
 use crate::http::target::TargetError;
 
@@ -82,6 +84,10 @@ pub enum Fault {
     AnswerInvalid,
     /// The body of a call is not the base64 that its type says.
     NotBase64,
+    /// The body of the request cannot be made the one for the service.
+    BodyUnfit(Misfit),
+    /// The body of the answer cannot be made the one for the client.
+    AnswerUnfit(Misfit),
     /// The service breaks the rules of HTTP/2.
     AnswerProtocol,
     /// The service takes no more requests, and no place for another one came free in time.
@@ -248,6 +254,17 @@ impl Fault {
                 "http_request_error",
                 "the body of a call of gRPC-Web is not base64",
             ),
+            Fault::BodyUnfit(misfit) => Facts {
+                detail: Cow::Owned(misfit.to_string()),
+                ..line(status_of(misfit), misfit.code(), Client, "http_request_error", "")
+            },
+            Fault::AnswerUnfit(_) => line(
+                502,
+                "answer_unfit",
+                Service,
+                "http_protocol_error",
+                "the service's answer cannot be made the one for the client",
+            ),
             Fault::AnswerProtocol => line(
                 502,
                 "answer_protocol",
@@ -315,5 +332,15 @@ impl Fault {
                 | Fault::Panic
                 | Fault::Overloaded
         )
+    }
+}
+
+/// The status for a request whose body does not fit.
+fn status_of(misfit: &Misfit) -> u16 {
+    match misfit.refusal() {
+        Refusal::Bad => 400,
+        Refusal::Large => 413,
+        Refusal::Kind => 415,
+        Refusal::Undoable => 422,
     }
 }

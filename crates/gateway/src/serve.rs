@@ -13,6 +13,7 @@ mod judging;
 mod ladder;
 mod mirror;
 mod patience;
+mod shaped_body;
 mod signed_body;
 mod tell;
 
@@ -136,7 +137,7 @@ async fn road(
     }
     match &route.action {
         Action::Forward(..) | Action::Split(_) => {
-            if exchange.plan.digest.is_some()
+            if (exchange.plan.digest.is_some() || exchange.shaping.is_some())
                 && let Some(refusal) = Box::pin(signed_body::refusal(listener, exchange, client)).await?
             {
                 return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
@@ -368,7 +369,7 @@ async fn send(
     responder.head(&mut exchange.response);
     let sent = async {
         responder.data(body).await?;
-        responder.end(&Fields::default());
+        responder.end(&Fields::default())?;
         responder.flush().await
     };
     sent.await.map_err(|error| match error.kind() {
@@ -390,6 +391,8 @@ async fn fail(
     if client.responder.head_sent || gone {
         cut(exchange, client, &fault);
     } else {
+        // What is said now is not the service's, though it may have answered.
+        exchange.record.answered = None;
         let body = answer_fault(&view.snapshot, exchange, &fault);
         // A second fault while telling the first means that the client is gone.
         if send(listener, exchange, client, &body).await.is_err() {

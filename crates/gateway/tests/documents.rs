@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use http1::{BodyError, HeadError, Method};
+use shape::Misfit;
 use tidegate::config::{Known, System, load_text};
 use tidegate::fault::{Blame, Fault};
 use tidegate::http::host::HostError;
@@ -58,6 +59,7 @@ fn faults() -> Vec<Fault> {
         Fault::AnswerInvalid,
         Fault::AnswerUnasked,
         Fault::NotBase64,
+        Fault::AnswerUnfit(Misfit::Cut),
         Fault::AnswerProtocol,
         Fault::ServiceFull,
         Fault::ServiceFailed(503),
@@ -77,6 +79,7 @@ fn faults() -> Vec<Fault> {
             | Fault::AnswerBody(_) => {}
             Fault::HeadTimeout | Fault::BodyTimeout | Fault::BodyTooLarge(_) | Fault::ClientGone => {}
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
+            Fault::BodyUnfit(_) | Fault::AnswerUnfit(_) => {}
             Fault::CircuitOpen(_) | Fault::NotBase64 | Fault::AnswerProtocol => {}
             Fault::ServiceFull | Fault::ServiceFailed(_) | Fault::AnswerInvalid => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
@@ -86,6 +89,23 @@ fn faults() -> Vec<Fault> {
         }
     }
     all
+}
+
+/// One misfit of each kind, with sentences that hold for all of the kind.
+fn misfits() -> [Misfit; 11] {
+    [
+        Misfit::Syntax("the body breaks a rule of its format", 0),
+        Misfit::Cut,
+        Misfit::Deep(64),
+        Misfit::Wide(100_000),
+        Misfit::Long("a name", 4096),
+        Misfit::Duplicate,
+        Misfit::Large(1 << 20),
+        Misfit::Bomb,
+        Misfit::Coding("the body is coded in a way that cannot be taken apart here"),
+        Misfit::Kind("the body is in a format that is not taken here"),
+        Misfit::Unsayable("a name or value of the body cannot be said in the format that is asked for"),
+    ]
 }
 
 fn row(table: &mut String, fault: &Fault) {
@@ -134,6 +154,9 @@ fn the_page_of_faults_lists_every_fault() {
         table("Heads of requests", HeadError::ALL.iter().copied().map(Fault::Head)),
         table("Bodies of requests", BodyError::ALL.iter().copied().map(Fault::Body)),
         "\nThe same breaches in a service's answer have the same codes, with status 502.\n".to_owned(),
+        table("Bodies that are shaped", misfits().map(Fault::BodyUnfit)),
+        "\nAn answer of a service that is one of these is `answer_unfit`, with status 502; the access log says which.\n"
+            .to_owned(),
     ];
     expect_page("faults.md", &wanted.concat());
 }
@@ -162,6 +185,7 @@ fn every_configuration_shown_is_taken() {
         ("health.md", 2),
         ("cache.md", 1),
         ("failing.md", 3),
+        ("transformation.md", 2),
     ] {
         let parts = shown(name);
         assert!(parts.len() >= fewest, "{name} shows {} configurations", parts.len());

@@ -41,6 +41,9 @@ const KNOWN: Known<'static> = Known {
         "version",
         "guard",
         "lists",
+        "request",
+        "response",
+        "filter",
     ],
 };
 

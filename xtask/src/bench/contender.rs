@@ -66,6 +66,8 @@ pub(super) struct Contender {
     pub(super) cached: bool,
     /// Whether it watches its clients.
     pub(super) guarded: bool,
+    /// Whether it renames one member of each object of an answer and removes another.
+    pub(super) shaped: bool,
     /// What callers must show to it.
     pub(super) shown: Option<Shown>,
 }
@@ -81,6 +83,7 @@ impl Contender {
             limited: false,
             cached: false,
             guarded: false,
+            shaped: false,
             shown: None,
         }
     }
@@ -103,6 +106,11 @@ impl Contender {
     /// The same watching its clients.
     pub(super) const fn guarded(self) -> Contender {
         Contender { guarded: true, ..self }
+    }
+
+    /// The same with answers that are made others.
+    pub(super) const fn shaped(self) -> Contender {
+        Contender { shaped: true, ..self }
     }
 
     /// The same for callers that show this.
@@ -131,6 +139,7 @@ impl Contender {
             (self.limited, "-limited"),
             (self.cached, "-cached"),
             (self.guarded, "-guarded"),
+            (self.shaped, "-shaped"),
             (token, "-token"),
             (key, "-key"),
         ];
@@ -180,6 +189,8 @@ impl Ground {
         fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         write(&folder.join("body-1k"), &"0123456789abcdef".repeat(1024 / 16))?;
         write(&folder.join("body-100k"), &"0123456789abcdef".repeat(100 * 1024 / 16))?;
+        write(&folder.join("list-2k"), &list(2 * 1024))?;
+        write(&folder.join("list-1m"), &list(1024 * 1024))?;
         let origin = free_address()?;
         let text = template("origin.conf")?
             .replace("{{DIR}}", &folder.display().to_string())
@@ -242,6 +253,7 @@ impl Ground {
             None if of.limited => limit_words(of.kind),
             None if of.cached => cache_words(of.kind),
             None if of.guarded => (String::new(), GUARD.to_owned()),
+            None if of.shaped => shape_words(of.kind),
             None => (String::new(), String::new()),
         };
         let text = template(template_name)?
@@ -414,6 +426,44 @@ fn cache_words(kind: Kind) -> (String, String) {
         Kind::Tidegate => ("", "defaults:\n  cache: {}\n"),
     };
     (outside.to_owned(), inside.to_owned())
+}
+
+/// A member of each object of a list renamed, another removed. Envoy does it by a script that replaces text, which is less than
+/// to read JSON: it has nothing of its own that does more.
+fn shape_words(kind: Kind) -> (String, String) {
+    let inside = match kind {
+        Kind::Envoy => {
+            "          - name: envoy.filters.http.lua\n            typed_config:\n              \
+             \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua\n              \
+             default_source_code:\n                inline_string: |\n                  \
+             function envoy_on_response(answer)\n                    local body = answer:body()\n                    \
+             local text = body:getBytes(0, body:length())\n                    \
+             text = text:gsub('\"user_name\":', '\"username\":'):gsub(',\"secret\":\"[^\"]*\"', '')\n                    \
+             body:setBytes(text)\n                  end\n"
+        }
+        Kind::Tidegate => {
+            "defaults:\n  response: { body: [ { remove: items.*.secret }, { rename: { items.*.user_name: username } } ] }\n"
+        }
+        Kind::Nginx | Kind::Haproxy | Kind::Varnish => "",
+    };
+    (String::new(), inside.to_owned())
+}
+
+/// A list of objects in JSON of about this many bytes.
+fn list(size: usize) -> String {
+    let mut text = String::from("{\"items\":[");
+    for nth in 0.. {
+        if nth > 0 {
+            text.push(',');
+        }
+        text += &format!(
+            "{{\"id\":{nth},\"user_name\":\"user {nth}\",\"secret\":\"4f1c9a{nth}\",\"total\":120.50,\"tags\":[\"new\",\"paid\"]}}"
+        );
+        if text.len() >= size {
+            break;
+        }
+    }
+    text + "]}"
 }
 
 /// The program itself: what stands on the path may be a script of a Python environment.

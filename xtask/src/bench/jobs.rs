@@ -69,6 +69,14 @@ const SECURE: [Contender; 4] = [NGINX.secure(), HAPROXY.secure(), ENVOY.secure()
 /// All of them keep answers.
 const CACHED: [Contender; 4] = [NGINX.cached(), HAPROXY.cached(), VARNISH.cached(), TIDEGATE.cached()];
 
+/// Each beside itself without the shape, so that the difference is what the shape costs.
+const SHAPED: [Contender; 4] = [
+    Contender { name: "Envoy without a shape", ..ENVOY },
+    ENVOY.shaped(),
+    Contender { name: "Tidegate without a shape", ..TIDEGATE },
+    TIDEGATE.shaped(),
+];
+
 /// The same proxy without a limit stands beside, so that the difference is what a limit costs.
 const LIMITED: [Contender; 5] = [
     NGINX.limited(),
@@ -98,7 +106,7 @@ const WITH_KEYS: [Contender; 4] = [
     TIDEGATE.asking(Shown::Key),
 ];
 
-pub(super) const JOBS: [Job; 20] = [
+pub(super) const JOBS: [Job; 22] = [
     Job {
         name: "plain",
         title: "Plain proxy, small JSON, 64 connections kept alive; no contender writes a log",
@@ -170,6 +178,18 @@ pub(super) const JOBS: [Job; 20] = [
         title: "Answers of 100 KiB from the cache: nginx proxy_cache, HAProxy cache, Varnish with 256 MiB",
         contenders: &CACHED,
         way: Way::Load { requests: Requests::KeptBody, latency: false },
+    },
+    Job {
+        name: "shape-2k",
+        title: "A list in JSON of 2 KiB, one member of each object renamed and one removed: Envoy by a script of Lua that replaces text",
+        contenders: &SHAPED,
+        way: Way::Load { requests: Requests::ShortList, latency: false },
+    },
+    Job {
+        name: "shape-1m",
+        title: "A list in JSON of 1 MiB, one member of each object renamed and one removed: Envoy by a script of Lua that replaces text",
+        contenders: &SHAPED,
+        way: Way::Load { requests: Requests::LongList, latency: false },
     },
     Job {
         name: "close",

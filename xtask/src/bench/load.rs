@@ -28,6 +28,10 @@ pub(super) enum Requests {
     KeptSmall,
     /// 100 KiB that may be kept.
     KeptBody,
+    /// A list in JSON of 2 KiB.
+    ShortList,
+    /// A list in JSON of 1 MiB.
+    LongList,
     /// The small JSON, a connection for each.
     Closing,
     /// The small JSON by so many paths in turn.
@@ -105,6 +109,8 @@ fn wrk(proxy: &Proxy, requests: Requests, time: f64, folder: &Path) -> Result<Do
         Requests::Small | Requests::Streams | Requests::FullHandshakes | Requests::ResumedHandshakes => {}
         Requests::Composed => path = "/composed",
         Requests::Body => path = "/body-100k",
+        Requests::ShortList => path = "/list-2k",
+        Requests::LongList => path = "/list-1m",
         Requests::KeptSmall => path = "/kept-1k",
         Requests::KeptBody => path = "/kept-100k",
         Requests::Closing => {

@@ -30,7 +30,8 @@ const ROUNDS_TO_PUBLISH: usize = 5;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// plain, logged, aggregate, rate_limit, guard, jwt, api_key, routes-1000, routes-100000, body-100k, close, idle-10000, reload-10000, tls, tls-h2,
+    /// plain, logged, aggregate, rate_limit, guard, jwt, api_key, routes-1000, routes-100000, body-100k, shape-2k, shape-1m, close,
+    /// idle-10000, reload-10000, tls, tls-h2,
     /// tls-full, tls-resumed, tls-idle-10000; without any, all
     jobs: Vec<String>,
     /// Rounds of each contender

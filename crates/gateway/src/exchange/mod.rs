@@ -15,6 +15,7 @@ pub mod passing;
 mod per;
 pub mod record;
 pub mod secure;
+pub mod shaping;
 pub mod source;
 
 use std::any::Any;
@@ -39,6 +40,7 @@ pub use judging::Judges;
 pub use passing::{Coat, Notes, Tap};
 pub use record::Record;
 pub use secure::{ClientCert, Secure};
+pub use shaping::Shaping;
 
 /// One request and its response.
 pub struct Exchange {
@@ -94,6 +96,8 @@ pub struct Exchange {
     pub witness: Option<Box<dyn Tap>>,
     /// Who codes the answer's body.
     pub coat: Option<Box<dyn Coat>>,
+    /// What is to become of the bodies.
+    pub shaping: Option<Box<Shaping>>,
     /// Who judges bodies, if anybody does.
     pub judges: Option<Box<Judges>>,
     /// What policies keep until the answer is there.
@@ -217,6 +221,7 @@ impl Default for Exchange {
             tap: None,
             witness: None,
             coat: None,
+            shaping: None,
             judges: None,
             notes: Notes::default(),
             errand: None,
@@ -251,7 +256,7 @@ impl Exchange {
     /// Lets go what others may be waiting for. To be called when the exchange is over.
     pub fn let_go(&mut self) {
         (self.instead, self.tap, self.coat, self.errand) = (None, None, None, None);
-        (self.witness, self.judges) = (None, None);
+        (self.witness, self.judges, self.shaping) = (None, None, None);
         self.held.clear();
         self.notes.clear();
     }

@@ -41,6 +41,10 @@ pub fn respond(exchange: &mut Exchange, answer: &Answer) -> Arc<[u8]> {
         return none;
     }
     exchange.record.reason = answer.reason;
+    // What is said here is nothing of the service's to be shaped.
+    if let Some(shaping) = &mut exchange.shaping {
+        (shaping.answer, shaping.refused) = (None, true);
+    }
     exchange.response.clear();
     exchange.response.set_status(answer.status);
     let bytes = match &answer.body {

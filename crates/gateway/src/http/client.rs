@@ -3,6 +3,8 @@
 //! One connection of HTTP/1.1 or one stream of HTTP/2: the road does not see which.
 //! Gives one request after the other, in order. Never reads ahead of the exchange by more than one buffer.
 
+mod shaped;
+
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -19,6 +21,7 @@ use super::http2::inflow::Inflow;
 use super::http2::outflow::Outflow;
 use super::incoming::{Broken, Incoming, Piece};
 use super::kept::Kept;
+use super::reshaped::Reshaped;
 use super::responder::Responder;
 use super::socket::Socket;
 use super::timer::Timer;
@@ -126,6 +129,8 @@ pub struct ClientReader {
     window: Option<(Instant, u64)>,
     /// What is kept of the body to be sent again.
     kept: Option<Box<Kept>>,
+    /// What becomes of the body, where it is made another one.
+    reshaped: Option<Box<Reshaped>>,
 }
 
 /// Where requests come from.
@@ -141,7 +146,7 @@ enum Source {
 
 impl ClientReader {
     fn of(source: Source) -> ClientReader {
-        ClientReader { source, body_limit: u64::MAX, window: None, kept: None }
+        ClientReader { source, body_limit: u64::MAX, window: None, kept: None, reshaped: None }
     }
 
     /// The connection's bytes; `None` on a stream.
@@ -201,6 +206,14 @@ impl ClientReader {
         if let Some(data) = self.kept.as_ref().and_then(|kept| kept.data(span)) {
             return data;
         }
+        if let Some(given) = self.reshaped.as_ref().and_then(|reshaped| reshaped.given()) {
+            return span.of_bytes(given);
+        }
+        self.own_data(span)
+    }
+
+    /// The bytes of a piece as the client sent it.
+    fn own_data(&self, span: Span) -> &[u8] {
         match &self.source {
             Source::Connection(incoming, _) => incoming.data(span),
             Source::Stream(asked, _) => asked.inflow.data(span),
@@ -287,7 +300,7 @@ impl ClientReader {
             Source::Nobody(_) => {}
         }
         self.body_limit = limit;
-        (self.window, self.kept) = (None, None);
+        (self.window, self.kept, self.reshaped) = (None, None, None);
     }
 
     /// Reads the whole body ahead, to be looked at and then given again; its trailers are dropped. `None` when it has more
@@ -324,7 +337,7 @@ impl ClientReader {
     pub fn rewind(&mut self) -> bool {
         match &mut self.kept {
             Some(kept) => kept.rewind(),
-            None => self.received() == 0,
+            None => self.reshaped.as_ref().map_or(self.received() == 0, |reshaped| reshaped.is_fresh()),
         }
     }
 
@@ -333,6 +346,21 @@ impl ClientReader {
         if let Some(span) = self.kept.as_mut().and_then(|kept| kept.next_piece()) {
             return Ok(Piece::Data(span));
         }
+        let piece = match &self.reshaped {
+            None => self.own_piece()?,
+            Some(_) => self.reshaped_piece()?,
+        };
+        if let Piece::Data(span) = piece
+            && let Some(mut kept) = self.kept.take()
+        {
+            kept.keep(self.data(span));
+            self.kept = Some(kept);
+        }
+        Ok(piece)
+    }
+
+    /// What the buffer holds of the body as the client sent it.
+    fn own_piece(&mut self) -> Result<Piece, Fault> {
         let piece = match &mut self.source {
             Source::Connection(incoming, _) => incoming.piece().map_err(Fault::Body)?,
             Source::Stream(asked, _) => asked.inflow.piece(),
@@ -340,13 +368,6 @@ impl ClientReader {
         };
         match piece {
             Piece::Data(_) if self.received() > self.body_limit => Err(Fault::BodyTooLarge(self.body_limit)),
-            Piece::Data(span) => {
-                if let Some(mut kept) = self.kept.take() {
-                    kept.keep(self.data(span));
-                    self.kept = Some(kept);
-                }
-                Ok(piece)
-            }
             piece => Ok(piece),
         }
     }

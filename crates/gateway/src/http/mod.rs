@@ -12,6 +12,7 @@ pub mod list;
 pub mod path;
 pub mod preflight;
 pub mod proxy_protocol;
+pub mod reshaped;
 pub mod responder;
 pub mod socket;
 pub mod target;

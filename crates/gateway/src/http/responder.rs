@@ -12,6 +12,7 @@ use http1::{CHUNK_END, Fields, Framing, Method, ResponseHead, Version, names};
 
 use super::buffer::{give_out, take_out};
 use super::http2::outflow::Outflow;
+use super::reshaped::Dressing;
 use super::socket::Socket;
 use crate::exchange::{Coat, Exchange, Tap};
 
@@ -80,6 +81,8 @@ pub struct Responder {
     tap: Option<Box<dyn Tap>>,
     witness: Option<Box<dyn Tap>>,
     coat: Option<Box<dyn Coat>>,
+    /// Who makes the body another one, and holds the head back until it is known that it can be.
+    dressing: Option<Box<Dressing>>,
     /// What the coat has made of a piece.
     coated: Vec<u8>,
 }
@@ -133,6 +136,7 @@ impl Responder {
             tap: None,
             witness: None,
             coat: None,
+            dressing: None,
             coated: Vec::new(),
         }
     }
@@ -142,7 +146,7 @@ impl Responder {
     pub fn begin(&mut self, method: Method, version: Version, keep_alive: bool, stall: Duration) {
         (self.method, self.version, self.keep_alive, self.stall) = (method, version, keep_alive, stall);
         (self.ending, self.head_sent, self.sent) = (Ending::NoBody, false, 0);
-        (self.tap, self.coat, self.witness) = (None, None, None);
+        self.undress();
         if self.out.capacity() == 0 {
             self.out = take_out();
         }
@@ -166,12 +170,27 @@ impl Responder {
     pub fn pass_on(&mut self, exchange: &mut Exchange) {
         (self.tap, self.coat) = (exchange.tap.take(), exchange.coat.take());
         self.witness = exchange.witness.take();
-        self.head(&mut exchange.response);
+        self.dressing = None;
+        match exchange.shaping.as_mut().and_then(|shaping| shaping.answer.take()) {
+            None => self.put_head(&mut exchange.response),
+            Some(plan) => self.dressing = Some(Box::new(Dressing::new(&plan, exchange.response.clone()))),
+        }
+    }
+
+    /// Nobody looks at the body that goes out, nor changes it.
+    fn undress(&mut self) {
+        (self.tap, self.coat, self.witness, self.dressing) = (None, None, None, None);
+    }
+
+    /// Begins an answer that is made here.
+    pub fn head(&mut self, head: &mut ResponseHead) {
+        self.undress();
+        self.put_head(head);
     }
 
     /// Puts the head behind what waits to be sent. A body of unknown length is chunked for HTTP/1.1 and lasts
     /// until the close for HTTP/1.0.
-    pub fn head(&mut self, head: &mut ResponseHead) {
+    fn put_head(&mut self, head: &mut ResponseHead) {
         if matches!(head.framing, Framing::Chunked | Framing::UntilClose) {
             head.framing =
                 if self.version == Version::Http10 { Framing::UntilClose } else { Framing::Chunked };
@@ -220,6 +239,26 @@ impl Responder {
         if let Some(witness) = &mut self.witness {
             witness.data(data);
         }
+        if let Some(dressing) = &mut self.dressing {
+            dressing.take(data)?;
+            // On the heap: hardly any answer comes here.
+            return Box::pin(self.put_dressed(false)).await;
+        }
+        self.put_plain(data).await
+    }
+
+    /// Puts out what has become of the body, once its head may go.
+    async fn put_dressed(&mut self, rests: bool) -> io::Result<()> {
+        if let Some(mut head) = self.dressing.as_mut().and_then(|dressing| dressing.head(rests)) {
+            self.put_head(&mut head);
+        }
+        match self.dressing.as_mut().and_then(|dressing| dressing.ready()) {
+            Some(ready) => self.put_plain(&ready).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn put_plain(&mut self, data: &[u8]) -> io::Result<()> {
         match &mut self.coat {
             None => self.put(data).await,
             Some(coat) => {
@@ -271,9 +310,14 @@ impl Responder {
     }
 
     /// Ends the body; a client of HTTP/1.1 gets the trailers of a chunked one, one of HTTP/2 all.
-    pub fn end(&mut self, trailers: &Fields) {
+    ///
+    /// # Errors
+    /// The body is not what it was to be made another one from.
+    pub fn end(&mut self, trailers: &Fields) -> io::Result<()> {
+        self.end_dressing()?;
         if self.coat.is_some() && self.end_coat().is_err() {
-            return self.cut();
+            self.cut();
+            return Ok(());
         }
         for mut tap in [self.tap.take(), self.witness.take()].into_iter().flatten() {
             tap.end();
@@ -286,6 +330,31 @@ impl Responder {
             _ => {}
         }
         self.ending = Ending::NoBody;
+        Ok(())
+    }
+
+    /// Puts the end of a body that was made another one behind what waits. One that is whole by now says its length.
+    fn end_dressing(&mut self) -> io::Result<()> {
+        let Some(mut dressing) = self.dressing.take() else { return Ok(()) };
+        dressing.finish()?;
+        let head = dressing.last_head();
+        let ready = dressing.ready().unwrap_or_default();
+        if let Some(mut head) = head {
+            if self.coat.is_none() {
+                head.framing = Framing::Length(ready.len() as u64);
+            }
+            self.put_head(&mut head);
+        }
+        if self.coat.is_none() {
+            self.put_last(&ready);
+            return Ok(());
+        }
+        let mut coated = std::mem::take(&mut self.coated);
+        if let Some(coat) = &mut self.coat {
+            coat.data(&ready, &mut coated)?;
+        }
+        self.put_last(&coated);
+        Ok(())
     }
 
     /// Puts the end of a coded body behind what waits.
@@ -293,25 +362,35 @@ impl Responder {
         let Some(mut coat) = self.coat.take() else { return Ok(()) };
         let mut coated = std::mem::take(&mut self.coated);
         coat.end(&mut coated)?;
+        // A large buffer is not kept for a connection that may rest.
+        self.put_last(&coated);
+        Ok(())
+    }
+
+    /// Puts a piece behind what waits; the next flush sends it.
+    fn put_last(&mut self, data: &[u8]) {
         if let Some(tap) = &mut self.tap {
-            tap.data(&coated);
+            tap.data(data);
         }
-        if self.ending != Ending::NoBody && !coated.is_empty() {
-            self.sent = self.sent.saturating_add(coated.len() as u64);
+        if self.ending != Ending::NoBody && !data.is_empty() {
+            self.sent = self.sent.saturating_add(data.len() as u64);
             let chunked = self.ending == Ending::LastChunk && matches!(self.sink, Sink::Connection(_));
             if chunked {
-                http1::encode_chunk_line(&mut self.out, coated.len());
+                http1::encode_chunk_line(&mut self.out, data.len());
             }
-            self.out.extend_from_slice(&coated);
+            self.out.extend_from_slice(data);
             self.out.extend_from_slice(if chunked { CHUNK_END } else { b"" });
         }
-        // A large buffer is not kept for a connection that may rest.
-        coated.clear();
-        Ok(())
     }
 
     /// Sends what waits.
     pub async fn flush(&mut self) -> io::Result<()> {
+        if self.dressing.is_some() {
+            Box::pin(self.put_dressed(true)).await?;
+            if !self.head_sent {
+                return Ok(());
+            }
+        }
         if let Some(coat) = &mut self.coat {
             let mut coated = std::mem::take(&mut self.coated);
             coat.flush(&mut coated)?;
@@ -343,7 +422,7 @@ impl Responder {
     pub fn cut(&mut self) {
         self.out.clear();
         (self.keep_alive, self.is_cut) = (false, true);
-        (self.tap, self.coat, self.witness) = (None, None, None);
+        self.undress();
         match &self.sink {
             Sink::Connection(socket) => socket.reset_on_close(),
             Sink::Stream(outflow) => outflow.reset(Reason::INTERNAL_ERROR),

@@ -17,7 +17,7 @@ use crate::values::{HeaderName, HeaderPattern, Part, Template};
 ///
 /// Values may hold sources such as `{ip}`, `{header.x-tenant}`, `{path.id}` or `{request_id}`, which are those of the
 /// request, read before anything is changed here. A value of nothing but sources that all have no text leaves its header
-/// out. First `remove` is done, then `set`, `default`, `add`. Names are compared as services fold them: `X_Tenant` from
+/// out. First `remove` is done, then `rename`, `set`, `default`, `add`. Names are compared as services fold them: `X_Tenant` from
 /// a client is removed or replaced with `X-Tenant`.
 ///
 /// Not to be changed are headers that frame a message or belong to one connection (Connection, Content-Length,
@@ -50,7 +50,7 @@ pub struct Headers {
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 #[schemars(rename = "HeaderChanges")]
-struct Changes {
+pub(super) struct Changes {
     /// Headers that stand there once afterwards, with this value; what stood there goes, even if the value is nothing.
     set: Pairs<Spanned<HeaderName>, Spanned<Template>>,
     /// Headers that get this value where they are missing.
@@ -59,11 +59,14 @@ struct Changes {
     add: Pairs<Spanned<HeaderName>, OneOrMany<Spanned<Template>>>,
     /// Headers that go: a name, or the beginning of one and a `*`.
     remove: OneOrMany<Spanned<HeaderPattern>>,
+    /// Headers that get another name, each of their lines: `X-Old: X-New`. What stood under the new name goes, if there was
+    /// one under the old.
+    rename: Pairs<Spanned<HeaderName>, Spanned<HeaderName>>,
 }
 
 /// Whose headers are meant.
 #[derive(Clone, Copy, PartialEq)]
-enum Side {
+pub(super) enum Side {
     Request,
     Response,
 }
@@ -107,11 +110,21 @@ impl Settings for Headers {
 }
 
 impl Changes {
-    fn compile(self, side: Side, faults: &mut Diagnostics) -> Edits {
+    pub(super) fn compile(self, side: Side, faults: &mut Diagnostics) -> Edits {
         let mut edits = Edits::default();
         for pattern in self.remove.iter() {
             refuse_removal(pattern, side, faults);
             edits.removed.push(Pattern::new(&pattern.to_string()));
+        }
+        for (old, new) in &self.rename {
+            for name in [old, new] {
+                if let Some(reason) = forbidden(name.as_str(), side, Verb::Default) {
+                    report(format!("`{name}` cannot be renamed by `headers`"), reason, name.span(), faults);
+                }
+            }
+            if let Ok(exact) = NameBuf::new(new.as_str()) {
+                edits.renamed.push((Pattern::new(old.as_str()), Pattern::new(new.as_str()), exact));
+            }
         }
         for (verb, pairs) in [(Verb::Set, &self.set), (Verb::Default, &self.default)] {
             for (name, value) in pairs {
@@ -198,8 +211,10 @@ struct Compiled {
 }
 
 #[derive(Default)]
-struct Edits {
+pub(super) struct Edits {
     removed: Vec<Pattern>,
+    /// The old name, the new one, and how it is written.
+    renamed: Vec<(Pattern, Pattern, NameBuf)>,
     lines: Vec<Line>,
 }
 
@@ -235,7 +250,7 @@ impl Policy for Compiled {
 }
 
 impl Edits {
-    fn apply(&self, exchange: &mut Exchange, side: Side) {
+    pub(super) fn apply(&self, exchange: &mut Exchange, side: Side) {
         // Sources are read before anything is changed: a header that is removed can live on in another one.
         let mut rendered = self.rendered(exchange).into_iter();
         let fields = match side {
@@ -244,6 +259,9 @@ impl Edits {
         };
         if !self.removed.is_empty() {
             fields.retain(|field| !self.removed.iter().any(|pattern| pattern.matches(field.name)));
+        }
+        for (old, new, name) in &self.renamed {
+            rename(fields, old, new, name);
         }
         for line in &self.lines {
             match &line.value {
@@ -264,6 +282,16 @@ impl Edits {
         });
         templates.map(|template| exchange.render(template)).collect()
     }
+}
+
+fn rename(fields: &mut Fields, old: &Pattern, new: &Pattern, name: &NameBuf) {
+    let values: Vec<Vec<u8>> =
+        fields.iter().filter(|field| old.matches(field.name)).map(|field| field.value.to_vec()).collect();
+    if values.is_empty() {
+        return;
+    }
+    fields.retain(|field| !old.matches(field.name) && !new.matches(field.name));
+    values.iter().for_each(|value| fields.push(name.as_name(), value));
 }
 
 impl Line {
@@ -300,6 +328,12 @@ mod tests {
             ("remove: X-A", &[("X-A", "1"), ("X-AB", "2")], &["X-AB: 2"]),
             ("remove: [X-A*, Cookie]", &[("x_ab", "1"), ("Cookie", "a=b"), ("Y", "2")], &["Y: 2"]),
             ("remove: X-A, set: { X-A: a }, add: { X-A: b }", &[("X-A", "1")], &["X-A: a", "X-A: b"]),
+            (
+                "rename: { X-Old: X-New }",
+                &[("x_old", "1"), ("X-Old", "2"), ("x-new", "3"), ("Y", "4")],
+                &["Y: 4", "X-New: 1", "X-New: 2"],
+            ),
+            ("rename: { X-Old: X-New }", &[("X-New", "3")], &["X-New: 3"]),
             ("remove: X-Old, set: { X-New: \"{header.x-old}\" }", &[("X-Old", "v")], &["X-New: v"]),
             (
                 "set: { X-A: \"{header.x-b}\", X-B: \"{header.x-a}\" }",

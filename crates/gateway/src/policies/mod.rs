@@ -15,6 +15,7 @@ pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
 pub mod fallback;
+pub mod filter;
 mod gate;
 pub mod grpc_web;
 pub mod guard;
@@ -30,6 +31,8 @@ pub mod mtls;
 pub mod oidc;
 pub mod quota;
 pub mod rate_limit;
+pub mod request;
+pub mod response;
 pub mod retry;
 pub mod rewrite;
 #[cfg(test)]
@@ -107,6 +110,11 @@ pub static LIST: &[Kind] = &[
     // Last on the way in: by now everything is known that a header may tell the service. First on the way back: the
     // policies before it have the last word about the headers that are theirs.
     kind::<headers::Headers>(),
+    // After the headers, which are not to hide from them what a body is; the filter first on the way back, so that nothing
+    // else sees what it takes out.
+    kind::<request::Request>(),
+    kind::<response::Response>(),
+    kind::<filter::Filter>(),
     // Sees the answer as the service gave it, since what it gives again goes back through all the others.
     kind::<fallback::Fallback>(),
 ];
@@ -219,6 +227,8 @@ pub struct Place<'a, 'p> {
     pub http2: bool,
     /// Whether it only watches there.
     pub shadow: bool,
+    /// What the route's policies make of answers: see [`Policy::shape`].
+    pub shape: &'a str,
     /// What outlives a reload.
     pub lives: &'a mut Lives<'p>,
     /// Where it reports what it cannot do there.
@@ -238,6 +248,12 @@ pub trait Policy: Send + Sync {
     /// Who has used how much of what it gives, as the admin address tells it.
     fn usage(&self) -> Vec<Value> {
         Vec::new()
+    }
+
+    /// What it makes of every answer, in a text that is another one whenever that is. Who keeps answers keeps them apart by
+    /// it, so that none of before a reload goes out in its old shape.
+    fn shape(&self) -> Option<&str> {
+        None
     }
 
     /// Its snapshot is about to run for the first time: reads what it needs. May take a moment.

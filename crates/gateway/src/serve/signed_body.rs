@@ -1,6 +1,7 @@
 //! Bodies that were signed: read whole and compared with what was signed, before a service gets any of it.
 //!
-//! What does not fit its bound, or is another body, goes nowhere.
+//! What does not fit its bound, or is another body, goes nowhere. What was signed is then made another body, where policies
+//! want that: it was signed as the client sent it.
 
 use crate::exchange::{Answer, Exchange};
 use crate::fault::Fault;
@@ -16,7 +17,9 @@ pub(super) async fn refusal(
     exchange: &mut Exchange,
     client: &mut ClientConnection,
 ) -> Result<Option<Answer>, Fault> {
-    let Some(wanted) = exchange.plan.digest.take() else { return Ok(None) };
+    let Some(wanted) = exchange.plan.digest.take() else {
+        return super::shaped_body::begin(listener, exchange, client).await.map(|()| None);
+    };
     client.reader.body_limit = super::body_limit(exchange, listener)?;
     super::judging::await_continue(exchange, client).await?;
     let Some(body) =
@@ -25,7 +28,7 @@ pub(super) async fn refusal(
         return Err(Fault::BodyTooLarge(wanted.most));
     };
     if wanted.is_of(body) {
-        return Ok(None);
+        return super::shaped_body::begin(listener, exchange, client).await.map(|()| None);
     }
     exchange.record.refused_by = Some(wanted.wanted_by);
     let text = "the body is not the one that its Content-Digest is of";

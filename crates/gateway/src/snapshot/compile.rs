@@ -112,8 +112,11 @@ pub(super) fn settle(
     lives: &mut Lives<'_>,
     faults: &mut Diagnostics,
 ) {
+    let shapes: Vec<&str> = policies.iter().filter_map(|bound| bound.policy.shape()).collect();
+    let shape = shapes.join("\n");
     for Bound { policy, shadow, .. } in policies {
-        policy.settle(&mut Place { route, service, http2, shadow: *shadow, lives, faults });
+        let shape = &shape;
+        policy.settle(&mut Place { route, service, http2, shadow: *shadow, shape, lives, faults });
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod address;
 mod amount;
+mod body_path;
 mod cidr;
 pub mod composed;
 mod cron;
@@ -37,6 +38,7 @@ pub mod table;
 
 pub use address::Address;
 pub use amount::Amount;
+pub use body_path::BodyPath;
 pub use cidr::Cidr;
 pub use composed::Composed;
 pub use duration::Duration;

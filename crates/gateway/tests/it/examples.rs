@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 14] = [
+const EXAMPLES: [&str; 15] = [
     "examples/aggregate/gateway.yaml",
     "examples/cache/gateway.yaml",
     "examples/canary/gateway.yaml",
@@ -14,6 +14,7 @@ const EXAMPLES: [&str; 14] = [
     "examples/limits/gateway.yaml",
     "examples/login/gateway.yaml",
     "examples/minimal/gateway.yaml",
+    "examples/partner-xml/gateway.yaml",
     "examples/shop/gateway.yaml",
     "examples/spa/gateway.yaml",
     "examples/split-files/gateway.yaml",

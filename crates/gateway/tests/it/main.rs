@@ -79,6 +79,7 @@ mod policies {
     mod csrf;
     mod ext_auth;
     mod fallback;
+    mod filter;
     mod grpc_web;
     mod guard;
     mod headers;
@@ -93,6 +94,8 @@ mod policies {
     mod oidc;
     mod quota;
     mod rate_limit;
+    mod request;
+    mod response;
     mod retry;
     mod rewrite;
     mod timeout;

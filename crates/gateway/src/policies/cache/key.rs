@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use http1::{FieldId, Fields, NameBuf, names};
 
 use crate::exchange::Exchange;
@@ -71,9 +72,17 @@ pub(super) struct Keys {
     pub(super) headers: Vec<NameBuf>,
     pub(super) sources: Vec<Source>,
     pub(super) route: Arc<str>,
+    /// What stands for the shape that the route gives to answers; none where it gives none.
+    pub(super) shape: Option<[u8; 32]>,
 }
 
 impl Keys {
+    /// Keeps answers apart from those of before the route gave them another shape.
+    pub(super) fn set_shape(&mut self, shape: &str) {
+        let hash = digest(&SHA256, shape.as_bytes());
+        self.shape = hash.as_ref().try_into().ok().filter(|_| !shape.is_empty());
+    }
+
     /// Puts the key of a request into `key`. False when it has none that could be kept.
     pub(super) fn write(&self, exchange: &Exchange, key: &mut Vec<u8>) -> bool {
         key.clear();
@@ -84,6 +93,9 @@ impl Keys {
         part(key, Some(&exchange.path));
         self.query(exchange, key);
         part(key, Some(self.route.as_bytes()));
+        if let Some(shape) = &self.shape {
+            part(key, Some(shape));
+        }
         // Nobody but a proxy that is believed can have sent these.
         for name in [names::X_FORWARDED_HOST, names::X_FORWARDED_PORT, names::X_FORWARDED_PREFIX] {
             part(key, fields.get(name));

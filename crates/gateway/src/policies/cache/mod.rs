@@ -77,6 +77,7 @@ enum Use {
 impl Policy for Compiled {
     fn settle(&mut self, place: &mut Place<'_, '_>) {
         self.keys.route = place.route.into();
+        self.keys.set_shape(place.shape);
         self.store = Some(
             place.lives.keep(STORE, |before| before.cloned().unwrap_or_else(|| Store::new(self.memory))),
         );

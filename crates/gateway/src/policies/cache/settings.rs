@@ -171,7 +171,7 @@ impl Settings for Cache {
         let sources = sources.into_iter().map(Spanned::into_inner).collect();
         let largest = map.max_object.map_or(1 << 20, |size| size.bytes());
         Some(Box::new(Compiled {
-            keys: Keys { query, headers, sources, route: Arc::from("") },
+            keys: Keys { query, headers, sources, route: Arc::from(""), shape: None },
             rules,
             groups: map.groups.into_vec(),
             largest,

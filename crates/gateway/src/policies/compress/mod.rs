@@ -144,8 +144,9 @@ struct Compiled {
 
 impl Policy for Compiled {
     fn response(&self, exchange: &mut Exchange) {
-        // What the gateway says itself is short.
-        if exchange.record.answered.is_none() || !self.may(exchange) {
+        // What the gateway says itself is short, and what stands in for the service goes out as it is kept.
+        let of_service = exchange.record.answered.is_some() && exchange.instead.is_none();
+        if !of_service || !self.may(exchange) {
             return;
         }
         vary_by_coding(&mut exchange.response.fields);

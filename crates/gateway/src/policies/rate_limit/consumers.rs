@@ -45,6 +45,7 @@ impl OfConsumers {
                     service: "",
                     http2: false,
                     shadow: false,
+                    shape: "",
                     lives,
                     faults,
                 });

@@ -427,6 +427,7 @@ mod tests {
             service: "",
             http2: false,
             shadow: false,
+            shape: "",
             lives: &mut lives,
             faults: &mut faults,
         };

@@ -7,7 +7,7 @@
 mod fill;
 pub mod location;
 mod path;
-mod query;
+pub(super) mod query;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
@@ -87,7 +87,7 @@ pub struct Replacement {
     replace: Spanned<String>,
 }
 
-/// Changes to the query: first `remove`, then `set`, then `add`. Names and values are written plain; the gateway encodes
+/// Changes to the query: first `remove` of what came, then `rename`, `set` and `add`. Names and values are written plain; the gateway encodes
 /// them.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
@@ -96,6 +96,8 @@ pub struct QueryChanges {
     set: Pairs<String, Template>,
     /// Parameters that are added behind those that are there, several from a list.
     add: Pairs<String, OneOrMany<Template>>,
+    /// Parameters that get another name, in their place: `q: search`.
+    rename: Pairs<String, String>,
     /// Parameters that go: a name, the beginning of names and a `*`, or `*` for all.
     remove: OneOrMany<String>,
 }

@@ -8,8 +8,10 @@ use crate::exchange::source::decoded;
 use crate::values::Template;
 
 /// The changes, ready to run.
-pub(super) struct Edits {
+pub(in crate::policies) struct Edits {
     removed: Vec<Name>,
+    /// The old name, and the new one encoded.
+    renamed: Vec<(Vec<u8>, Vec<u8>)>,
     lines: Vec<(Vec<u8>, Template)>,
 }
 
@@ -20,7 +22,7 @@ struct Name {
 }
 
 impl Edits {
-    pub(super) fn new(changes: &QueryChanges) -> Edits {
+    pub(in crate::policies) fn new(changes: &QueryChanges) -> Edits {
         let mut removed: Vec<Name> = changes
             .remove
             .iter()
@@ -29,6 +31,8 @@ impl Edits {
                 None => Name { text: name.as_str().into(), prefix: false },
             })
             .collect();
+        let renamed =
+            changes.rename.iter().map(|(old, new)| (old.as_bytes().to_vec(), encoded(new))).collect();
         let mut lines = Vec::new();
         for (name, value) in &changes.set {
             removed.push(Name { text: name.as_str().into(), prefix: false });
@@ -37,19 +41,25 @@ impl Edits {
         for (name, values) in &changes.add {
             lines.extend(values.iter().map(|value| (encoded(name), value.clone())));
         }
-        Edits { removed, lines }
+        Edits { removed, renamed, lines }
     }
 
     /// The query for the service, where it is another one.
-    pub(super) fn apply(&self, exchange: &Exchange) -> Option<Vec<u8>> {
-        if self.removed.is_empty() && self.lines.is_empty() {
+    pub(in crate::policies) fn apply(&self, exchange: &Exchange) -> Option<Vec<u8>> {
+        if self.removed.is_empty() && self.renamed.is_empty() && self.lines.is_empty() {
             return None;
         }
         let mut query = Vec::with_capacity(exchange.query.len());
         let pairs = exchange.query.split(|byte| *byte == b'&');
         for pair in pairs.filter(|pair| !pair.is_empty() && !self.removes(pair)) {
             separate(&mut query);
-            query.extend_from_slice(pair);
+            match self.renamed(pair) {
+                Some((name, rest)) => {
+                    query.extend_from_slice(name);
+                    query.extend_from_slice(rest);
+                }
+                None => query.extend_from_slice(pair),
+            }
         }
         for (name, template) in &self.lines {
             let Some(value) = fill::value(exchange, template) else { continue };
@@ -59,6 +69,15 @@ impl Edits {
             query.extend_from_slice(&value);
         }
         Some(query)
+    }
+
+    /// The new name of a parameter that has one, and what follows its name.
+    fn renamed<'p>(&self, pair: &'p [u8]) -> Option<(&[u8], &'p [u8])> {
+        let end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        let (name, rest) = pair.split_at_checked(end)?;
+        let name = decoded(name);
+        let (_, new) = self.renamed.iter().find(|(old, _)| *old == *name)?;
+        Some((new, rest))
     }
 
     fn removes(&self, pair: &[u8]) -> bool {
@@ -107,6 +126,8 @@ mod tests {
             ("remove: \"*\"", "/?a&b", "/"),
             ("remove: \"*\", add: { a: b }", "/?a&b", "/?a=b"),
             ("remove: x", "/?", "/"),
+            ("rename: { q: \"new name\" }", "/?a=1&%71=x%20y&q", "/?a=1&new%20name=x%20y&new%20name"),
+            ("rename: { q: s }, remove: s", "/?q=1&s=2", "/?s=1"),
         ] {
             let settings = format!("{{ query: {{ {changes} }} }}");
             assert_eq!(rewritten(&settings, asked("GET", target, &[])), sent, "{changes} {target}");

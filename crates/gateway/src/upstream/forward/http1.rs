@@ -158,7 +158,7 @@ impl Forward<'_> {
         responder.pass_on(exchange);
         if let Some(whole) = judged {
             responder.data(&whole).await.map_err(client_fault)?;
-            responder.end(connection.incoming.trailers());
+            responder.end(connection.incoming.trailers()).map_err(client_fault)?;
         } else if !switched {
             self.body(connection, responder).await?;
         }
@@ -200,8 +200,7 @@ impl Forward<'_> {
                 }
             }
         }
-        responder.end(connection.incoming.trailers());
-        Ok(())
+        responder.end(connection.incoming.trailers()).map_err(client_fault)
     }
 }
 

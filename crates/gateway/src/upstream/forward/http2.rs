@@ -195,7 +195,7 @@ impl Forward<'_> {
         match judged {
             Some(whole) => {
                 responder.data(&whole).await.map_err(client_fault)?;
-                responder.end(inflow.trailers_mut());
+                responder.end(inflow.trailers_mut()).map_err(client_fault)?;
             }
             None => self.body_http2(exchange, responder, &mut inflow, call).await?,
         }
@@ -239,15 +239,13 @@ impl Forward<'_> {
             exchange.record.grpc_status = status;
         }
         if form == Form::Native {
-            responder.end(trailers);
-            return Ok(());
+            return responder.end(trailers).map_err(client_fault);
         }
         if !trailers.is_empty() {
             let frame = web::trailers(trailers);
             responder.data(as_form(form, &frame, &mut text)).await.map_err(client_fault)?;
         }
-        responder.end(&Fields::new());
-        Ok(())
+        responder.end(&Fields::new()).map_err(client_fault)
     }
 
     /// The head of the final answer, and what follows it; interim ones go to the client at once.

@@ -56,6 +56,10 @@ pub fn failed(service: &Service, endpoint: &LocalEndpoint, fault: &Fault) {
     if service.health.eject.is_none() || fault.facts().blame != Blame::Service || *fault == Fault::Timeout {
         return;
     }
+    // It answered well; that the route wants something else of its body says nothing about the target.
+    if matches!(fault, Fault::AnswerUnfit(_)) {
+        return;
+    }
     if let Some(shard) = endpoint.shard() {
         add(&shard.failures, 1);
         endpoint.shared.health.errors_in_row.fetch_add(1, Ordering::Relaxed);

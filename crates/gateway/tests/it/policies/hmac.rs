@@ -33,6 +33,7 @@ routes:
   /maybe/*: {{ to: app, hmac: {{ optional: true }} }}
   /watch/*: {{ to: app, hmac: {{ mode: shadow }} }}
   /kept/*: {{ to: app, hmac: {{ forward_credentials: true }} }}
+  /shaped/*: {{ to: app, hmac: {{}}, request: {{ body: [{{ rename: {{ user_name: username }} }}] }} }}
   /any/*: {{ to: app, any_of: {{ of: [{{ hmac: {{}} }}, {{ mtls: {{}} }}] }} }}
 "#,
         app = origin.url()
@@ -244,6 +245,21 @@ fn a_body_that_is_not_what_was_signed_reaches_nobody() {
     let lines = watched.signed(&gateway);
     assert_eq!(Draft { body: b"other", ..watched }.send(&gateway, &lines).status, 200);
     assert_eq!(origin.requests().pop().unwrap().body, b"other");
+}
+
+#[test]
+fn a_body_is_shaped_after_it_was_compared() {
+    let origin = Origin::start();
+    let gateway = gateway(&origin, "");
+    let draft =
+        Draft { method: "POST", path: "/shaped/x", body: b"{ \"user_name\": 1 }", ..Draft::default() };
+    assert_eq!(draft.send(&gateway, &draft.signed(&gateway)).status, 200);
+    assert_eq!(origin.only_request().text(), "{\"username\":1}");
+    // Signed for one body, sent with another.
+    let signed = Draft { body: b"{ \"user_name\": 2 }", created: now() - 1, ..draft };
+    let lines = signed.signed(&gateway);
+    assert_eq!(Draft { body: b"{ \"user_name\": 3 }", ..signed }.send(&gateway, &lines).status, 400);
+    assert_eq!(origin.requests().len(), 1);
 }
 
 #[test]

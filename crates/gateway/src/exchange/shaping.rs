@@ -1,0 +1,14 @@
+//! What is to become of the bodies of an exchange, as its policies have said.
+
+use shape::{Misfit, Plan};
+
+/// What is done to the bodies of one exchange.
+#[derive(Default)]
+pub struct Shaping {
+    /// To the request's: how, or why it cannot be.
+    pub request: Option<Result<Box<Plan>, Misfit>>,
+    /// To the answer's.
+    pub answer: Option<Box<Plan>>,
+    /// Whether the answer was refused in the service's stead, so that there is nothing left to shape.
+    pub refused: bool,
+}
