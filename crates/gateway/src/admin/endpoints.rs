@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::changes::{Proposal, answers, preview};
 use super::control::Control;
-use super::{api, bans, cache, drain, live, openapi, pages, routes, samples, session};
+use super::{api, bans, cache, drain, live, openapi, pages, policies, routes, samples, session};
 use crate::config::Role;
 
 /// A method of the admin API.
@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 34] = {
+pub(super) static ENDPOINTS: [Endpoint; 35] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -134,6 +134,12 @@ pub(super) static ENDPOINTS: [Endpoint; 34] = {
         Endpoint::look("/api/v1/routes", Viewer, "The routes that run, with their policies.", || {
             get(routes::routes)
         }),
+        Endpoint::look(
+            "/api/v1/policies",
+            Viewer,
+            "All kinds of policies in the order of running, and what they refused or kept on which route.",
+            || get(policies::policies),
+        ),
         Endpoint::look("/api/v1/insights", Viewer, "What is not as usual, in words.", || {
             get(pages::insights)
         }),

@@ -26,6 +26,7 @@ mod live;
 pub mod notify;
 mod openapi;
 mod pages;
+mod policies;
 pub mod process;
 mod routes;
 mod samples;

@@ -28,6 +28,7 @@ mod admin {
     mod commands;
     mod console;
     mod explain;
+    mod policies;
     mod samples;
     mod telemetry;
 }

@@ -267,3 +267,27 @@ fn commands_do_the_same() {
         told.stderr
     );
 }
+
+#[test]
+fn a_fault_of_a_draft_says_which_setting_it_is_about() {
+    let origin = Origin::start();
+    let (gateway, text) = start(&origin);
+    let check = |body: &Value| {
+        let answer = gateway.admin_request("POST", "/api/v1/config/check", &[], &body.to_string());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let told = check(&limit("often"));
+    assert_eq!(
+        (&told["valid"], &told["diagnostics"][0]["path"]),
+        (&false.into(), &json!(["routes", "/*", "rate_limit"])),
+        "{told}"
+    );
+    assert_eq!(told["written"]["routes"]["/*"]["rate_limit"], "often", "the draft as data, faults or not");
+    let edits = json!({ "edits": [{ "op": "set", "path": ["routes", "/gone", "ip"], "value": { "deny": ["10.0.0.0/8", "x"] } }] });
+    assert_eq!(check(&edits)["diagnostics"][0]["path"], json!(["routes", "/gone", "ip", "deny", "1"]));
+    let told = check(&json!({ "text": "routes: [" }));
+    assert_eq!((&told["valid"], &told["written"]), (&false.into(), &Value::Null), "{told}");
+    assert_eq!(gateway.admin("/api/v1/config").json()["written"]["routes"]["/*"]["to"], "app");
+    assert_eq!(on_disk(&gateway), text);
+}
