@@ -22,6 +22,7 @@ mod folders;
 mod guard;
 pub mod handover;
 mod inherit;
+mod insights;
 mod live;
 pub mod notify;
 mod openapi;
