@@ -81,7 +81,7 @@ pub async fn serve(
     worker.observer.sample(&mut exchange.trace);
     let outcome = match received {
         Ok(false) => return Next::Close,
-        Ok(true) => road(worker, &view, listener, exchange, client).await,
+        Ok(true) => pin!(road(worker, &view, listener, exchange, client)).await,
         Err(fault) => Err(fault),
     };
     match outcome {
@@ -217,7 +217,7 @@ async fn ask(
         Some(door) => Some(door.enter(exchange, &mut client.reader).await?),
         None => None,
     };
-    let outcome = forward.run(exchange, client).await;
+    let outcome = pin!(forward.run(exchange, client)).await;
     breaker::ended(admitted, worker.index, exchange, &outcome);
     outcome
 }

@@ -1,6 +1,7 @@
 //! The life of one client connection: exchanges one after the other until either side has had enough.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,7 +152,7 @@ async fn burst(
         exchange.client = arrived.who;
         exchange.secure.clone_from(&arrived.secure);
         let may_stay = bounds.may_stay(worker);
-        let next = serve::serve(worker, view, settings, exchange, client, may_stay).await;
+        let next = pin!(serve::serve(worker, view, settings, exchange, client, may_stay)).await;
         client.responder.release();
         if next != Next::KeepAlive {
             return next;

@@ -107,6 +107,8 @@ struct Http2 {
     generation: u64,
     /// Whether the end is near: a time for it has been drawn.
     closing: bool,
+    /// Whether a connection whose end is near still waits for its first request.
+    expectant: bool,
     /// Whether the client was told that no more is served.
     parted: bool,
 }
@@ -166,6 +168,7 @@ pub(super) async fn run(
         bounds,
         generation,
         closing: false,
+        expectant: false,
         parted: false,
     };
     served.run().await;
@@ -200,6 +203,7 @@ impl Http2 {
         loop {
             match poll_fn(|cx| self.poll_event(cx)).await {
                 Event::Asked(asked) => self.ask(*asked),
+                Event::Due if self.closing && self.served == 0 && !self.expectant => self.expect(),
                 Event::Due if self.closing && !self.parted => self.part(),
                 // Streams end by their own deadlines.
                 Event::Due if !self.streams.is_empty() => self.timer.arm(self.settings.limits.keep_alive),
@@ -259,6 +263,13 @@ impl Http2 {
         }
     }
 
+    /// Waits a little for the first request: whoever was let in just before the gateway began to drain has it on the way,
+    /// and would have to ask elsewhere for nothing.
+    fn expect(&mut self) {
+        self.expectant = true;
+        self.timer.arm(FAREWELL);
+    }
+
     /// Says that no more is served; what was asked before is.
     fn part(&mut self) {
         (self.closing, self.parted) = (true, true);
@@ -282,7 +293,8 @@ impl Http2 {
         };
         self.settings = settings.clone();
         self.generation = self.worker.live.generation();
-        if !self.bounds.may_stay(&self.worker) && !self.closing {
+        let ends = !self.bounds.may_stay(&self.worker) && !self.closing;
+        if (ends || self.expectant) && !self.parted {
             self.part();
         }
         let (worker, arrived, watch) = (self.worker.clone(), self.arrived.clone(), self.watch.clone());

@@ -32,6 +32,7 @@ use crate::serve::{self, door};
 use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::breaker::State;
 use crate::upstream::care::Care;
+use crate::upstream::health::Rank;
 use crate::upstream::request;
 use crate::upstream::service::{EndpointSettings, Service};
 use crate::values::random::Random;
@@ -213,7 +214,7 @@ impl<'s> Rehearsal<'s> {
                 weight: target.weight,
                 peer: target.peer.clone(),
                 protocol: target.protocol,
-                backup: false,
+                rank: Rank::Near,
             })
         });
         if let Some(settings) = &settings {

@@ -19,6 +19,7 @@ use crate::observe::page::retries::{DoorReading, RetryReading};
 use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::route::compiled::Action;
 use crate::snapshot::Snapshot;
+use crate::upstream::health::Rank;
 use crate::upstream::service::{Endpoint, Service};
 
 pub(super) async fn alive() -> &'static str {
@@ -234,7 +235,8 @@ fn services(snapshot: &Snapshot) -> Value {
                     "address": endpoint.settings.address.to_string(),
                     "in_flight": endpoint.in_flight(),
                     "share": endpoint.health.share(),
-                    "backup": endpoint.settings.backup,
+                    "backup": endpoint.settings.rank == Rank::Backup,
+                    "far": endpoint.settings.rank == Rank::Far,
                     "ailment": endpoint.health.ailment(),
                 })
             })

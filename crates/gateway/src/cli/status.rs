@@ -84,8 +84,10 @@ fn text(status: &Value) -> String {
 fn endpoint_text(endpoint: &Value) -> Option<String> {
     let address = endpoint.get("address").and_then(Value::as_str)?;
     let backup = endpoint.get("backup").and_then(Value::as_bool) == Some(true);
+    let far = endpoint.get("far").and_then(Value::as_bool) == Some(true);
     let ailment = endpoint.get("ailment").and_then(Value::as_str);
-    let notes: Vec<&str> = backup.then_some("backup").into_iter().chain(ailment).collect();
+    let notes: Vec<&str> =
+        backup.then_some("backup").into_iter().chain(far.then_some("far")).chain(ailment).collect();
     Some(if notes.is_empty() { address.to_owned() } else { format!("{address} ({})", notes.join("; ")) })
 }
 

@@ -1,5 +1,6 @@
 //! Consumers: callers that the configuration knows by name.
 
+use super::node::Node;
 use super::pairs::{OneOrMany, Pairs};
 use super::place::{Span, Spanned};
 use crate::values::{Duration, HeaderName, KeyHash, Moment, Name, Secret};
@@ -28,6 +29,12 @@ pub struct Consumer {
     /// Its API keys, for the policy `api_key`: hashes as `tidegate key new` prints them, or maps with `hash`,
     /// `not_before` and `expires`. Several at a time, so that a key can be changed without a moment without one.
     pub api_keys: OneOrMany<ApiKey>,
+    /// How often it may ask, on all routes that learn who calls, together and besides what limits a route has of its own:
+    /// what the policy `rate_limit` takes, without `per`, `scope`, `cost` and `mode`. The settings stay raw here, as those of
+    /// policies do.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    #[schemars(skip)]
+    pub rate_limit: Option<Node>,
 }
 
 /// The gateway's own signed word on who calls, for services that do not trust their network.

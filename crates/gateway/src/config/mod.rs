@@ -62,7 +62,7 @@ pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
-use crate::values::{Cidr, HeaderName, HeaderPattern, Secret, Size, Template};
+use crate::values::{Cidr, HeaderName, HeaderPattern, Name, Secret, Size, Template};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -116,6 +116,10 @@ pub struct Config {
     pub limits: Limits,
     /// How long one client may take. Listeners may say otherwise for themselves.
     pub timeouts: Timeouts,
+    /// Where this gateway runs. Targets of the same `zone` get the requests while enough of them are well. Default: none, all
+    /// targets are alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Name>,
     /// The folder of what is to outlive restarts, such as what of quotas was used. It is made where it is not there; two
     /// gateways on one machine need two. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]

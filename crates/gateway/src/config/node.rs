@@ -81,13 +81,20 @@ impl PartialEq for Scalar {
 
 impl Node {
     /// A map, such as one put together from two.
-    pub(super) const fn map(span: Span, entries: Vec<Entry>) -> Self {
+    pub const fn map(span: Span, entries: Vec<Entry>) -> Self {
         Self { span, kind: Kind::Map(entries) }
     }
 
     /// The value of a key, if this is a map that has it.
     pub fn get(&self, key: &str) -> Option<&Self> {
         self.entries().iter().find(|entry| *entry.key == key).map(|entry| &entry.value)
+    }
+
+    /// A map without the entry of a key, and the value of that entry.
+    pub fn without(&self, key: &str) -> (Self, Option<Self>) {
+        let Kind::Map(entries) = &self.kind else { return (self.clone(), None) };
+        let (taken, rest): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|entry| *entry.key == key);
+        (Self::map(self.span, rest), taken.into_iter().next().map(|entry| entry.value))
     }
 
     /// The entries, if this is a map; else none.

@@ -38,6 +38,7 @@ pub(super) const KEYS: &[&str] = &[
     "dns",
     "cache_memory",
     "log",
+    "zone",
     "state",
     "redis",
     "services",
@@ -95,6 +96,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
         cache_memory: optional(root, "cache_memory", diagnostics).unwrap_or(CACHE_MEMORY),
         limits: part(root, "limits", None, diagnostics),
         timeouts: part(root, "timeouts", None, diagnostics),
+        zone: optional(root, "zone", diagnostics),
         state: optional(root, "state", diagnostics),
         redis: super::redis::read(root, diagnostics),
         services: services(root, diagnostics),
@@ -244,10 +246,13 @@ fn consumers(root: &Node, diagnostics: &mut Diagnostics) -> Named<Consumer> {
     let mut read = Named::default();
     for entry in table(root, "consumers", diagnostics) {
         name(entry, diagnostics);
-        let consumer = diagnostics.within(format!("consumer `{}`", entry.key), |diagnostics| {
-            decode_owned(entry, &entry.value, diagnostics)
-        });
-        if let Some(consumer) = consumer {
+        let (settings, rate_limit) = entry.value.without("rate_limit");
+        let consumer: Option<Consumer> = diagnostics
+            .within(format!("consumer `{}`", entry.key), |diagnostics| {
+                decode_owned(entry, &settings, diagnostics)
+            });
+        if let Some(mut consumer) = consumer {
+            consumer.rate_limit = rate_limit;
             read.push(entry.key.clone(), consumer);
         }
     }

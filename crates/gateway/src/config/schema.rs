@@ -154,7 +154,14 @@ pub(super) fn services(generator: &mut SchemaGenerator) -> Schema {
 
 /// Consumers by name.
 pub(super) fn consumers(generator: &mut SchemaGenerator) -> Schema {
-    named(generator, &[<Consumer as JsonSchema>::json_schema])
+    let mut consumer = Consumer::json_schema(generator);
+    if let Some(Value::Object(properties)) = consumer.get_mut("properties") {
+        let about = "How often it may ask, on all routes that learn who calls, together and besides what limits a route has of \
+                     its own: what the policy `rate_limit` takes, without `per`, `scope`, `cost` and `mode`.";
+        let settings = json!({ "description": about, "allOf": [{ "$ref": "#/definitions/RateLimit" }] });
+        properties.insert("rate_limit".to_owned(), settings);
+    }
+    json_schema!({ "type": ["object", "null"], "additionalProperties": { "anyOf": [consumer] } })
 }
 
 /// Names of headers and what stands in them.

@@ -8,7 +8,7 @@ use super::place::Spanned;
 use super::retry::Retry;
 use super::tls::ServiceTls;
 use crate::values::{
-    Duration, HeaderName, Invalid, Percent, Size, Source, TargetHost, TargetUrl, text_value,
+    Duration, HeaderName, Invalid, Name, Percent, Size, Source, TargetHost, TargetUrl, text_value,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -119,7 +119,7 @@ impl Service {
     /// A service with one target and the default for everything else: what `to: http://users:8000` means.
     pub fn of_target(url: Spanned<TargetUrl>) -> Self {
         Self {
-            targets: vec![Target { url, weight: 1, backup: false }].into(),
+            targets: vec![Target { url, weight: 1, backup: false, zone: None }].into(),
             protocol: Protocol::default(),
             balance: Balance::default(),
             connect_timeout: one_second(),
@@ -194,6 +194,10 @@ pub struct Target {
     pub weight: u32,
     /// Whether it is asked only when no other is well, or when the others cannot be reached. Default false.
     pub backup: bool,
+    /// Where it runs. A gateway with another `zone` asks it only when fewer than seven tenths of the targets of its own zone are
+    /// well. Default: everywhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Name>,
 }
 
 /// A target as written: its URL, or a map.
@@ -218,6 +222,10 @@ struct TargetSettings {
     /// Whether it is asked only when no other is well, or when the others cannot be reached. Default false.
     #[serde(default)]
     backup: bool,
+    /// Where it runs. A gateway with another `zone` asks it only when fewer than seven tenths of the targets of its own zone are
+    /// well. Default: everywhere.
+    #[serde(default)]
+    zone: Option<Name>,
 }
 
 const fn weight_of_one() -> u32 {
@@ -227,8 +235,10 @@ const fn weight_of_one() -> u32 {
 impl From<WrittenTarget> for Target {
     fn from(written: WrittenTarget) -> Self {
         match written {
-            WrittenTarget::Text(url) => Self { url, weight: 1, backup: false },
-            WrittenTarget::Map(TargetSettings { url, weight, backup }) => Self { url, weight, backup },
+            WrittenTarget::Text(url) => Self { url, weight: 1, backup: false, zone: None },
+            WrittenTarget::Map(TargetSettings { url, weight, backup, zone }) => {
+                Self { url, weight, backup, zone }
+            }
         }
     }
 }

@@ -1,16 +1,18 @@
 //! One instance of one service: a thread, a port, and a header that tells which instance answered.
 //!
 //! Takes a router, gives an address. Each instance lives on a runtime of its own, so that a slow one slows
-//! nobody else, and ends with the process.
+//! nobody else, can be taken away and brought back, and ends with the process.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware;
 use axum::response::Response;
+use tokio::sync::watch;
 
 /// A service that is not started yet.
 pub(crate) struct Service {
@@ -25,32 +27,34 @@ pub(crate) struct Service {
 }
 
 /// A running instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Instance {
     name: &'static str,
     about: &'static str,
     address: SocketAddr,
+    open: Arc<watch::Sender<bool>>,
 }
 
 impl Instance {
     pub(crate) fn start(service: Service) -> io::Result<Instance> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, service.port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
-        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let router = service.router.layer(middleware::map_response(move |mut answer: Response| {
             let name = HeaderValue::from_static(service.name);
             answer.headers_mut().insert(HeaderName::from_static("x-instance"), name);
             async { answer }
         }));
-        thread::Builder::new().name(service.name.to_owned()).spawn(move || {
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                axum::serve(listener, router).await
-            })
-        })?;
-        Ok(Instance { name: service.name, about: service.about, address })
+        let (open, opened) = watch::channel(true);
+        thread::Builder::new()
+            .name(service.name.to_owned())
+            .spawn(move || live(Some(listener), address, &router, opened))?;
+        Ok(Instance { name: service.name, about: service.about, address, open: Arc::new(open) })
+    }
+
+    /// Takes it away, as a machine that lost its power, or brings it back.
+    pub(crate) fn set_open(&self, open: bool) {
+        self.open.send_replace(open);
     }
 
     /// Its name, e.g. `users-a`.
@@ -76,5 +80,37 @@ impl Instance {
     /// The variable by which the configuration knows its URL, e.g. `USERS_A`.
     pub fn variable(&self) -> String {
         self.name.to_uppercase().replace('-', "_")
+    }
+}
+
+/// Serves while it is open; closed, nobody listens and no connection is left. Ends with the process.
+fn live(
+    mut listener: Option<TcpListener>,
+    address: SocketAddr,
+    router: &Router,
+    mut open: watch::Receiver<bool>,
+) -> io::Result<()> {
+    loop {
+        // A runtime for each opening: what is still under way ends with it.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            if open.wait_for(|open| *open).await.is_err() {
+                return Ok(());
+            }
+            let listening = match listener.take() {
+                Some(listener) => {
+                    listener.set_nonblocking(true)?;
+                    tokio::net::TcpListener::from_std(listener)?
+                }
+                None => tokio::net::TcpListener::bind(address).await?,
+            };
+            tokio::select! {
+                ended = axum::serve(listening, router.clone()) => ended,
+                _ = open.wait_for(|open| !*open) => Ok(()),
+            }
+        })?;
+        if open.has_changed().is_err() {
+            return Ok(());
+        }
     }
 }

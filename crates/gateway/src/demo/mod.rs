@@ -8,6 +8,7 @@ mod certificates;
 mod instance;
 mod services;
 mod shop;
+mod switch;
 mod traffic;
 mod welcome;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 pub use instance::Instance;
 
 use certificates::Certificates;
+use instance::Service;
 use shop::Shop;
 use welcome::Greeting;
 
@@ -125,13 +127,14 @@ pub fn run(
 /// When a service can listen nowhere.
 pub fn open_shop() -> Result<Vec<Instance>, DemoError> {
     let shop = Arc::new(Shop::open());
-    services::all(&shop)
-        .into_iter()
-        .map(|service| {
-            let name = service.name;
-            Instance::start(service).map_err(|error| DemoError::Service(name, error))
-        })
-        .collect()
+    let start = |service: Service| {
+        let name = service.name;
+        Instance::start(service).map_err(|error| DemoError::Service(name, error))
+    };
+    let mut instances: Vec<Instance> =
+        services::all(&shop).into_iter().map(start).collect::<Result<_, _>>()?;
+    instances.push(start(switch::service(instances.clone()))?);
+    Ok(instances)
 }
 
 fn address_of(instances: &[Instance], name: &str) -> Option<SocketAddr> {

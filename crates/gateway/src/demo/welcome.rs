@@ -7,9 +7,9 @@ use std::path::PathBuf;
 
 use super::{Instance, Running};
 
-/// Commands to try: what follows `curl`, with `G` for the gateway, `A` for its admin address, `I` for the development
-/// issuer and `T` for this program, and what it shows.
-const COMMANDS: [(&str, &str); 10] = [
+/// Commands to try: what follows `curl`, with `G` for the gateway, `A` for its admin address, `W` for the switch, `I` for the
+/// development issuer and `T` for this program, and what it shows.
+const COMMANDS: [(&str, &str); 13] = [
     ("-i G/v2/users/1", "a user; X-Instance tells which of two instances answered, ask again"),
     ("G/v1/users/1", "the same user from the old service, which says user_name"),
     ("'G/products/?q=lantern'", "a search, passed on with its query"),
@@ -22,6 +22,15 @@ const COMMANDS: [(&str, &str); 10] = [
         "-i G/orders/1 -H \"Authorization: Bearer $(T token --sub u1 --issuer I)\"",
         "200; X-Asked-By is who the service was told is asking",
     ),
+    (
+        "-X POST W/orders/stop",
+        "both instances of orders are gone: ask as above, and the standby answers (Tidegate-Degraded: standby)",
+    ),
+    (
+        "-X POST W/orders-standby/stop",
+        "that too: you get your own last good answer, marked (Age, Tidegate-Degraded: last-good), after a minute a graceful 503",
+    ),
+    ("-X POST W/start", "all are back, and so are fresh answers"),
     ("-N G/events/orders", "an event each second, not held back"),
     ("-i G/old-shop/mugs", "a redirect that needs no service"),
     ("-i -X DELETE G/products/1", "405 with Allow, as a problem with a request id"),
@@ -63,12 +72,13 @@ impl Greeting<'_> {
             writeln!(output, "  {:<16} {}   {}", instance.name(), instance.url(), instance.about())?;
         }
         writeln!(output, "\nIts configuration is {}. Try:\n", super::NAME)?;
-        let issuer = instances.iter().find(|instance| instance.name() == "issuer").map(Instance::url);
-        let issuer = issuer.unwrap_or_default();
+        let url_of = |name| instances.iter().find(|instance| instance.name() == name).map(Instance::url);
+        let (issuer, switch) = (url_of("issuer").unwrap_or_default(), url_of("switch").unwrap_or_default());
         let program = std::env::current_exe().map(|path| path.display().to_string());
         let program = program.unwrap_or_else(|_| "tidegate".to_owned());
         for (command, shows) in COMMANDS {
             let command = command.replace("G/", &format!("{gateway}/")).replace("A/", &format!("{admin}/"));
+            let command = command.replace("W/", &format!("{switch}/"));
             let command = command.replace("issuer I)", &format!("issuer {issuer})"));
             let command = command.replace("$(T ", &format!("$({program} "));
             writeln!(output, "  curl {command}\n      {shows}")?;

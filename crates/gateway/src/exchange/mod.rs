@@ -27,6 +27,7 @@ use bytes::Bytes;
 use http1::{NameBuf, RequestHead, ResponseHead};
 
 use crate::http::grpc::Form;
+use crate::http::host::KnownHost;
 
 pub use answer::{Answer, Body, Problem};
 pub use caller::Identity;
@@ -51,6 +52,8 @@ pub struct Exchange {
     pub has_query: bool,
     /// The canonical host, without port; empty for an HTTP/1.0 request that named none.
     pub host: Vec<u8>,
+    /// The host of the exchange before, which mostly is that of this one.
+    pub known_host: KnownHost,
     /// What the route's pattern captured.
     pub captures: Captures,
     /// Who is at the other end.
@@ -190,6 +193,7 @@ impl Default for Exchange {
             query: Vec::new(),
             has_query: false,
             host: Vec::new(),
+            known_host: KnownHost::default(),
             captures: Captures::default(),
             client: Client { peer: nowhere, local: nowhere, ip: nowhere.ip(), trusted: false, https: false },
             secure: None,

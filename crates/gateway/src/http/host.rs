@@ -57,6 +57,30 @@ impl fmt::Display for HostError {
 
 impl std::error::Error for HostError {}
 
+/// The last host that was made canonical: most clients name the same one in request after request.
+#[derive(Default)]
+pub struct KnownHost {
+    raw: Vec<u8>,
+    host: Vec<u8>,
+}
+
+impl KnownHost {
+    /// As [`canonical_host`], without the port.
+    ///
+    /// # Errors
+    /// As [`canonical_host`].
+    pub fn canonical(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), HostError> {
+        if raw.is_empty() || raw != self.raw {
+            canonical_host(raw, &mut self.host).inspect_err(|_| self.raw.clear())?;
+            self.raw.clear();
+            self.raw.extend_from_slice(raw);
+        }
+        out.clear();
+        out.extend_from_slice(&self.host);
+        Ok(())
+    }
+}
+
 /// Writes the canonical form of a host to `out`, whose old content goes, and gives the port that stood with it: lower case,
 /// without the dot that ends an absolute name; an IPv6 address in brackets in its shortest form (RFC 5952).
 ///
@@ -136,6 +160,25 @@ mod tests {
             let mut out = b"old".to_vec();
             assert_eq!(canonical_host(given.as_bytes(), &mut out), Ok(port), "{given}");
             assert_eq!(out, host.as_bytes(), "{given}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_known_is_the_same_as_one_that_is_not() {
+        let (mut known, mut out) = (KnownHost::default(), Vec::new());
+        for (given, host) in [
+            ("A.example:80", Ok("a.example")),
+            ("A.example:80", Ok("a.example")),
+            ("a..b", Err(HostError::BadName)),
+            ("a..b", Err(HostError::BadName)),
+            ("", Err(HostError::Empty)),
+            ("A.example:80", Ok("a.example")),
+            ("b.example", Ok("b.example")),
+        ] {
+            assert_eq!(known.canonical(given.as_bytes(), &mut out), host.map(drop), "{given}");
+            if let Ok(host) = host {
+                assert_eq!(out, host.as_bytes(), "{given}");
+            }
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Socket {
     tls: Option<Box<RefCell<Session>>>,
     /// Whether the sending direction ends with what waits in the session.
     finishing: Cell<bool>,
+    /// Whether the last look for bytes found none, and left a waker: who looks again was woken by them.
+    awaited: Cell<bool>,
 }
 
 /// The protocol that two peers agreed on while they shook hands (ALPN).
@@ -66,6 +68,7 @@ impl Socket {
             write_timer: timers.timer(),
             tls: None,
             finishing: Cell::new(false),
+            awaited: Cell::new(false),
         }
     }
 
@@ -97,7 +100,13 @@ impl Socket {
             return self.poll_fill_secured(cx, tls, buffer, most);
         }
         loop {
-            ready!(self.poll_readable(cx))?;
+            // Who was woken by bytes need not ask the runtime for them. Once, so that a peer that never pauses uses up
+            // its turn, and others have theirs.
+            if !self.awaited.take() {
+                let readable = self.poll_readable(cx);
+                self.awaited.set(readable.is_pending());
+                ready!(readable)?;
+            }
             let wanted = spare.len();
             let receive = || Ok(rustix::net::recv(&self.stream, &mut *spare, RecvFlags::empty())?.0);
             let received = self.attempt(Interest::READABLE, wanted, receive);

@@ -2,7 +2,7 @@
 
 use http1::names;
 
-use super::host::{HostError, canonical_host};
+use super::host::HostError;
 use super::path::{PathError, PathOptions, canonicalise, without_params};
 use crate::exchange::Exchange;
 
@@ -46,7 +46,7 @@ pub fn take_apart(exchange: &mut Exchange, reject_encoded_slash: bool) -> Result
     let (authority, path) = split_absolute(path);
     exchange.host.clear();
     if let Some(host) = authority.or_else(|| exchange.request.fields.get(names::HOST)) {
-        canonical_host(host, &mut exchange.host).map_err(TargetError::Host)?;
+        exchange.known_host.canonical(host, &mut exchange.host).map_err(TargetError::Host)?;
     }
     let options = PathOptions { reject_encoded_slash };
     let outcome = canonicalise(path, &mut exchange.path, options).map_err(TargetError::Path)?;

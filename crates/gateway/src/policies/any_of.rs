@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api_key::ApiKey;
 use super::basic::Basic;
+use super::gate::{Asking, Credential};
 use super::hmac::Hmac;
 use super::introspection::Introspection;
 use super::jwt::{Jwt, Tokens};
@@ -15,7 +16,6 @@ use super::mtls::Mtls;
 use super::oidc::Oidc;
 use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
-use crate::exchange::{Exchange, Verdict};
 use crate::identity::gate::usual_patience;
 use crate::identity::patience::Patience;
 use crate::identity::{Check, Gate, GateSettings};
@@ -86,8 +86,8 @@ impl AnyOf {
                 Way::Basic(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
                 Way::Hmac(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
                 Way::Mtls(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
-                Way::Oidc(settings) => checks.push(Box::new(settings.check(context, faults)?)),
-                Way::Introspection(settings) => checks.push(Box::new(settings.check(context, faults)?)),
+                Way::Oidc(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
+                Way::Introspection(settings) => checks.push(Box::new(settings.check(key, context, faults)?)),
                 // Tokens in one place are taken apart once, whoever issued them.
                 Way::Jwt(jwt) if done.iter().any(|other| other.stands_with(jwt)) => {}
                 Way::Jwt(jwt) => {
@@ -150,17 +150,5 @@ impl Settings for AnyOf {
             patience: Patience::new(self.max_failures),
         };
         Some(Box::new(Asking(Gate::new(Self::NAME, checks, settings, context.callers.clone()))))
-    }
-}
-
-struct Asking(Gate);
-
-impl Policy for Asking {
-    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        self.0.judge(exchange)
-    }
-
-    fn response(&self, exchange: &mut Exchange) {
-        self.0.respond(exchange);
     }
 }

@@ -10,15 +10,16 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Policy, Settings};
+use super::Context;
+use super::gate::Credential;
 use crate::config::{Diagnostics, Spanned, codes};
-use crate::exchange::{Exchange, Verdict};
+use crate::exchange::Exchange;
 use crate::identity::callers;
 use crate::identity::gate::usual_patience;
 use crate::identity::memory::now;
 use crate::identity::patience::Patience;
 use crate::identity::place::Written;
-use crate::identity::{Callers, Check, Finding, Found, Gate, GateSettings, Place, Realm, Recalled, Refusal};
+use crate::identity::{Callers, Check, Finding, Found, GateSettings, Place, Realm, Recalled, Refusal};
 use crate::values::{HeaderName, Rate};
 
 /// Longest key that is looked at.
@@ -60,9 +61,11 @@ pub struct ApiKey {
     forward_credentials: bool,
 }
 
-impl ApiKey {
-    /// Makes it ready to be asked.
-    pub(super) fn check(
+impl Credential for ApiKey {
+    const POLICY: &'static str = "api_key";
+    type Check = Compiled;
+
+    fn check(
         &self,
         key: &Spanned<String>,
         context: &Context,
@@ -83,44 +86,12 @@ impl ApiKey {
         context.shelf.one(self, || Some(Compiled { place, callers, realm: Realm::new() }))
     }
 
-    pub(super) fn gate_settings(&self) -> GateSettings {
+    fn gate_settings(&self) -> GateSettings {
         GateSettings {
             optional: self.optional,
             forward_credentials: self.forward_credentials,
             patience: Patience::new(self.max_failures),
         }
-    }
-}
-
-impl Settings for ApiKey {
-    const NAME: &'static str = "api_key";
-    const REFUSES: bool = true;
-
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
-        self,
-        key: &Spanned<String>,
-        context: &Context,
-        faults: &mut Diagnostics,
-    ) -> Option<Box<dyn Policy>> {
-        let check = self.check(key, context, faults)?;
-        Some(Box::new(Asking(Gate::new(
-            Self::NAME,
-            vec![Box::new(check)],
-            self.gate_settings(),
-            context.callers.clone(),
-        ))))
-    }
-}
-
-struct Asking(Gate);
-
-impl Policy for Asking {
-    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        self.0.judge(exchange)
     }
 }
 
@@ -132,7 +103,7 @@ pub(super) struct Compiled {
 
 impl Check for Compiled {
     fn policy(&self) -> &'static str {
-        ApiKey::NAME
+        ApiKey::POLICY
     }
 
     fn recall(&self, exchange: &Exchange) -> Recalled {

@@ -11,15 +11,16 @@ use aws_lc_rs::hmac;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Policy, Settings};
+use super::Context;
+use super::gate::Credential;
 use crate::config::{Diagnostics, Spanned, codes};
-use crate::exchange::{Exchange, Verdict};
+use crate::exchange::Exchange;
 use crate::identity::gate::usual_patience;
 use crate::identity::jose::base64url;
 use crate::identity::memory::now;
 use crate::identity::patience::Patience;
 use crate::identity::{
-    Callers, Check, Finding, Found, Gate, GateSettings, Place, Realm, Recalled, Refusal, passwords,
+    Callers, Check, Finding, Found, GateSettings, Place, Realm, Recalled, Refusal, passwords,
 };
 use crate::values::Rate;
 
@@ -53,9 +54,11 @@ pub struct Basic {
     forward_credentials: bool,
 }
 
-impl Basic {
-    /// Makes it ready to be asked.
-    pub(super) fn check(
+impl Credential for Basic {
+    const POLICY: &'static str = "basic";
+    type Check = Logins;
+
+    fn check(
         &self,
         key: &Spanned<String>,
         context: &Context,
@@ -71,44 +74,12 @@ impl Basic {
         context.shelf.one(self, || Some(Logins { callers, realm: Realm::new() }))
     }
 
-    pub(super) fn gate_settings(&self) -> GateSettings {
+    fn gate_settings(&self) -> GateSettings {
         GateSettings {
             optional: self.optional,
             forward_credentials: self.forward_credentials,
             patience: Patience::new(self.max_failures),
         }
-    }
-}
-
-impl Settings for Basic {
-    const NAME: &'static str = "basic";
-    const REFUSES: bool = true;
-
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
-        self,
-        key: &Spanned<String>,
-        context: &Context,
-        faults: &mut Diagnostics,
-    ) -> Option<Box<dyn Policy>> {
-        let check = self.check(key, context, faults)?;
-        Some(Box::new(Asking(Gate::new(
-            Self::NAME,
-            vec![Box::new(check)],
-            self.gate_settings(),
-            context.callers.clone(),
-        ))))
-    }
-}
-
-struct Asking(Gate);
-
-impl Policy for Asking {
-    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        self.0.judge(exchange)
     }
 }
 
@@ -154,7 +125,7 @@ fn name_and_password(encoded: &[u8]) -> Option<(String, Vec<u8>)> {
 
 impl Check for Logins {
     fn policy(&self) -> &'static str {
-        Basic::NAME
+        Basic::POLICY
     }
 
     fn recall(&self, exchange: &Exchange) -> Recalled {

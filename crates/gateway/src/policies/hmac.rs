@@ -11,16 +11,17 @@ use http1::Framing;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Policy, Settings};
+use super::Context;
+use super::gate::Credential;
 use crate::config::{Diagnostics, OneOrMany, Span, Spanned, codes};
 use crate::exchange::digest::BodyDigest;
-use crate::exchange::{Exchange, Identity, Verdict};
+use crate::exchange::{Exchange, Identity};
 use crate::identity::gate::usual_patience;
 use crate::identity::memory::now;
 use crate::identity::patience::Patience;
 use crate::identity::signatures::seen::{self, Seen};
 use crate::identity::signatures::{self, BadSignature, Signed, Times, base, digest};
-use crate::identity::{Callers, Check, Finding, Gate, GateSettings, Recalled, Refusal};
+use crate::identity::{Callers, Check, Finding, GateSettings, Recalled, Refusal};
 use crate::values::{self, Rate, Size};
 
 const CONTENT_DIGEST: &str = "content-digest";
@@ -100,8 +101,35 @@ const fn a_mebibyte() -> Size {
 }
 
 impl Hmac {
-    /// Makes it ready to be asked.
-    pub(super) fn check(
+    fn check_component(&self, name: &Spanned<String>, faults: &mut Diagnostics) {
+        let text = name.as_str();
+        let known = match text.strip_prefix('@') {
+            Some(_) => DERIVED.contains(&text),
+            None => {
+                http1::Name::new(text.as_bytes()).is_ok()
+                    && !text.bytes().any(|byte| byte.is_ascii_uppercase())
+            }
+        };
+        if known {
+            return;
+        }
+        let fault = faults.error(
+            codes::BAD_POLICY,
+            name.span(),
+            format!("`{}` is no component of a request", text.escape_debug()),
+        );
+        match values::nearest(text, DERIVED) {
+            Some(near) => fault.help(format!("did you mean `{near}`?")),
+            None => fault.help("write the name of a header in lower case, or one of @method, @authority, @path, @query, @scheme, @target-uri"),
+        };
+    }
+}
+
+impl Credential for Hmac {
+    const POLICY: &'static str = "hmac";
+    type Check = Signatures;
+
+    fn check(
         &self,
         key: &Spanned<String>,
         context: &Context,
@@ -135,67 +163,12 @@ impl Hmac {
         context.shelf.one(self, || Some(compiled))
     }
 
-    fn check_component(&self, name: &Spanned<String>, faults: &mut Diagnostics) {
-        let text = name.as_str();
-        let known = match text.strip_prefix('@') {
-            Some(_) => DERIVED.contains(&text),
-            None => {
-                http1::Name::new(text.as_bytes()).is_ok()
-                    && !text.bytes().any(|byte| byte.is_ascii_uppercase())
-            }
-        };
-        if known {
-            return;
-        }
-        let fault = faults.error(
-            codes::BAD_POLICY,
-            name.span(),
-            format!("`{}` is no component of a request", text.escape_debug()),
-        );
-        match values::nearest(text, DERIVED) {
-            Some(near) => fault.help(format!("did you mean `{near}`?")),
-            None => fault.help("write the name of a header in lower case, or one of @method, @authority, @path, @query, @scheme, @target-uri"),
-        };
-    }
-
-    pub(super) fn gate_settings(&self) -> GateSettings {
+    fn gate_settings(&self) -> GateSettings {
         GateSettings {
             optional: self.optional,
             forward_credentials: self.forward_credentials,
             patience: Patience::new(self.max_failures),
         }
-    }
-}
-
-impl Settings for Hmac {
-    const NAME: &'static str = "hmac";
-    const REFUSES: bool = true;
-
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
-        self,
-        key: &Spanned<String>,
-        context: &Context,
-        faults: &mut Diagnostics,
-    ) -> Option<Box<dyn Policy>> {
-        let check = self.check(key, context, faults)?;
-        Some(Box::new(Asking(Gate::new(
-            Self::NAME,
-            vec![Box::new(check)],
-            self.gate_settings(),
-            context.callers.clone(),
-        ))))
-    }
-}
-
-struct Asking(Gate);
-
-impl Policy for Asking {
-    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        self.0.judge(exchange)
     }
 }
 
@@ -253,7 +226,7 @@ impl Signatures {
             let wanted = digest::wanted(exchange).ok_or_else(|| {
                 Refusal::bad("`Content-Digest` is malformed, or of no algorithm that is known")
             })?;
-            digest = Some(BodyDigest { most: self.max_body, wanted_by: Hmac::NAME, ..wanted });
+            digest = Some(BodyDigest { most: self.max_body, wanted_by: Hmac::POLICY, ..wanted });
         }
         if self.once && !exchange.rehearsal {
             let holds = until.duration_since(at).unwrap_or_default();
@@ -270,7 +243,7 @@ impl Signatures {
 
 impl Check for Signatures {
     fn policy(&self) -> &'static str {
-        Hmac::NAME
+        Hmac::POLICY
     }
 
     fn recall(&self, exchange: &Exchange) -> Recalled {

@@ -11,15 +11,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Context, Policy, Settings};
+use super::Context;
+use super::gate::Credential;
 use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
-use crate::exchange::{Exchange, Verdict};
+use crate::exchange::Exchange;
 use crate::identity::claims::Rules;
 use crate::identity::gate::usual_patience;
 use crate::identity::introspect::{Introspector, IntrospectorSettings};
 use crate::identity::memory::now;
 use crate::identity::patience::Patience;
-use crate::identity::{Callers, Check, Finding, Found, Gate, GateSettings, Place, Realm, Recalled, Refusal};
+use crate::identity::{Callers, Check, Finding, Found, GateSettings, Place, Realm, Recalled, Refusal};
 use crate::values::{self, Rate, Secret, WebUrl};
 
 /// Longest token that is asked about.
@@ -86,17 +87,11 @@ const fn a_second() -> values::Duration {
     values::Duration::from_secs(1)
 }
 
-impl Introspection {
-    pub(super) fn gate_settings(&self) -> GateSettings {
-        GateSettings {
-            optional: self.optional,
-            forward_credentials: self.forward_credentials,
-            patience: Patience::new(self.max_failures),
-        }
-    }
+impl Credential for Introspection {
+    const POLICY: &'static str = "introspection";
+    type Check = Asked;
 
-    /// Makes it ready to be asked.
-    pub(super) fn check(&self, context: &Context, faults: &mut Diagnostics) -> Option<Arc<Asked>> {
+    fn check(&self, _: &Spanned<String>, context: &Context, faults: &mut Diagnostics) -> Option<Arc<Asked>> {
         if !self.url.is_https() && !self.url.is_local() && !self.insecure_http {
             let text = format!("tokens would go to {} for everybody on the way to read", *self.url);
             let fault = faults.error(codes::BAD_POLICY, self.url.span(), text);
@@ -126,37 +121,13 @@ impl Introspection {
             Some(Asked { server, rules, callers, realm: Realm::new(), cache: self.cache.get() })
         })
     }
-}
 
-impl Settings for Introspection {
-    const NAME: &'static str = "introspection";
-    const REFUSES: bool = true;
-
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
-        self,
-        _: &Spanned<String>,
-        context: &Context,
-        faults: &mut Diagnostics,
-    ) -> Option<Box<dyn Policy>> {
-        let check = self.check(context, faults)?;
-        Some(Box::new(Asking(Gate::new(
-            Self::NAME,
-            vec![Box::new(check)],
-            self.gate_settings(),
-            context.callers.clone(),
-        ))))
-    }
-}
-
-struct Asking(Gate);
-
-impl Policy for Asking {
-    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        self.0.judge(exchange)
+    fn gate_settings(&self) -> GateSettings {
+        GateSettings {
+            optional: self.optional,
+            forward_credentials: self.forward_credentials,
+            patience: Patience::new(self.max_failures),
+        }
     }
 }
 
@@ -173,7 +144,7 @@ pub(super) struct Asked {
 
 impl Check for Asked {
     fn policy(&self) -> &'static str {
-        Introspection::NAME
+        Introspection::POLICY
     }
 
     fn recall(&self, exchange: &Exchange) -> Recalled {

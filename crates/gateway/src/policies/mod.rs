@@ -15,6 +15,7 @@ pub mod cors;
 pub mod csrf;
 pub mod ext_auth;
 pub mod fallback;
+mod gate;
 pub mod grpc_web;
 pub mod headers;
 pub mod hmac;
@@ -28,6 +29,8 @@ pub mod quota;
 pub mod rate_limit;
 pub mod retry;
 pub mod rewrite;
+#[cfg(test)]
+mod tests;
 pub mod timeout;
 
 use std::collections::HashMap;
@@ -39,7 +42,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::config::{Diagnostics, Kind as NodeKind, Node, Redis, Spanned, codes, decode, decode_key};
+use crate::config::{Diagnostics, Node, Redis, Spanned, codes, decode, decode_key};
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::fault::Fault;
 use crate::identity::{Callers, Shelf};
@@ -134,7 +137,7 @@ fn schema_of(kind: &Kind, generator: &mut SchemaGenerator) -> Schema {
 /// what `${...}` brought, which may be a secret: then they are shown as written.
 pub fn shown(name: &str, settings: &Node) -> Option<Value> {
     let kind = LIST.iter().find(|kind| kind.name == name)?;
-    let (own, mode) = if kind.refuses { without_mode(settings) } else { (settings.clone(), None) };
+    let (own, mode) = if kind.refuses { settings.without("mode") } else { (settings.clone(), None) };
     if settings.has_variables() {
         return None;
     }
@@ -226,6 +229,11 @@ pub trait Policy: Send + Sync {
     /// Tells its numbers. Those of one name are told once for all routes, so they are about all of them.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
 
+    /// Whether it learns who calls.
+    fn identifies(&self) -> bool {
+        false
+    }
+
     /// Says what the route is to do for its requests besides sending them once.
     fn care(&self, _care: &mut Care) {}
 
@@ -299,7 +307,7 @@ impl Kind {
         context: &Context,
         faults: &mut Diagnostics,
     ) -> Option<Bound> {
-        let (settings, mode) = if self.refuses { without_mode(settings) } else { (settings.clone(), None) };
+        let (settings, mode) = if self.refuses { settings.without("mode") } else { (settings.clone(), None) };
         let shadow = match mode.as_ref().map(|mode| (mode.text(), mode.span)) {
             None | Some((Some("enforce"), _)) => false,
             Some((Some("shadow"), _)) => true,
@@ -315,14 +323,6 @@ impl Kind {
         let (every_answer, takes_preflights) = (self.every_answer, self.takes_preflights);
         Some(Bound { name: self.name, policy, shadow, every_answer, takes_preflights })
     }
-}
-
-/// Takes `mode`, which every policy that refuses knows, out of its settings.
-fn without_mode(settings: &Node) -> (Node, Option<Node>) {
-    let NodeKind::Map(entries) = &settings.kind else { return (settings.clone(), None) };
-    let (mode, rest): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|entry| *entry.key == "mode");
-    let settings = Node { span: settings.span, kind: NodeKind::Map(rest) };
-    (settings, mode.into_iter().next().map(|entry| entry.value))
 }
 
 /// A policy in its place on a route.
@@ -404,96 +404,5 @@ pub fn response(bound: &[Bound], exchange: &mut Exchange) {
         if place < ran || *every_answer {
             policy.response(exchange);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-    use http1::Name;
-
-    use super::*;
-    use crate::config::{Known, System, load_text};
-
-    /// The policies of a route on which these lines stand; its faults as "message: help".
-    pub(super) fn bound(lines: &str) -> Result<Vec<Bound>, Vec<String>> {
-        let lines: String = lines.lines().map(|line| format!("    {line}\n")).collect();
-        let text = format!("listen: 127.0.0.1:0\nroutes:\n  /*:\n    respond: ok\n{lines}");
-        let names: Vec<&str> = LIST.iter().map(|kind| kind.name).collect();
-        let told = |faults: &Diagnostics| -> Vec<String> {
-            faults
-                .iter()
-                .map(|fault| format!("{}: {}", fault.message, fault.help.as_deref().unwrap_or("-")))
-                .collect()
-        };
-        let mut loaded = load_text("gateway.yaml", text, &System, &Known { policies: &names })
-            .map_err(|faults| told(&faults))?;
-        let (_, route) = loaded.config.routes.iter().next().unwrap();
-        let faults = &mut loaded.diagnostics;
-        let written = |kind: &&Kind| route.policies.iter().find(|(key, _)| **key == kind.name);
-        let bound = LIST
-            .iter()
-            .filter_map(|kind| written(&kind).and_then(|(key, node)| kind.bind(key, node, faults)));
-        let bound = bound.collect();
-        if faults.is_empty() { Ok(bound) } else { Err(told(faults)) }
-    }
-
-    /// The only fault of these lines.
-    #[track_caller]
-    pub(super) fn fault(lines: &str) -> String {
-        let faults = bound(lines).err().unwrap_or_else(|| panic!("no fault in {lines}"));
-        assert_eq!(faults.len(), 1, "{faults:#?}");
-        faults.concat()
-    }
-
-    /// A request for a target of host `h.example` with these fields, captured whole as `*`.
-    pub(super) fn asked(method: &str, target: &str, fields: &[(&str, &str)]) -> Exchange {
-        let mut exchange = Exchange::default();
-        exchange.request.set_method(method.as_bytes()).unwrap();
-        exchange.request.set_target(target.as_bytes());
-        exchange.request.fields.push(http1::names::HOST, b"h.example");
-        for (name, value) in fields {
-            exchange.request.fields.push(Name::new(name.as_bytes()).unwrap(), value.as_bytes());
-        }
-        crate::http::target::take_apart(&mut exchange, false).unwrap();
-        let rest = exchange.path.get(1..).unwrap_or_default().to_vec();
-        exchange.captures.push("*", &rest);
-        exchange
-    }
-
-    /// What these policies answer; none when they let the request pass.
-    pub(super) fn run(lines: &str, exchange: &mut Exchange) -> Option<Box<Answer>> {
-        let bound = bound(lines).unwrap_or_else(|faults| panic!("{faults:#?}"));
-        let stopped_by = request(&bound, exchange).now_or_never().expect("no policy here waits");
-        stopped_by.err().map(stopped)
-    }
-
-    /// The answer with which a policy has stopped a request.
-    pub(super) fn stopped(stop: Stop) -> Box<Answer> {
-        let Stop::With(answer) = stop else { panic!("answered from elsewhere") };
-        answer
-    }
-
-    /// All the lines of a head, as `name: value`.
-    pub(super) fn lines(fields: &http1::Fields) -> Vec<String> {
-        fields
-            .iter()
-            .map(|field| {
-                format!("{}: {}", String::from_utf8_lossy(field.name), String::from_utf8_lossy(field.value))
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_policy_that_watches_refuses_nothing_and_says_so() {
-        let mut exchange = asked("GET", "/", &[]);
-        let answer = run("ip: { allow: [10.0.0.0/8], mode: shadow }", &mut exchange);
-        assert!(answer.is_none());
-        assert_eq!(exchange.record.shadowed, [("ip", "ip_denied")]);
-        assert_eq!(exchange.record.refused_by, None);
-        assert_eq!(
-            fault("ip: { allow: [10.0.0.0/8], mode: watch }"),
-            "`mode` of `ip` is neither `enforce` nor `shadow`: `shadow` decides, counts and logs, and lets pass"
-        );
     }
 }

@@ -10,13 +10,14 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Policy, Settings};
+use super::Context;
+use super::gate::Credential;
 use crate::config::{Diagnostics, Spanned, codes};
-use crate::exchange::{ClientCert, Exchange, Verdict};
+use crate::exchange::{ClientCert, Exchange};
 use crate::identity::gate::usual_patience;
 use crate::identity::memory::now;
 use crate::identity::patience::Patience;
-use crate::identity::{Callers, Check, Finding, Gate, GateSettings, Realm, Recalled, Refusal};
+use crate::identity::{Callers, Check, Finding, GateSettings, Realm, Recalled, Refusal};
 
 /// How long a worker remembers whose a certificate is.
 const REMEMBERED: Duration = Duration::from_secs(60);
@@ -37,9 +38,11 @@ pub struct Mtls {
     optional: bool,
 }
 
-impl Mtls {
-    /// Makes it ready to be asked.
-    pub(super) fn check(
+impl Credential for Mtls {
+    const POLICY: &'static str = "mtls";
+    type Check = Certificates;
+
+    fn check(
         &self,
         key: &Spanned<String>,
         context: &Context,
@@ -55,41 +58,9 @@ impl Mtls {
         context.shelf.one(self, || Some(Certificates { callers, realm: Realm::new() }))
     }
 
-    pub(super) fn gate_settings(&self) -> GateSettings {
+    fn gate_settings(&self) -> GateSettings {
         let patience = Patience::new(usual_patience());
         GateSettings { optional: self.optional, forward_credentials: false, patience }
-    }
-}
-
-impl Settings for Mtls {
-    const NAME: &'static str = "mtls";
-    const REFUSES: bool = true;
-
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
-        self,
-        key: &Spanned<String>,
-        context: &Context,
-        faults: &mut Diagnostics,
-    ) -> Option<Box<dyn Policy>> {
-        let check = self.check(key, context, faults)?;
-        Some(Box::new(Asking(Gate::new(
-            Self::NAME,
-            vec![Box::new(check)],
-            self.gate_settings(),
-            context.callers.clone(),
-        ))))
-    }
-}
-
-struct Asking(Gate);
-
-impl Policy for Asking {
-    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        self.0.judge(exchange)
     }
 }
 
@@ -105,7 +76,7 @@ fn certificate(exchange: &Exchange) -> Option<&ClientCert> {
 
 impl Check for Certificates {
     fn policy(&self) -> &'static str {
-        Mtls::NAME
+        Mtls::POLICY
     }
 
     fn recall(&self, exchange: &Exchange) -> Recalled {

@@ -1,5 +1,7 @@
 //! The way down when a service fails: the steps of a route's ladder, one after the other, until one has an answer.
 
+use std::pin::pin;
+
 use http1::Fields;
 
 use super::{Asked, ask, rescued};
@@ -44,7 +46,7 @@ pub(super) async fn ask_all(
 ) -> Result<Option<Switched>, Fault> {
     let asked = Asked::of(route, place, care);
     match care.and_then(|care| care.ladder.as_deref()) {
-        None => ask(worker, view, listener, asked, exchange, client).await,
+        None => pin!(ask(worker, view, listener, asked, exchange, client)).await,
         // On the heap, so that routes without one do not carry its room.
         Some(ladder) => Box::pin(descend(worker, view, listener, (asked, ladder), exchange, client)).await,
     }

@@ -19,6 +19,7 @@ use crate::http::proxy_protocol::Version;
 use crate::http::trust::Trust;
 use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
+use crate::policies::rate_limit::OfConsumers;
 use crate::policies::{self, Bound, Context, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
@@ -27,10 +28,11 @@ use crate::upstream::breaker::Breaker;
 use crate::upstream::budget::Budget;
 use crate::upstream::care::Care;
 use crate::upstream::door::Door;
-use crate::upstream::health;
+use crate::upstream::health::{self, Rank};
 use crate::upstream::request::Forwarding;
 use crate::upstream::retry::Retry;
 use crate::upstream::service::{HostHeader, Service, ServiceLive, Target};
+use crate::values::Name;
 
 /// Bytes of body a route takes that says nothing.
 const BODY_LIMIT: u64 = 10 * 1024 * 1024;
@@ -50,6 +52,7 @@ pub fn compile(
     check_shared_policies(config, &context, faults);
     let mut stats = Stats::new(previous, workers);
     let mut lives = Lives::after(previous.map(|previous| &previous.lives));
+    let limits = OfConsumers::new(config, &context, &mut lives, faults);
     let (mut table, mut routes) = (Builder::new(), Vec::with_capacity(config.routes.len()));
     let mut keys: Vec<&Spanned<String>> = Vec::with_capacity(config.routes.len());
     for (key, route) in &config.routes {
@@ -64,6 +67,7 @@ pub fn compile(
             }
             let mut action = action(&route.action, &mut services, faults);
             let mut policies = bind(config, route, &context, faults);
+            limits.iter().for_each(|limits| limits.join(&mut policies));
             services.take_care(&mut action, &policies);
             let (service, http2) = services.asked_by(&action);
             settle(&mut policies, (key, &service, http2), &mut lives, faults);
@@ -246,6 +250,8 @@ struct Services<'a> {
     identities: Identities<'a>,
     sendings: HashMap<&'a str, Sending>,
     workers: usize,
+    /// Where this gateway runs.
+    zone: Option<Name>,
 }
 
 impl<'a> Services<'a> {
@@ -259,7 +265,8 @@ impl<'a> Services<'a> {
         let previous = previous.into_iter().flat_map(|snapshot| &snapshot.services);
         let previous = previous.map(|service| (&*service.name, service)).collect();
         let (list, places) = (Vec::new(), HashMap::new());
-        let mut services = Services { list, places, previous, identities, sendings, workers };
+        let zone = config.zone.clone();
+        let mut services = Services { list, places, previous, identities, sendings, workers, zone };
         for (name, service) in &config.services {
             let span = name.span();
             faults.within(format!("service `{name}`"), |faults| services.add(name, span, service, faults));
@@ -317,7 +324,7 @@ impl<'a> Services<'a> {
         let known = self.previous.get(name).copied();
         let live = known.map_or_else(ServiceLive::new, |known| known.live.clone());
         let identity = self.identities.of(name, span, settings, faults);
-        let targets = targets_of(settings, identity.as_ref(), faults);
+        let targets = targets_of(settings, self.zone.as_ref(), identity.as_ref(), faults);
         self.list.push(Arc::new(Service {
             name: name.into(),
             index,
@@ -364,14 +371,20 @@ impl<'a> Services<'a> {
 
 fn targets_of(
     settings: &config::Service,
+    zone: Option<&Name>,
     identity: Option<&Arc<Identity>>,
     faults: &mut Diagnostics,
 ) -> Vec<Target> {
+    let rank = |target: &config::Target| match (zone, &target.zone) {
+        _ if target.backup => Rank::Backup,
+        (Some(here), Some(there)) if here != there => Rank::Far,
+        _ => Rank::Near,
+    };
     let target = |target: &config::Target| Target {
         url: (*target.url).clone(),
         weight: target.weight,
         peer: secure::peer(&target.url, &settings.tls, identity, faults),
-        backup: target.backup,
+        rank: rank(target),
         protocol: secure::protocol(&target.url, settings.protocol),
     };
     settings.targets.iter().map(target).collect()

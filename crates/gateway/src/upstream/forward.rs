@@ -304,7 +304,7 @@ impl Forward<'_> {
         let Aimed { way, endpoint, in_flight, .. } = aimed;
         match way {
             Way::Http1(connection) => {
-                self.attempt_http1((connection, endpoint, in_flight), exchange, client).await
+                pin!(self.attempt_http1((connection, endpoint, in_flight), exchange, client)).await
             }
             Way::Http2(slot) => {
                 // On the heap, so that requests over HTTP/1.1 do not carry its room.

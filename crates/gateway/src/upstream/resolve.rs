@@ -208,7 +208,7 @@ fn endpoints(targets: &[Target], known: &HashMap<&str, &[IpAddr]>) -> Vec<Endpoi
             address: SocketAddr::new(*address, target.url.port()),
             authority: authority.clone(),
             weight: share,
-            backup: target.backup,
+            rank: target.rank,
             peer: target.peer.clone(),
             protocol: target.protocol,
         }));
@@ -218,11 +218,12 @@ fn endpoints(targets: &[Target], known: &HashMap<&str, &[IpAddr]>) -> Vec<Endpoi
 
 #[cfg(test)]
 mod tests {
+    use super::super::health::Rank;
     use super::*;
     use crate::config::Protocol;
 
     fn target(url: &str, weight: u32) -> Target {
-        Target { url: url.parse().unwrap(), weight, backup: false, peer: None, protocol: Protocol::Http1 }
+        Target { url: url.parse().unwrap(), weight, rank: Rank::Near, peer: None, protocol: Protocol::Http1 }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use http1::NameBuf;
 use super::breaker::Breaker;
 use super::budget::Budget;
 use super::door::Door;
-use super::health::{self, Health, Standing};
+use super::health::{self, Health, Rank, Standing};
 use super::retry::Retry;
 use crate::balance::Balance;
 use crate::config::Protocol;
@@ -78,8 +78,8 @@ pub struct Target {
     pub url: TargetUrl,
     /// Share of the requests, of all its endpoints together.
     pub weight: u32,
-    /// Whether it stands in for the others.
-    pub backup: bool,
+    /// When it is asked.
+    pub rank: Rank,
     /// TLS to it; `None` in clear.
     pub peer: Option<Peer>,
     /// What is spoken to it; the choice is left to it under TLS only.
@@ -239,7 +239,7 @@ fn share_out(endpoints: &[Arc<Endpoint>], changes: &Changes) -> (bool, Vec<Stand
                 let alike = endpoints.iter().filter(|one| one.is_named(target)).count();
                 weight.saturating_mul(SHARES).div_ceil(u32::try_from(alike).unwrap_or(1).max(1))
             });
-            endpoint.health.standing(weight, endpoint.settings.backup, drained)
+            endpoint.health.standing(weight, endpoint.settings.rank, drained)
         })
         .collect();
     let shares = health::shares(&standing, changes.panic_threshold);
@@ -265,8 +265,8 @@ pub struct EndpointSettings {
     pub authority: Arc<str>,
     /// Its share of the requests, against the other endpoints'.
     pub weight: u32,
-    /// Whether it stands in for the others.
-    pub backup: bool,
+    /// When it is asked.
+    pub rank: Rank,
     /// TLS to it; `None` in clear. Part of what tells endpoints apart, so that connections, which belong to an endpoint,
     /// never carry what another identity sends.
     pub peer: Option<Peer>,
@@ -367,7 +367,7 @@ mod tests {
             address,
             authority: "a".into(),
             weight: 1,
-            backup: false,
+            rank: Rank::Near,
             peer: None,
             protocol: Protocol::Http1,
         }

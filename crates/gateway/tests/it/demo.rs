@@ -7,11 +7,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use testkit::client::{self, Raw, Response, WebSocket};
+use testkit::event::eventually;
 use testkit::gateway::Signal;
 use testkit::tls::Authority;
 use tidegate::demo::{self, DemoOptions, Instance, Running};
 
 use crate::browser::{Browser, parameter, split};
+use crate::setup::tidegate;
 
 /// Finds the instances of one shop by name.
 struct Street(Vec<Instance>);
@@ -96,7 +98,7 @@ fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
         assert!(told.contains_key(variable), "{variable} is named and not told: {told:?}");
     }
     let text = String::from_utf8(output).unwrap();
-    assert_eq!(text.matches("\n  curl ").count(), 10, "{text}");
+    assert_eq!(text.matches("\n  curl ").count(), 13, "{text}");
     assert!(told.values().filter(|value| value.starts_with("http")).all(|url| text.contains(url)), "{text}");
 }
 
@@ -156,6 +158,53 @@ fn a_person_logs_in_to_the_shop() {
     let kind = [("Content-Type", "application/x-www-form-urlencoded")];
     let token = format!("http://{}/token", split(&at).0);
     assert_eq!(browser.ask("POST", &token, &kind, form.as_bytes()).status, 400);
+    testkit::gateway::signal(&child, Signal::TERM);
+    assert!(child.wait().unwrap().success());
+}
+
+/// The commands that the greeting prints, one after the other: the standby, the last good answer, the graceful error, and
+/// fresh answers again.
+#[test]
+fn orders_are_answered_while_nobody_can() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["demo", "--no-traffic", "--port=0", "--admin-port=0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let said: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Ctrl-C")).collect();
+    let url_of = |name: &str| {
+        let line = said.iter().find(|line| line.trim_start().starts_with(name)).unwrap();
+        line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned()
+    };
+    let address = |url: &str| -> SocketAddr { url.trim_start_matches("http://").parse().unwrap() };
+    let (gateway, issuer, switch) =
+        (address(&url_of("gateway")), url_of("issuer"), address(&url_of("switch")));
+    let ask = |who: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let token = tidegate(folder.path(), &["token", "--sub", who, "--issuer", &issuer]).stdout;
+        let token = format!("Bearer {}", token.trim());
+        client::request(gateway, "GET", "/orders/1", &[("Authorization", &token)], b"")
+    };
+    let turn = |path: &str| assert_eq!(client::request(switch, "POST", path, &[], b"").status, 200, "{path}");
+    let degraded = |word: Option<&'static str>| {
+        eventually("an answer of that kind", || {
+            Some(ask("u1"))
+                .filter(|answer| answer.status == 200 && answer.header("tidegate-degraded") == word)
+        })
+    };
+    assert!(degraded(None).header("x-instance").unwrap().starts_with("orders-"));
+    turn("/orders/stop");
+    assert_eq!(degraded(Some("standby")).header("x-instance"), Some("orders-standby"));
+    turn("/orders-standby/stop");
+    let last_good = degraded(Some("last-good"));
+    assert!(last_good.header("age").is_some() && last_good.json()["id"] == 1);
+    let other = ask("u2");
+    assert_eq!((other.status, other.header("retry-after")), (503, Some("10")), "nothing of u1 is for u2");
+    assert!(other.text().contains("please try again"));
+    turn("/start");
+    degraded(None);
+    assert_eq!(client::request(switch, "POST", "/nobody/stop", &[], b"").status, 404);
     testkit::gateway::signal(&child, Signal::TERM);
     assert!(child.wait().unwrap().success());
 }

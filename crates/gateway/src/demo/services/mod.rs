@@ -36,6 +36,7 @@ pub(crate) fn all(shop: &Arc<Shop>) -> Vec<Service> {
         of("products", 7200, "twenty products, filtered by ?q=", products::router),
         of("orders-a", 7301, "orders, events and a WebSocket, first instance", orders::router),
         of("orders-b", 7302, "orders, events and a WebSocket, second instance", orders::router),
+        of("orders-standby", 7303, "orders once more, for when both others are gone", orders::router),
         of("payments", 7400, "flaky: one answer in twenty is a 503 or none at all", payments::router),
         of(
             "issuer",

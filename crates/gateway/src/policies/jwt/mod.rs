@@ -16,9 +16,9 @@ use serde::{Deserialize, Serialize};
 pub(super) use tokens::Tokens;
 use tokens::{Issuer, Keys};
 
-use super::{Context, Policy, Settings};
+use super::Context;
+use super::gate::Credential;
 use crate::config::{Diagnostics, OneOrMany, Pairs, Spanned, codes};
-use crate::exchange::{Exchange, Verdict};
 use crate::identity::claims::Rules;
 use crate::identity::gate::usual_patience;
 use crate::identity::jose::token::plain_kind;
@@ -26,7 +26,7 @@ use crate::identity::jose::{Algorithm, BadKey, Key, KeySet};
 use crate::identity::patience::Patience;
 use crate::identity::place::Written;
 use crate::identity::provider::{Origin, ProviderSettings};
-use crate::identity::{Gate, GateSettings, Place};
+use crate::identity::{GateSettings, Place};
 
 use crate::values::{self, HeaderName, Rate, Secret, WebUrl};
 
@@ -137,16 +137,6 @@ const fn half_a_minute() -> values::Duration {
 }
 
 impl Jwt {
-    /// Makes it ready to be asked.
-    pub(super) fn check(
-        &self,
-        key: &Spanned<String>,
-        context: &Context,
-        faults: &mut Diagnostics,
-    ) -> Option<Arc<Tokens>> {
-        Tokens::of(std::slice::from_ref(self), key, context, faults)
-    }
-
     /// Whether tokens stand in the same place.
     pub(super) fn stands_with(&self, other: &Jwt) -> bool {
         self.header == other.header && self.query == other.query && self.cookie == other.cookie
@@ -159,14 +149,6 @@ impl Jwt {
 
     fn issuer(&self, key: &Spanned<String>, context: &Context, faults: &mut Diagnostics) -> Option<Issuer> {
         Some(Issuer { keys: self.keys(key, context, faults)?, rules: self.rules(key, faults)? })
-    }
-
-    pub(super) fn gate_settings(&self) -> GateSettings {
-        GateSettings {
-            optional: self.optional,
-            forward_credentials: self.forward_credentials,
-            patience: Patience::new(self.max_failures),
-        }
     }
 
     fn rules(&self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Rules> {
@@ -313,34 +295,24 @@ fn shared_secret(
     Some(Keys::Own(Arc::new(KeySet::new(keys))))
 }
 
-impl Settings for Jwt {
-    const NAME: &'static str = "jwt";
-    const REFUSES: bool = true;
+impl Credential for Jwt {
+    const POLICY: &'static str = "jwt";
+    type Check = Tokens;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
-        self,
+    fn check(
+        &self,
         key: &Spanned<String>,
         context: &Context,
         faults: &mut Diagnostics,
-    ) -> Option<Box<dyn Policy>> {
-        let check = self.check(key, context, faults)?;
-        Some(Box::new(Asking(Gate::new(
-            Self::NAME,
-            vec![Box::new(check)],
-            self.gate_settings(),
-            context.callers.clone(),
-        ))))
+    ) -> Option<Arc<Tokens>> {
+        Tokens::of(std::slice::from_ref(self), key, context, faults)
     }
-}
 
-struct Asking(Gate);
-
-impl Policy for Asking {
-    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        self.0.judge(exchange)
+    fn gate_settings(&self) -> GateSettings {
+        GateSettings {
+            optional: self.optional,
+            forward_credentials: self.forward_credentials,
+            patience: Patience::new(self.max_failures),
+        }
     }
 }

@@ -13,15 +13,15 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Policy, Settings};
+use super::Context;
+use super::gate::Credential;
 use crate::config::{Diagnostics, OneOrMany, Span, Spanned, codes};
-use crate::exchange::{Exchange, Verdict};
 use crate::identity::claims::Rules;
 use crate::identity::gate::usual_patience;
 use crate::identity::oidc::{Cookies, Party, PartySettings, Sealer, login, seal};
 use crate::identity::patience::Patience;
 use crate::identity::provider::{Origin, ProviderSettings};
-use crate::identity::{Callers, Gate, GateSettings, Provider, Realm};
+use crate::identity::{Callers, GateSettings, Provider, Realm};
 use crate::values::{self, HeaderName, Secret, WebUrl};
 
 /// By how much the clocks may differ.
@@ -140,8 +140,47 @@ const fn five_seconds() -> values::Duration {
 }
 
 impl Oidc {
-    /// Makes it ready to be asked.
-    pub(super) fn check(&self, context: &Context, faults: &mut Diagnostics) -> Option<Arc<Logins>> {
+    fn check_settings(&self, faults: &mut Diagnostics) {
+        if !self.issuer.is_https() && !self.issuer.is_local() && !self.insecure_http {
+            let text = format!("logins at {} could be read and changed by anybody on the way", *self.issuer);
+            let fault = faults.error(codes::BAD_POLICY, self.issuer.span(), text);
+            fault.help("use https, or say `insecure_http: true` if nobody else can be on the way");
+        }
+        if let Some(short) = self.session_keys.iter().find(|key| key.expose().len() < seal::LEAST) {
+            let fault = faults.error(codes::BAD_POLICY, short.span(), "a key in `session_keys` is too short");
+            fault.help("it has at least 32 letters: openssl rand -base64 48");
+        }
+        if self.session_keys.is_empty() {
+            let fault = faults.error(codes::BAD_POLICY, self.issuer.span(), "`oidc` has no `session_keys`");
+            fault.help("write one secret of at least 32 letters, as `${SESSION_KEY}`");
+        }
+        for path in [&self.path, &self.after_logout] {
+            if login::path_of_ours(path).is_none() {
+                let fault = faults.error(
+                    codes::BAD_POLICY,
+                    path.span(),
+                    format!("`{}` is no path", path.escape_debug()),
+                );
+                fault.help("write a path such as /oidc");
+            }
+        }
+        if let Some(url) = self.url.as_ref().filter(|url| url.target() != "/") {
+            let fault = faults.error(codes::BAD_POLICY, url.span(), format!("`{}` has a path", **url));
+            fault.help("write scheme and host alone, as https://shop.example");
+        }
+        if !self.scopes.iter().any(|scope| scope == "openid") {
+            let fault =
+                faults.error(codes::BAD_POLICY, self.issuer.span(), "`scopes` of `oidc` lack `openid`");
+            fault.help("without it a provider does not say who it is: write `scopes: [openid, ..]`");
+        }
+    }
+}
+
+impl Credential for Oidc {
+    const POLICY: &'static str = "oidc";
+    type Check = Logins;
+
+    fn check(&self, _: &Spanned<String>, context: &Context, faults: &mut Diagnostics) -> Option<Arc<Logins>> {
         let before = faults.errors();
         self.check_settings(faults);
         let keys = self.session_keys.iter();
@@ -202,80 +241,9 @@ impl Oidc {
         })
     }
 
-    fn check_settings(&self, faults: &mut Diagnostics) {
-        if !self.issuer.is_https() && !self.issuer.is_local() && !self.insecure_http {
-            let text = format!("logins at {} could be read and changed by anybody on the way", *self.issuer);
-            let fault = faults.error(codes::BAD_POLICY, self.issuer.span(), text);
-            fault.help("use https, or say `insecure_http: true` if nobody else can be on the way");
-        }
-        if let Some(short) = self.session_keys.iter().find(|key| key.expose().len() < seal::LEAST) {
-            let fault = faults.error(codes::BAD_POLICY, short.span(), "a key in `session_keys` is too short");
-            fault.help("it has at least 32 letters: openssl rand -base64 48");
-        }
-        if self.session_keys.is_empty() {
-            let fault = faults.error(codes::BAD_POLICY, self.issuer.span(), "`oidc` has no `session_keys`");
-            fault.help("write one secret of at least 32 letters, as `${SESSION_KEY}`");
-        }
-        for path in [&self.path, &self.after_logout] {
-            if login::path_of_ours(path).is_none() {
-                let fault = faults.error(
-                    codes::BAD_POLICY,
-                    path.span(),
-                    format!("`{}` is no path", path.escape_debug()),
-                );
-                fault.help("write a path such as /oidc");
-            }
-        }
-        if let Some(url) = self.url.as_ref().filter(|url| url.target() != "/") {
-            let fault = faults.error(codes::BAD_POLICY, url.span(), format!("`{}` has a path", **url));
-            fault.help("write scheme and host alone, as https://shop.example");
-        }
-        if !self.scopes.iter().any(|scope| scope == "openid") {
-            let fault =
-                faults.error(codes::BAD_POLICY, self.issuer.span(), "`scopes` of `oidc` lack `openid`");
-            fault.help("without it a provider does not say who it is: write `scopes: [openid, ..]`");
-        }
-    }
-
-    pub(super) fn gate_settings(&self) -> GateSettings {
+    fn gate_settings(&self) -> GateSettings {
         let patience = Patience::new(usual_patience());
         GateSettings { optional: self.optional, forward_credentials: false, patience }
-    }
-}
-
-impl Settings for Oidc {
-    const NAME: &'static str = "oidc";
-    const REFUSES: bool = true;
-
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
-        self,
-        _: &Spanned<String>,
-        context: &Context,
-        faults: &mut Diagnostics,
-    ) -> Option<Box<dyn Policy>> {
-        let check = self.check(context, faults)?;
-        Some(Box::new(Asking(Gate::new(
-            Self::NAME,
-            vec![Box::new(check)],
-            self.gate_settings(),
-            context.callers.clone(),
-        ))))
-    }
-}
-
-struct Asking(Gate);
-
-impl Policy for Asking {
-    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        self.0.judge(exchange)
-    }
-
-    fn response(&self, exchange: &mut Exchange) {
-        self.0.respond(exchange);
     }
 }
 

@@ -4,6 +4,7 @@
 //! room. The arithmetic is `gcra`, what is remembered is in a `store`: `local` is a `table` that all workers share and
 //! that outlives reloads. Must never wait where the store is local.
 
+mod consumers;
 mod counted;
 mod fields;
 mod gcra;
@@ -19,6 +20,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use consumers::OfConsumers;
 pub use settings::RateLimit;
 
 use super::{Context, Place, Policy, Settings};

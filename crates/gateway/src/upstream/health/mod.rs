@@ -170,9 +170,9 @@ impl Health {
     }
 
     /// What its share is made from.
-    pub(super) fn standing(&self, weight: u32, backup: bool, drained: bool) -> Standing {
+    pub(super) fn standing(&self, weight: u32, rank: Rank, drained: bool) -> Standing {
         let state = self.state();
-        Standing { weight, backup, drained, well: state.is_well(), tenths: state.tenths() }
+        Standing { weight, rank, drained, well: state.is_well(), tenths: state.tenths() }
     }
 
     /// Publishes share and drain; true when something changed.
@@ -192,8 +192,8 @@ impl Health {
 pub(super) struct Standing {
     /// As configured.
     pub weight: u32,
-    /// Whether it stands in for others.
-    pub backup: bool,
+    /// When it is asked.
+    pub rank: Rank,
     /// Taken out by command.
     pub drained: bool,
     /// Neither down nor ejected.
@@ -202,23 +202,44 @@ pub(super) struct Standing {
     pub tenths: u32,
 }
 
+/// When an endpoint is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rank {
+    /// Always: it is near, or nobody said where it is.
+    Near,
+    /// When too few that are near are well.
+    Far,
+    /// When no other is well: it stands in for others.
+    Backup,
+}
+
+/// Of ten that are near so many must be well, or those that are far are asked too: the rest of them may not bear it all.
+const ENOUGH_NEAR: u64 = 7;
+
 /// The share of each endpoint. Backups get theirs while no other is well; when none at all is well, or too few, health
-/// is no longer asked.
+/// is no longer asked. Those that are far get theirs while too few that are near are well.
 pub(super) fn shares(all: &[Standing], panic_threshold: u32) -> Vec<u32> {
-    let of =
-        |backup: bool| all.iter().filter(move |one| one.backup == backup && !one.drained && one.weight > 0);
-    let count = |backup: bool| (of(backup).filter(|one| one.well).count(), of(backup).count());
-    let (well, known) = count(false);
-    let (backups_well, backups) = count(true);
-    let too_few =
-        (well as u64).saturating_mul(1_000_000) < (known as u64).saturating_mul(u64::from(panic_threshold));
-    // Which of the two serve, and whether only those that are well.
+    let count = |is: &dyn Fn(Rank) -> bool| {
+        let of = || all.iter().filter(|one| is(one.rank) && !one.drained && one.weight > 0);
+        (of().filter(|one| one.well).count() as u64, of().count() as u64)
+    };
+    let (well, known) = count(&|rank| rank != Rank::Backup);
+    let (backups_well, backups) = count(&|rank| rank == Rank::Backup);
+    let (near_well, near) = count(&|rank| rank == Rank::Near);
+    let too_few = well.saturating_mul(1_000_000) < known.saturating_mul(u64::from(panic_threshold));
+    let near_is_enough = near_well > 0 && near_well.saturating_mul(10) >= near.saturating_mul(ENOUGH_NEAR);
+    // Which of them serve, and whether only those that are well.
     let (backup, only_well) = match (well, backups_well) {
         (0, 0) => (known == 0 && backups > 0, false),
         (0, _) => (true, true),
         _ => (false, !too_few),
     };
-    let share = |one: &Standing| match one.backup == backup && !one.drained && (one.well || !only_well) {
+    let serves = |one: &Standing| match one.rank {
+        Rank::Backup => backup,
+        Rank::Near => !backup,
+        Rank::Far => !backup && !(only_well && near_is_enough),
+    };
+    let share = |one: &Standing| match serves(one) && !one.drained && (one.well || !only_well) {
         true if only_well => one.weight.saturating_mul(one.tenths.min(10)).div_ceil(10),
         true => one.weight,
         false => 0,
@@ -230,9 +251,10 @@ pub(super) fn shares(all: &[Standing], panic_threshold: u32) -> Vec<u32> {
 mod tests {
     use super::*;
 
-    const WELL: Standing = Standing { weight: 60, backup: false, drained: false, well: true, tenths: 10 };
+    const WELL: Standing = Standing { weight: 60, rank: Rank::Near, drained: false, well: true, tenths: 10 };
     const ILL: Standing = Standing { well: false, ..WELL };
-    const BACKUP: Standing = Standing { backup: true, ..WELL };
+    const BACKUP: Standing = Standing { rank: Rank::Backup, ..WELL };
+    const FAR: Standing = Standing { rank: Rank::Far, ..WELL };
     const DRAINED: Standing = Standing { drained: true, ..WELL };
 
     #[test]
@@ -254,6 +276,13 @@ mod tests {
             (vec![WELL, ILL, ILL], 500_000, vec![60, 60, 60]),
             (vec![WELL, WELL, ILL], 500_000, vec![60, 60, 0]),
             (vec![WELL, WELL, ILL, DRAINED], 500_000, vec![60, 60, 0, 0]),
+            (vec![WELL, WELL, FAR], 0, vec![60, 60, 0]),
+            (vec![WELL, ILL, FAR], 0, vec![60, 0, 60]),
+            (vec![WELL, WELL, WELL, ILL, FAR], 0, vec![60, 60, 60, 0, 0]),
+            (vec![ILL, FAR, BACKUP], 0, vec![0, 60, 0]),
+            (vec![DRAINED, FAR], 0, vec![0, 60]),
+            (vec![FAR, FAR], 0, vec![60, 60]),
+            (vec![WELL, ILL, FAR, FAR], 900_000, vec![60, 60, 60, 60]),
         ] {
             assert_eq!(shares(&all, threshold), wanted, "{all:?} {threshold}");
         }

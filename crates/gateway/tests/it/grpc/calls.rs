@@ -160,7 +160,7 @@ fn a_call_may_rest_longer_than_a_body() {
 listeners: {{ web: {{ address: "127.0.0.1:0", http2: true, timeouts: {{ body_idle: 50ms }} }} }}
 admin: {{ listen: 127.0.0.1:0 }}
 services:
-  echo: {{ targets: "{}", protocol: http2, idle_timeout: 700ms }}
+  echo: {{ targets: "{}", protocol: http2, idle_timeout: 3s }}
 routes:
   /*: {{ to: echo }}
 "#,

@@ -170,6 +170,28 @@ fn a_backup_is_asked_only_in_need() {
     assert_eq!(spread(&gateway, &[&one, &standby], 6), [6, 0]);
 }
 
+/// Targets of the gateway's own zone get all, as long as enough of them are well; and all of it where none is reached.
+#[test]
+fn what_is_near_is_asked_and_what_is_far_helps_out() {
+    let ((near, status), (far, _)) = (changing(), changing());
+    let targets =
+        [format!("{{ url: {}, zone: eu-1 }}", url(&near)), format!("{{ url: {}, zone: eu-2 }}", url(&far))];
+    let gateway = start(&targets, CHECK);
+    gateway.wait_metric("tidegate_health_checks_total{result=\"good\"}", |count| count >= 2.0);
+    assert_eq!(spread(&gateway, &[&near, &far], 6), [3, 3], "a gateway that is nowhere asks both");
+    gateway.rewrite_config(&format!("zone: eu-1\n{}", yaml(&targets.join(", "), CHECK)));
+    gateway.wait_metric("tidegate_config_revision_info{revision=\"2\"}", |info| info == 1.0);
+    assert_eq!(spread(&gateway, &[&near, &far], 6), [6, 0]);
+    status.store(500, Ordering::SeqCst);
+    gateway.wait_metric(&healthy(&near), |well| well == 0.0);
+    assert_eq!(spread(&gateway, &[&near, &far], 6), [0, 6]);
+    status.store(200, Ordering::SeqCst);
+    gateway.wait_metric(&healthy(&near), |well| well == 1.0);
+    assert_eq!(spread(&gateway, &[&near, &far], 6), [6, 0]);
+    drop(near);
+    assert_eq!(client::request(gateway.addr(), "GET", "/", &[], b"").status, 200, "the far one takes it");
+}
+
 /// Without any checks: a request that nobody else takes goes to the backup at once.
 #[test]
 fn a_backup_takes_what_cannot_be_connected() {

@@ -1,7 +1,7 @@
 //! How connections and streams of HTTP/2 live and end: given up, drained, old, slow, silent.
 
 use testkit::client::Raw;
-use testkit::event::Gate;
+use testkit::event::{Gate, eventually};
 use testkit::gateway::Signal;
 use testkit::origin::{Origin, Reply};
 
@@ -48,6 +48,24 @@ fn a_drained_gateway_says_farewell_and_ends_what_is_under_way() {
         }
         gate.open();
         assert_eq!(read(answer.await.unwrap()).await.unwrap().text(), "at last");
+        connection.await.unwrap().unwrap();
+    });
+    assert!(gateway.wait_for_end().success());
+}
+
+/// Who was let in just before the end has its request on the way: to say farewell before it would send it elsewhere for
+/// nothing, and a client that is told so twice gives up.
+#[test]
+fn a_connection_that_has_asked_nothing_yet_is_served_once_more() {
+    let origin = Origin::start();
+    let mut gateway = in_front_of(&origin, "drain: { timeout: 9s, spread: 1ms }");
+    converse(async {
+        let (client, connection) = open(gateway.addr()).await;
+        let mut ready = client.clone().ready().await.unwrap();
+        gateway.signal(Signal::TERM);
+        eventually("the gateway to drain", || (gateway.admin("/readyz").status == 503).then_some(()));
+        let (answer, _) = ready.send_request(request("GET", "/").body(()).unwrap(), true).unwrap();
+        assert_eq!(read(answer.await.unwrap()).await.unwrap().status, 200);
         connection.await.unwrap().unwrap();
     });
     assert!(gateway.wait_for_end().success());
