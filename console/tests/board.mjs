@@ -177,3 +177,23 @@ export async function twoAtOnce(page, shop) {
   const back = await api(shop, 'POST', '/api/v1/config/rollback', { to: 1 });
   expect(back.applied === true, 'the first text comes back');
 }
+
+/** A change serves half of the requests before it serves all. */
+export async function onTrial(page, shop) {
+  await open(page, shop.base);
+  await page.getByLabel('Add a block to /health', { exact: true }).selectOption('compress');
+  await page.locator('.draft .good').waitFor({ timeout: PATIENCE });
+  await page.locator('.draft button.main').click();
+  await changedLines(page);
+  await page.getByLabel('First for a share of the requests').selectOption('50%');
+  await page.locator('.review button.main', { hasText: 'Try it out' }).click();
+  await page.locator('.trial').waitFor({ timeout: PATIENCE });
+  await page.waitForFunction(() => Number(document.querySelector('.trial tbody tr:last-child td')?.textContent ?? 0) > 0, null, { timeout: PATIENCE });
+  expect(true, 'a change on trial tells how it does beside what runs');
+  await accessible(page, 'a change on trial');
+  const before = await api(shop, 'GET', '/api/v1/config');
+  expect(!before.text.includes('compress'), 'the file is left alone meanwhile');
+  await page.locator('.trial button', { hasText: 'Let it go' }).click();
+  await page.locator('.pending', { hasText: 'was let go' }).waitFor({ timeout: PATIENCE });
+  await page.locator('.pending button').click();
+}

@@ -8,7 +8,7 @@ import { gzipSync } from 'node:zlib';
 
 import { chromium } from 'playwright-core';
 
-import { byKeyboard, byMouse, everyBlock, twoAtOnce } from './board.mjs';
+import { byKeyboard, byMouse, everyBlock, onTrial, twoAtOnce } from './board.mjs';
 import { PATIENCE, accessible, api, demo, expect, fail, pay } from './shop.mjs';
 import { merges } from './merge.mjs';
 import { missing } from './words.mjs';
@@ -139,6 +139,7 @@ async function main() {
     await everyBlock(page, shop);
     await typeText(page, shop);
     await twoAtOnce(page, shop);
+    await onTrial(page, shop);
     await tour(page, base, 'light');
     await page.locator('select[aria-label="Theme"]').selectOption('dark');
     await tour(page, base, 'dark');

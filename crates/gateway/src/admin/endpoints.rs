@@ -7,7 +7,7 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::{Schema, SchemaGenerator};
 use std::sync::Arc;
 
-use super::changes::{Proposal, answers, preview};
+use super::changes::{Proposal, answers, canary, preview};
 use super::control::Control;
 use super::{api, bans, cache, drain, live, openapi, pages, policies, routes, samples, session};
 use crate::config::Role;
@@ -111,7 +111,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 35] = {
+pub(super) static ENDPOINTS: [Endpoint; 37] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -213,6 +213,16 @@ pub(super) static ENDPOINTS: [Endpoint; 35] = {
             )
         }
         .taking(|generator| generator.subschema_for::<Proposal>()),
+        Endpoint::look(
+            "/api/v1/config/canary",
+            Operator,
+            "What is on trial, with the counts of both configurations, and what came of the last trial.",
+            || get(canary::told),
+        ),
+        Endpoint::work("/api/v1/config/canary", Admin, "Promote what is on trial now, or end it.", || {
+            post(canary::ended)
+        })
+        .taking(|generator| generator.subschema_for::<canary::End>()),
         Endpoint::work(
             "/api/v1/config/confirm",
             Admin,

@@ -4,6 +4,7 @@
 //! `worker` is what one worker sees of it. No request sees two configurations.
 
 pub mod bans;
+pub mod canary;
 pub mod compile;
 pub mod live;
 mod pattern;

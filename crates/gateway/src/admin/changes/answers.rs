@@ -9,7 +9,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
-use super::{Denied, Outcome, Proposal, apply, check, compare, confirm, draft, etag, roll_back, summary};
+use super::{
+    Denied, Outcome, Proposal, apply, canary, check, compare, confirm, draft, etag, roll_back, summary,
+};
 use crate::admin::access::Caller;
 use crate::admin::pages::json_response;
 use crate::admin::{Shared, problem_with};
@@ -143,6 +145,11 @@ pub(in crate::admin) async fn put(
         return problem_with(StatusCode::PRECONDITION_REQUIRED, "no_precondition", what, Map::new());
     };
     let seen = seen.trim().trim_start_matches("W/").trim_matches('"').to_owned();
+    if let Some(share) = &proposal.canary
+        && !proposal.dry_run
+    {
+        return canary::begun(&control, &caller, &seen, &proposal, share).await;
+    }
     let outcome = apply(&control, &caller, &seen, &proposal).await;
     let what = if proposal.dry_run { "try a change" } else { "change the configuration" };
     finish(&control, &caller, what, proposal.message.as_deref().unwrap_or_default(), outcome)
@@ -288,6 +295,7 @@ pub(super) fn refused(denied: Denied) -> Response {
             (StatusCode::CONFLICT, "configuration_changed")
         }
         Denied::Pending => (StatusCode::CONFLICT, "confirmation_pending"),
+        Denied::OnTrial => (StatusCode::CONFLICT, "change_on_trial"),
         Denied::Nothing(_) => (StatusCode::NOT_FOUND, "no_such_change"),
         Denied::Unclear(_) => (StatusCode::BAD_REQUEST, "question_unclear"),
         Denied::Faults(faults) => {

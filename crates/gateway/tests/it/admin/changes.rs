@@ -1,6 +1,8 @@
 //! Changes of the configuration while it runs: applied, refused, in conflict, confirmed, rolled back by hand and by
 //! time, written into history and audit log; the file keeps its comments, and no request fails meanwhile.
 
+mod canary;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
@@ -38,6 +40,15 @@ fn limit(to: &str) -> Value {
     json!({ "edits": [{ "op": "set", "path": ["routes", "/*", "rate_limit"], "value": to }], "message": "less" })
 }
 
+/// Tells the others to stop, also when a test has failed meanwhile.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// Asks without a break until told to stop; gives how often it asked, and what did not answer 200.
 fn while_under_load(gateway: &Gateway, run: impl FnOnce()) -> usize {
     let (stop, asked, address) = (AtomicBool::new(false), AtomicUsize::new(0), gateway.addr());
@@ -50,8 +61,8 @@ fn while_under_load(gateway: &Gateway, run: impl FnOnce()) -> usize {
                 }
             });
         }
+        let _stop = Stop(&stop);
         run();
-        stop.store(true, Ordering::Release);
     });
     asked.into_inner()
 }
