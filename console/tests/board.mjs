@@ -5,6 +5,9 @@ import { PATIENCE, accessible, api, expect, fail, pay, tabTo } from './shop.mjs'
 const ROUTE = 'POST /payments/*';
 const block = (page, policy, row = ROUTE) => page.locator(`[data-block="${row} ${policy}"]`);
 const open = async (page, base) => {
+  // What others changed meanwhile is read when the page is opened anew.
+  await page.goto(`${base}/#/now`);
+  await page.locator('h1', { hasText: 'Now' }).waitFor();
   await page.goto(`${base}/#/routes?view=board`);
   await page.locator('[data-palette="rate_limit"]').waitFor({ timeout: PATIENCE });
   await page.locator(`[data-row="${ROUTE}"]`).waitFor();

@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo|test|bench|soak|cache-tests|guessing|fuzz`.
+//! The commands of the project: `cargo xtask demo|test|release|bench|soak|cache-tests|guessing|fuzz`.
 //! Takes a command line, from any folder of the workspace; gives an exit code: 0 good, 1 failed, 2 usage.
 //! It must never leave a process behind, nor leave out a part of a proof without saying so.
 #![expect(
@@ -16,6 +16,7 @@ mod guessing;
 mod needs;
 mod process;
 mod programs;
+mod release;
 mod soak;
 mod test;
 mod tls;
@@ -43,6 +44,8 @@ enum Command {
     Test,
     /// Build the gateway in release and start the demo shop behind it
     Demo(demo::Options),
+    /// Build the gateway as it is to be shipped, optimised by a profile of itself under load
+    Release,
     /// Measure the gateway against nginx, HAProxy and Envoy
     Bench(bench::Options),
     /// Load with a reload each second while WebSockets stay open
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let outcome = match Line::parse().command {
         Command::Test => test::run(),
         Command::Demo(options) => demo::run(&options),
+        Command::Release => release::run(),
         Command::Bench(options) => bench::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::CacheTests(options) => cache_tests::run(&options),

@@ -78,6 +78,8 @@ pub enum Fault {
     AnswerStalled,
     /// The answer switches protocols though nobody asked for that, or sends interim answers without end.
     AnswerUnasked,
+    /// The answer is not what the route says that it must be.
+    AnswerInvalid,
     /// The body of a call is not the base64 that its type says.
     NotBase64,
     /// The service breaks the rules of HTTP/2.
@@ -224,6 +226,13 @@ impl Fault {
                 Service,
                 "connection_read_timeout",
                 "the service's answer stalled",
+            ),
+            Fault::AnswerInvalid => line(
+                502,
+                "answer_invalid",
+                Service,
+                "http_protocol_error",
+                "the service's answer is not what it must be",
             ),
             Fault::AnswerUnasked => line(
                 502,

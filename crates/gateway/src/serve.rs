@@ -5,9 +5,12 @@
 //! A fault before the head of the answer becomes a response; after it, the answer is cut so that nobody takes it
 //! for whole.
 
+mod ask;
 pub mod door;
 mod errand;
+mod judging;
 mod ladder;
+mod mirror;
 mod patience;
 mod signed_body;
 
@@ -32,12 +35,7 @@ use crate::route::params::Params;
 use crate::route::table::Lookup;
 use crate::snapshot::worker::{View, Worker};
 use crate::snapshot::{Listener, Snapshot};
-use crate::upstream::breaker;
-use crate::upstream::care::Care;
-use crate::upstream::forward::{Forward, Switched};
-use crate::upstream::ladder::Below;
-use crate::upstream::request;
-use crate::upstream::retry::{Again, Retry};
+use crate::upstream::forward::Switched;
 use crate::values::Template;
 use crate::values::random::Random;
 
@@ -89,6 +87,7 @@ pub async fn serve(
         Ok(Some(switched)) => return carry(worker, view, listener, exchange, client, switched).await,
         Err(fault) => fail(&view, listener, exchange, client, fault).await,
     }
+    judging::tell(exchange, &client.reader);
     if let Some(again) = exchange.errand.take() {
         errand::send(worker, &view, listener, again);
     }
@@ -110,8 +109,8 @@ fn is_last(exchange: &Exchange, client: &ClientConnection) -> bool {
 
 /// The way of a request that was received well.
 async fn road(
-    worker: &Worker,
-    view: &View,
+    worker: &Rc<Worker>,
+    view: &Rc<View>,
     listener: &Listener,
     exchange: &mut Exchange,
     client: &mut ClientConnection,
@@ -133,16 +132,19 @@ async fn road(
             return send_instead(listener, exchange, client).await.map(|()| None);
         }
     }
+    if exchange.judges.is_some()
+        && let Some(refusal) = Box::pin(judging::refusal(listener, exchange, client)).await?
+    {
+        return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
+    }
     match &route.action {
-        Action::Forward(place, care) => {
+        Action::Forward(..) | Action::Split(_) => {
             if exchange.plan.digest.is_some()
                 && let Some(refusal) = Box::pin(signed_body::refusal(listener, exchange, client)).await?
             {
                 return answer_here(listener, route, exchange, client, &refusal).await.map(|()| None);
             }
-            let asked = (route, *place, care.as_deref());
-            // Made where it stays: what is awaited at once is copied first, and this is large.
-            let outcome = pin!(ladder::ask_all(worker, view, listener, asked, exchange, client)).await;
+            let outcome = pin!(ask::ask_for(worker, view, listener, route, exchange, client)).await;
             match outcome {
                 Ok(None) if exchange.instead.is_some() => {
                     send_instead(listener, exchange, client).await.map(|()| None)
@@ -156,70 +158,15 @@ async fn road(
         Action::Respond(answer) => {
             answer_here(listener, route, exchange, client, answer).await.map(|()| None)
         }
+        Action::Mock(mock) => {
+            let answer = mock.answer(exchange);
+            answer_here(listener, route, exchange, client, &answer).await.map(|()| None)
+        }
         Action::Redirect { status, location } => {
             let answer = redirect(exchange, *status, location);
             answer_here(listener, route, exchange, client, &answer).await.map(|()| None)
         }
     }
-}
-
-/// Whom a request asks, and what is done for it besides.
-#[derive(Clone, Copy)]
-struct Asked<'a> {
-    route: &'a Route,
-    /// The service's place in the snapshot.
-    place: u32,
-    retry: Option<&'a Retry>,
-    below: Option<Below<'a>>,
-}
-
-impl<'a> Asked<'a> {
-    fn of(route: &'a Route, place: u32, care: Option<&'a Care>) -> Asked<'a> {
-        Asked { route, place, retry: care.and_then(|care| care.retry.as_ref()), below: None }
-    }
-}
-
-/// Asks the service of a route. Where a policy has put another answer into the exchange, nothing has gone out.
-async fn ask(
-    worker: &Worker,
-    view: &View,
-    listener: &Listener,
-    asked: Asked<'_>,
-    exchange: &mut Exchange,
-    client: &mut ClientConnection,
-) -> Result<Option<Switched>, Fault> {
-    let Asked { route, place, retry, below } = asked;
-    let (service, local) = view.service(place).ok_or(Fault::NoEndpoint)?;
-    client.reader.body_limit = body_limit(exchange, listener)?;
-    if listener.tells_certificates() {
-        request::tell_certificate(exchange);
-    }
-    let forward = Forward {
-        service,
-        local,
-        random: &worker.random,
-        timers: &worker.timers,
-        forwarding: view.snapshot.forwarding,
-        shape: &|exchange| {
-            policies::response(&route.policies, exchange);
-            if let Some(cache) = &view.snapshot.cache {
-                policies::cache::changed(cache, exchange);
-            }
-            door::dress(listener, exchange);
-        },
-        trust: &listener.trust,
-        again: Again::new(retry, service, worker.index),
-        below,
-        closing: &|| worker.live.draining().is_some(),
-    };
-    let admitted = breaker::admit(service)?;
-    let _place = match &service.door {
-        Some(door) => Some(door.enter(exchange, &mut client.reader).await?),
-        None => None,
-    };
-    let outcome = pin!(forward.run(exchange, client)).await;
-    breaker::ended(admitted, worker.index, exchange, &outcome);
-    outcome
 }
 
 /// Whether a policy has an answer where the service gave none.

@@ -55,6 +55,7 @@ fn faults() -> Vec<Fault> {
         Fault::AnswerTimeout,
         Fault::AnswerCut,
         Fault::AnswerStalled,
+        Fault::AnswerInvalid,
         Fault::AnswerUnasked,
         Fault::NotBase64,
         Fault::AnswerProtocol,
@@ -77,7 +78,7 @@ fn faults() -> Vec<Fault> {
             Fault::HeadTimeout | Fault::BodyTimeout | Fault::BodyTooLarge(_) | Fault::ClientGone => {}
             Fault::ClientStalled | Fault::MethodRefused(_) | Fault::NoRoute | Fault::MethodNotAllowed(_) => {}
             Fault::CircuitOpen(_) | Fault::NotBase64 | Fault::AnswerProtocol => {}
-            Fault::ServiceFull | Fault::ServiceFailed(_) => {}
+            Fault::ServiceFull | Fault::ServiceFailed(_) | Fault::AnswerInvalid => {}
             Fault::AmbiguousPath | Fault::NoEndpoint | Fault::ConnectRefused | Fault::ConnectTimeout => {}
             Fault::NoAnswer | Fault::AnswerTimeout | Fault::AnswerCut | Fault::AnswerStalled => {}
             Fault::TargetCertificate | Fault::TargetTls | Fault::PlainHttp | Fault::Misdirected => {}

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use super::contender::{self, Contender, Kind, PROXY_CORE};
-use crate::{Failure, programs, workspace};
+use crate::{Failure, programs, release, workspace};
 
 /// The core of origin, load and this program.
 const LOAD_CORE: usize = 0;
@@ -84,7 +84,8 @@ fn tidegate_version(gateway: &Path) -> String {
     let version = programs::version_of(&gateway.display().to_string(), &["version"]);
     let root = workspace::root().display().to_string();
     let commit = programs::version_of("git", &["-C", &root, "describe", "--always", "--dirty"]);
-    format!("{version}, commit {commit}")
+    let profiled = if gateway == release::built() { ", built by `cargo xtask release`" } else { "" };
+    format!("{version}, commit {commit}{profiled}")
 }
 
 fn machine() -> String {

@@ -22,7 +22,7 @@ use jobs::{JOBS, Job};
 use results::Results;
 
 use crate::needs::{self, Purpose};
-use crate::{Failure, workspace};
+use crate::{Failure, release, workspace};
 
 /// Fewer rounds are a trial, not a result.
 const ROUNDS_TO_PUBLISH: usize = 5;
@@ -47,6 +47,9 @@ pub(crate) struct Options {
     /// Measure this binary instead of building one
     #[arg(long)]
     gateway: Option<PathBuf>,
+    /// Measure what `cargo xtask release` has built from the sources as they stand
+    #[arg(long, conflicts_with = "gateway")]
+    profiled: bool,
 }
 
 /// How often and how long, and whom.
@@ -71,6 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     let contenders: Vec<Contender> = jobs.iter().flat_map(|job| job.contenders(&plan.only)).collect();
     let gateway = match contenders.iter().any(|contender| contender.kind == Kind::Tidegate) {
+        true if options.profiled => release::gateway()?,
         true => workspace::gateway(options.gateway.as_deref())?,
         false => PathBuf::new(),
     };

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use super::changes::{Proposal, answers, canary, preview};
 use super::control::Control;
-use super::{api, bans, cache, drain, live, openapi, pages, policies, routes, samples, session};
+use super::{
+    api, bans, cache, drain, live, mirrors, openapi, pages, policies, routes, samples, session, splits,
+};
 use crate::config::Role;
 
 /// A method of the admin API.
@@ -111,7 +113,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 37] = {
+pub(super) static ENDPOINTS: [Endpoint; 40] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -240,6 +242,19 @@ pub(super) static ENDPOINTS: [Endpoint; 37] = {
         Endpoint::work("/api/v1/drain", Operator, "Take a target out of use.", || post(drain::drain)),
         Endpoint::work("/api/v1/undrain", Operator, "Take a target back in.", || post(drain::undrain)),
         Endpoint::work("/api/v1/weight", Operator, "Give a target another weight.", || post(drain::weigh)),
+        Endpoint::look("/api/v1/splits", Viewer, "Routes that are spread over services, and how.", || {
+            get(splits::show)
+        }),
+        Endpoint::work(
+            "/api/v1/split",
+            Operator,
+            "Give a split other weights, or stop its progress.",
+            || post(splits::change),
+        )
+        .taking(|generator| generator.subschema_for::<splits::Change>()),
+        Endpoint::look("/api/v1/mirrors", Viewer, "Copies of requests, and where answers differ.", || {
+            get(mirrors::show)
+        }),
         Endpoint::look("/api/v1/cache", Viewer, "What the cache holds.", || get(cache::show)),
         Endpoint::work("/api/v1/cache/purge", Operator, "Take answers out of the cache.", || {
             post(cache::purge)

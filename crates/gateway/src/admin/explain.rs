@@ -108,14 +108,24 @@ impl<'s> Rehearsal<'s> {
             return Ok(());
         }
         match &route.action {
-            Action::Forward(place, care) => {
-                let service = self.snapshot.service(*place).ok_or(Fault::NoEndpoint)?;
+            Action::Forward(..) | Action::Split(_) => {
+                let aim = route.action.aim(&mut self.exchange, &Random::from_system());
+                let aim = aim.ok_or(Fault::NoEndpoint)?;
+                let service = self.snapshot.service(aim.service).ok_or(Fault::NoEndpoint)?;
                 serve::body_limit(&self.exchange, self.listener)?;
-                self.forward(service, care.as_deref(), &received)?;
+                self.forward(service, aim.care, &received)?;
+                if let (Some((split, chosen)), Some(sent)) = (aim.chosen, &mut self.told.upstream) {
+                    sent.care.insert(0, split.told(chosen));
+                }
             }
             Action::Respond(answer) => {
                 let body = serve::answer(route, &mut self.exchange, answer);
                 self.answered(&body, |status| format!("answered {status} by the route itself"));
+            }
+            Action::Mock(mock) => {
+                let answer = mock.answer(&self.exchange);
+                let body = serve::answer(route, &mut self.exchange, &answer);
+                self.answered(&body, |status| format!("answered {status} by what is made up"));
             }
             Action::Redirect { status, location } => {
                 let answer = serve::redirect(&self.exchange, *status, location);

@@ -17,7 +17,6 @@ use crate::observe::Figure;
 use crate::observe::page::fallback::FallbackReading;
 use crate::observe::page::retries::{DoorReading, RetryReading};
 use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredReading, TargetReading};
-use crate::route::compiled::Action;
 use crate::snapshot::Snapshot;
 use crate::upstream::health::Rank;
 use crate::upstream::service::{Endpoint, Service};
@@ -95,19 +94,6 @@ fn metrics_text(control: &Control) -> String {
         .iter()
         .flat_map(|(service, endpoints)| endpoints.iter().map(|endpoint| target(&service.name, endpoint)))
         .collect();
-    let secured = snapshot.listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
-    let tls: Vec<SecuredReading<'_>> = secured
-        .map(|(listener, tls)| SecuredReading {
-            listener: &listener.name,
-            handshakes: &tls.handshakes,
-            certificates: tls
-                .certificates
-                .told()
-                .into_iter()
-                .map(|told| (told.name, told.subject, told.not_after))
-                .collect(),
-        })
-        .collect();
     let mut figures: Vec<Figure> = control.telemetry.figures();
     figures.push(control.access.figure());
     figures.extend(control.gateway.live.observe.samples.iter().map(|samples| samples.figure()));
@@ -128,10 +114,29 @@ fn metrics_text(control: &Control) -> String {
         retries: &snapshot.services.iter().filter_map(|service| retries(service)).collect::<Vec<_>>(),
         doors: &snapshot.services.iter().filter_map(|service| door(service)).collect::<Vec<_>>(),
         fallback: &fallbacks(&snapshot),
+        splits: &super::splits::readings(&snapshot),
+        mirrors: &super::mirrors::readings(&snapshot),
         listeners: &listeners,
-        tls: &tls,
+        tls: &secured(&snapshot),
         most_series: page::MOST_SERIES,
     })
+}
+
+/// Reads TLS of all listeners that have it.
+fn secured(snapshot: &Snapshot) -> Vec<SecuredReading<'_>> {
+    let secured = snapshot.listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
+    secured
+        .map(|(listener, tls)| SecuredReading {
+            listener: &listener.name,
+            handshakes: &tls.handshakes,
+            certificates: tls
+                .certificates
+                .told()
+                .into_iter()
+                .map(|told| (told.name, told.subject, told.not_after))
+                .collect(),
+        })
+        .collect()
 }
 
 /// Reads the counters of an endpoint.
@@ -166,9 +171,10 @@ fn retries(service: &Service) -> Option<RetryReading<'_>> {
 
 /// Reads what stood in for services that failed, route by route.
 fn fallbacks(snapshot: &Snapshot) -> Vec<FallbackReading<'_>> {
-    let ladders = snapshot.routes.iter().filter_map(|route| match &route.action {
-        Action::Forward(_, Some(care)) => Some((&*route.key, care.ladder.as_deref()?)),
-        _ => None,
+    let ladders = snapshot.routes.iter().filter_map(|route| {
+        // The services of a split share theirs.
+        let (_, care) = route.action.asks().into_iter().next()?;
+        Some((&*route.key, care?.ladder.as_deref()?))
     });
     ladders
         .flat_map(|(route, ladder)| {
@@ -217,6 +223,7 @@ pub(super) async fn status(State(control): Shared) -> Response {
         "routes": snapshot.routes.len(),
         "listeners": listeners,
         "services": services(&snapshot),
+        "splits": super::splits::told(&snapshot),
         "last_reload_refused": control.refused(),
         "audit_last_hash": control.audit.last().1,
     });

@@ -146,6 +146,7 @@ impl Process {
         }
         tokio::spawn(super::certificates::run(control.clone()));
         tokio::spawn(super::acme::run(control.clone()));
+        tokio::spawn(super::splits::run(Arc::downgrade(&control)));
         let began = control.clone();
         if !tokio::task::spawn_blocking(move || began.gateway.answers(BEGINNING)).await.unwrap_or(false) {
             return Err(StartError::System("a worker does not begin".into()));

@@ -34,7 +34,9 @@ pub(super) async fn routes(State(control): Shared) -> Response {
                 "service": snapshot.service_of(route),
                 "action": match route.action {
                     Action::Forward(..) => "forward",
+                    Action::Split(_) => "split",
                     Action::Respond(_) => "respond",
+                    Action::Mock(_) => "mock",
                     Action::Redirect { .. } => "redirect",
                 },
                 "policies": policies,

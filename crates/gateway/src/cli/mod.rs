@@ -16,6 +16,7 @@ pub mod drain;
 pub mod explain;
 pub mod fmt;
 pub mod history;
+pub mod import;
 pub mod init;
 pub mod key;
 pub mod output;
@@ -24,6 +25,7 @@ pub mod reload;
 pub mod rollback;
 pub mod run;
 pub mod schema;
+pub mod split;
 pub mod status;
 pub mod tail;
 pub mod token;
@@ -52,6 +54,8 @@ enum Command {
     Demo(demo::Options),
     /// Write a small gateway.yaml, ready to run and known to editors
     Init(init::Options),
+    /// Make a configuration from what others have written
+    Import(import::Options),
     /// Check a configuration and print every fault with its place and remedy
     Check(check::Options),
     /// Tell what differs between two configurations, or between one and the running gateway's
@@ -96,6 +100,8 @@ enum Command {
     Purge(purge::Options),
     /// Give a target another share of its service's requests
     Weight(weight::Options),
+    /// Show how routes are spread over services, and give them other weights
+    Split(split::Options),
     /// Keep an address out of a running gateway, for a time
     Ban(ban::Options),
     /// Let a banned address in again
@@ -139,6 +145,7 @@ pub fn main() -> ExitCode {
         Command::Run(options) => run::run(options),
         Command::Demo(options) => demo::run(options),
         Command::Init(options) => init::run(options),
+        Command::Import(options) => import::run(options),
         Command::Check(options) => check::run(options),
         Command::Diff(options) => diff::run(options),
         Command::Apply(options) => apply::run(options),
@@ -161,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::Undrain(options) => drain::undrain(options),
         Command::Purge(options) => purge::run(options),
         Command::Weight(options) => weight::run(options),
+        Command::Split(options) => split::run(options),
         Command::Ban(options) => ban::ban(&options),
         Command::Unban(options) => ban::unban(&options),
         Command::Bans(options) => ban::bans(&options),

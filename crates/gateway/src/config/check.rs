@@ -241,10 +241,11 @@ impl Checking<'_> {
         };
         let (services, bundles) = (names("services"), names("policies"));
         for (key, route) in &self.config.routes {
-            if let Action::To(to) = &route.action
-                && let To::Service(name) = &**to
-                && !services.contains(name.as_str())
-            {
+            for to in route.action.services() {
+                let To::Service(name) = &**to else { continue };
+                if services.contains(name.as_str()) {
+                    continue;
+                }
                 let message = format!("unknown service `{name}` in route `{key}`");
                 dangling(
                     name.as_str(),
@@ -338,10 +339,10 @@ impl Checking<'_> {
         let mut services: HashSet<&str> = HashSet::new();
         let mut bundles: HashSet<&str> = self.config.defaults.uses.iter().map(|used| used.name()).collect();
         for (_, route) in &self.config.routes {
-            if let Action::To(to) = &route.action
-                && let To::Service(name) = &**to
-            {
-                services.insert(name.as_str());
+            for to in route.action.services() {
+                if let To::Service(name) = &**to {
+                    services.insert(name.as_str());
+                }
             }
             bundles.extend(route.uses.iter().map(|used| used.name()));
         }

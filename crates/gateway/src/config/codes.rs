@@ -106,16 +106,19 @@ codes! {
         "Add `match:` with a `path` or a `host`, or write the path as the key: `/shop/*`.";
     NO_ACTION = "TG032", "A route does not say what to do.",
         "routes:\n  /a: { use: [login] }",
-        "Add one of `to`, `respond`, `redirect`.";
+        "Add one of `to`, `split`, `respond`, `mock`, `redirect`.";
     TWO_ACTIONS = "TG033", "A route says two things to do.",
         "routes:\n  /a: { to: users, redirect: /b }",
-        "Keep one of `to`, `respond`, `redirect`; make two routes if both are wanted.";
+        "Keep one of `to`, `split`, `respond`, `mock`, `redirect`; make two routes if both are wanted.";
     EQUAL_ROUTES = "TG034", "Two routes take exactly the same requests, so that one of them could never be reached.",
         "routes:\n  GET /a/{id}: { to: users }\n  GET /a/{key}: { to: orders }",
         "Remove one, or add a condition to one: a method, a host, a header.";
     BAD_POLICY = "TG040", "The settings of a policy contradict each other or the route that they stand on.",
         "routes:\n  /a: { to: users, cors: { origins: [\"*\"], credentials: true } }",
         "Change the settings as the help line says.";
+    BAD_DOCUMENT = "TG041", "An OpenAPI document that the configuration points at cannot be used.",
+        "routes:\n  /*: { mock: shop.yaml }   # which is of Swagger 2.0, or refers to another file, or to nothing",
+        "Mend the document at the place named. It must be of OpenAPI 3.0 or 3.1, in one file.";
     BAD_TLS = "TG050", "A file of TLS cannot be read or used: a certificate, a key, a list of authorities.",
         "listeners:\n  web: { address: \"0.0.0.0:443\", tls: { certificates: { cert: shop.crt, key: shop.key } } }   # no such file",
         "Mend the file that the message names. Of a certificate that has expired this is a warning.";

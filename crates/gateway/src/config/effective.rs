@@ -7,6 +7,7 @@ use super::load::Loaded;
 use super::node::{Form, Kind, Node, Scalar};
 use super::place::{Files, Span};
 use super::read::{inherited, long_form};
+use super::split;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt;
@@ -193,7 +194,10 @@ impl Walk<'_> {
                         walked.push((key, self.value(Value::Object(own), inner)));
                     }
                 }
-                "to" | "respond" | "redirect" | "use" => walked.push((key, self.value(value, inner))),
+                "split" => walked.push((key, self.value(value, inner.map(split::long_form).as_ref()))),
+                "to" | "respond" | "mock" | "redirect" | "use" => {
+                    walked.push((key, self.value(value, inner)))
+                }
                 _ => walked.push(self.policy(key, value, node)),
             }
         }

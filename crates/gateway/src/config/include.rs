@@ -6,6 +6,7 @@
 use super::codes;
 use super::decode::decode_key;
 use super::diagnostic::Diagnostics;
+use super::documents::{self, Documents};
 use super::load::Environment;
 use super::node::{Entry, Kind, Node};
 use super::pairs::OneOrMany;
@@ -27,6 +28,7 @@ pub(super) struct Gathering<'a> {
     /// All that was read and should be watched.
     pub(super) paths: Vec<PathBuf>,
     entries: Vec<Entry>,
+    documents: Documents,
     /// Where each key was first written: those of the file under the empty name, those of a part under its name.
     places: HashMap<String, HashMap<String, Span>>,
     start: Option<Span>,
@@ -40,6 +42,7 @@ impl<'a> Gathering<'a> {
             seen: HashSet::new(),
             paths: Vec::new(),
             entries: Vec::new(),
+            documents: Documents::default(),
             places: HashMap::new(),
             start: None,
         }
@@ -113,6 +116,8 @@ impl<'a> Gathering<'a> {
             self.diagnostics,
         );
         self.paths.extend(read);
+        let found = (&mut self.documents, &mut self.paths);
+        documents::collect(&tree, folder, self.environment, self.diagnostics, found);
         let is_map = matches!(tree.kind, Kind::Map(_));
         if is_map || tree.is_null() {
             self.start.get_or_insert(Span { end: tree.span.start, ..tree.span });
@@ -208,9 +213,9 @@ impl<'a> Gathering<'a> {
         }
     }
 
-    /// The tree of all files together, and what to watch.
-    pub(super) fn finish(self) -> (Node, Vec<PathBuf>) {
-        (Node::map(self.start.unwrap_or(Span::NONE), self.entries), self.paths)
+    /// The tree of all files together, the documents that they point at, and what to watch.
+    pub(super) fn finish(self) -> (Node, Documents, Vec<PathBuf>) {
+        (Node::map(self.start.unwrap_or(Span::NONE), self.entries), self.documents, self.paths)
     }
 }
 

@@ -100,12 +100,12 @@ fn gathered(
     let mut diagnostics = Diagnostics::new(Files::default());
     let mut gathering = Gathering::new(environment, &mut diagnostics);
     gather(&mut gathering);
-    let (tree, paths) = gathering.finish();
+    let (tree, documents, paths) = gathering.finish();
     // Without a single tree there is nothing about which more could be said.
     if tree.span.is_none() {
         return Err(diagnostics);
     }
-    let config = read::config(&tree, known, &mut diagnostics);
+    let config = read::config(&tree, documents, known, &mut diagnostics);
     check::config(&config, &tree, &mut diagnostics);
     if diagnostics.has_errors() {
         return Err(diagnostics);

@@ -12,11 +12,13 @@ mod consumer;
 mod credentials;
 mod decode;
 mod diagnostic;
+mod documents;
 mod effective;
 mod health;
 mod include;
 mod listener;
 mod load;
+mod mock;
 mod node;
 mod pairs;
 pub mod patch;
@@ -30,6 +32,7 @@ mod retry;
 mod route;
 mod schema;
 mod service;
+mod split;
 mod tls;
 mod tree;
 mod variables;
@@ -43,10 +46,12 @@ pub use credentials::{
 };
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
+pub use documents::{Document, Documents};
 pub use effective::{Effective, Origin, Setting, effective};
 pub use health::{Eject, HealthCheck, Slow};
 pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
 pub use load::{Environment, Known, Loaded, System, load, load_draft, load_text};
+pub use mock::{Mock, MockMap};
 pub use node::{Entry, Form, Kind, Node, Scalar};
 pub use pairs::{Named, OneOrMany, Pairs};
 pub use pattern::{HostPattern, Method, PathPattern, RouteKey, Segment};
@@ -60,6 +65,7 @@ pub use route::{
 };
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
+pub use split::{Preference, Progress, Split, Sticky, StickyBy, StickyCookie, Times, WhenWorse};
 pub use tls::{Acme, CertificateFiles, Challenge, ClientAuth, Hsts, ListenerTls, ServiceTls, TlsVersion};
 
 use crate::values::{Cidr, HeaderName, HeaderPattern, Name, Secret, Size, Template};
@@ -142,4 +148,8 @@ pub struct Config {
     /// their order does not matter.
     #[schemars(schema_with = "schema::routes")]
     pub routes: Named<Route>,
+    /// The documents that routes point at, as they were read.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub documents: Documents,
 }

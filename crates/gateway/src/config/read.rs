@@ -6,6 +6,7 @@
 use super::codes;
 use super::decode::{decode, decode_key};
 use super::diagnostic::Diagnostics;
+use super::documents::Documents;
 use super::load::Known;
 use super::node::{Entry, Kind, Node};
 use super::pairs::{Named, OneOrMany, Pairs};
@@ -51,9 +52,9 @@ const CACHE_MEMORY: Size = Size::from_kib(256 * 1024);
 /// What listeners take from the whole gateway where they say nothing themselves.
 const INHERITED: &[&str] = &["limits", "timeouts", "trusted_proxies"];
 /// The keys of a route that are no policies.
-pub(super) const ROUTE_KEYS: &[&str] = &["match", "to", "respond", "redirect", "use"];
+pub(super) const ROUTE_KEYS: &[&str] = &["match", "to", "split", "respond", "mock", "redirect", "use"];
 /// Those of them that say what to do.
-pub(super) const ACTIONS: &[&str] = &["to", "respond", "redirect"];
+pub(super) const ACTIONS: &[&str] = &["to", "split", "respond", "mock", "redirect"];
 /// Headers by which services know callers, unless the file says otherwise.
 pub(super) const IDENTITY_HEADERS: &[&str] = &[
     "X-Consumer-*",
@@ -70,7 +71,12 @@ pub(super) const WRITTEN_IDENTITY_HEADERS: &[(&str, &str)] =
     &[("X-Consumer", "{consumer}"), ("X-User-Id", "{subject}"), ("X-User-Scopes", "{scopes}")];
 
 /// Reads a configuration from the tree of all its files.
-pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Config {
+pub(super) fn config(
+    root: &Node,
+    documents: Documents,
+    known: &Known<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Config {
     for entry in root.entries() {
         unknown_key(entry, KEYS, "not a key of the configuration", diagnostics);
     }
@@ -103,6 +109,7 @@ pub(super) fn config(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnosti
         policies: bundles(root, known, diagnostics),
         defaults: defaults(root, known, diagnostics),
         routes: routes(root, known, diagnostics),
+        documents,
     }
 }
 
@@ -427,7 +434,7 @@ fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
                     route.key.span(),
                     format!("route `{}` does not say what to do", route.key),
                 )
-                .help("add one of `to`, `respond`, `redirect`");
+                .help("add one of `to`, `split`, `respond`, `mock`, `redirect`");
             return None;
         }
     };
@@ -443,6 +450,8 @@ fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
     }
     match first.key.as_str() {
         "to" => decode_key(&first.key, &first.value, diagnostics).map(Action::To),
+        "split" => super::split::read(first, diagnostics).map(|split| Action::Split(Box::new(split))),
+        "mock" => decode_key(&first.key, &first.value, diagnostics).map(|mock| Action::Mock(Box::new(mock))),
         "respond" => decode_key(&first.key, &first.value, diagnostics).map(Action::Respond),
         _ => decode_key(&first.key, &first.value, diagnostics).map(Action::Redirect),
     }

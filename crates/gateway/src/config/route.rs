@@ -2,10 +2,12 @@
 //!
 //! The settings of policies stay a raw `Node` here: a policy reads its own.
 
+use super::mock::Mock;
 use super::node::Node;
 use super::pairs::{Named, OneOrMany, Pairs};
 use super::pattern::{HostPattern, Method, PathPattern};
 use super::place::Spanned;
+use super::split::Split;
 use crate::values::{HeaderName, HeaderValue, Invalid, Name, TargetUrl, Template, text_value};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
@@ -30,7 +32,9 @@ impl Serialize for Route {
         map.serialize_entry("match", &self.conditions)?;
         match &self.action {
             Action::To(to) => map.serialize_entry("to", to)?,
+            Action::Split(split) => map.serialize_entry("split", split)?,
             Action::Respond(respond) => map.serialize_entry("respond", respond)?,
+            Action::Mock(mock) => map.serialize_entry("mock", mock)?,
             Action::Redirect(redirect) => map.serialize_entry("redirect", redirect)?,
         }
         map.serialize_entry("use", &self.uses)?;
@@ -187,8 +191,12 @@ text_value!(Regex, "Regex", "a regular expression", {
 pub enum Action {
     /// Forwards to a service.
     To(Spanned<To>),
+    /// Spreads over services.
+    Split(Box<Split>),
     /// Answers by itself.
     Respond(Respond),
+    /// Makes answers up.
+    Mock(Box<Mock>),
     /// Sends the client elsewhere.
     Redirect(Redirect),
 }

@@ -61,9 +61,19 @@ fn route(generator: &mut SchemaGenerator, policies: &Map<String, Value>, uses: &
         ),
         ("to", generator.subschema_for::<To>(), "Forward to this service, or to this URL."),
         (
+            "split",
+            super::split::schema(generator),
+            "Spread the requests over services by weight: `{ users: 90, users-next: 10 }`, or a map with `to`.",
+        ),
+        (
             "respond",
             generator.subschema_for::<Respond>(),
             "Answer without asking a service: a status, a text, or a map.",
+        ),
+        (
+            "mock",
+            generator.subschema_for::<super::Mock>(),
+            "Answer with examples of an OpenAPI document: its file, or a map.",
         ),
         (
             "redirect",

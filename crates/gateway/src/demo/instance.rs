@@ -52,6 +52,11 @@ impl Instance {
         Ok(Instance { name: service.name, about: service.about, address, open: Arc::new(open) })
     }
 
+    /// One that runs by itself and stays open.
+    pub(crate) fn elsewhere(name: &'static str, about: &'static str, address: SocketAddr) -> Instance {
+        Instance { name, about, address, open: Arc::new(watch::Sender::new(true)) }
+    }
+
     /// Takes it away, as a machine that lost its power, or brings it back.
     pub(crate) fn set_open(&self, open: bool) {
         self.open.send_replace(open);

@@ -22,6 +22,7 @@ pub use instance::Instance;
 
 use certificates::Certificates;
 use instance::Service;
+use services::stock::STOCK;
 use shop::Shop;
 use welcome::Greeting;
 
@@ -133,6 +134,9 @@ pub fn open_shop() -> Result<Vec<Instance>, DemoError> {
     };
     let mut instances: Vec<Instance> =
         services::all(&shop).into_iter().map(start).collect::<Result<_, _>>()?;
+    let (name, _, about) = STOCK;
+    let stock = services::stock::start(&shop).map_err(|error| DemoError::Service(name, error))?;
+    instances.push(Instance::elsewhere(name, about, stock));
     instances.push(start(switch::service(instances.clone()))?);
     Ok(instances)
 }

@@ -38,9 +38,13 @@ const COMMANDS: [(&str, &str); 13] = [
 ];
 
 /// The same under TLS, with `S` for the gateway there, `H` for its host and port, and `C` for the file to believe.
-const SECURE: [(&str, &str); 3] = [
+const SECURE: [(&str, &str); 4] = [
     ("curl --cacert C S/v2/users/1", "the same user under TLS, by an authority of this demo alone"),
     ("curl --cacert C --http1.1 -iN S/events/orders", "events under TLS and HTTP/1.1"),
+    (
+        "grpcurl -cacert C -proto examples/shop/stock.proto -d '{\"id\":1}' H shop.Stock/Count",
+        "a call of gRPC, if grpcurl is there: how many of a product are in stock",
+    ),
     ("openssl s_client -connect H -CAfile C -brief </dev/null", "version, cipher and certificate"),
 ];
 

@@ -10,6 +10,7 @@ pub mod captures;
 pub mod digest;
 pub mod expression;
 pub mod identity;
+pub mod judging;
 pub mod passing;
 mod per;
 pub mod record;
@@ -34,6 +35,7 @@ pub use caller::Identity;
 pub use captures::Captures;
 pub use expression::Expression;
 pub use identity::{RequestId, Trace};
+pub use judging::Judges;
 pub use passing::{Coat, Notes, Tap};
 pub use record::Record;
 pub use secure::{ClientCert, Secure};
@@ -92,6 +94,8 @@ pub struct Exchange {
     pub witness: Option<Box<dyn Tap>>,
     /// Who codes the answer's body.
     pub coat: Option<Box<dyn Coat>>,
+    /// Who judges bodies, if anybody does.
+    pub judges: Option<Box<Judges>>,
     /// What policies keep until the answer is there.
     pub notes: Notes,
     /// A request that the gateway makes for itself once this one is answered.
@@ -213,6 +217,7 @@ impl Default for Exchange {
             tap: None,
             witness: None,
             coat: None,
+            judges: None,
             notes: Notes::default(),
             errand: None,
             rehearsal: false,
@@ -246,7 +251,7 @@ impl Exchange {
     /// Lets go what others may be waiting for. To be called when the exchange is over.
     pub fn let_go(&mut self) {
         (self.instead, self.tap, self.coat, self.errand) = (None, None, None, None);
-        self.witness = None;
+        (self.witness, self.judges) = (None, None);
         self.held.clear();
         self.notes.clear();
     }

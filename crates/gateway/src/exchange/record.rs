@@ -55,6 +55,8 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the answer's body as sent.
     pub bytes_out: u64,
+    /// Why this service of several was asked: `preferred`, `sticky`, `drawn`; empty where there is one.
+    pub split: &'static str,
     /// What the client got in place of the service's answer: `standby`, `last-good`, `answer`; empty for that answer itself.
     pub degraded: &'static str,
     /// The steps that were tried in place of the service, and what came of each.
@@ -119,6 +121,7 @@ impl Record {
             grpc_status: None,
             bytes_in: 0,
             bytes_out: 0,
+            split: "",
             degraded: "",
             fallback: Vec::new(),
             reason: "",

@@ -97,6 +97,13 @@ impl ClientConnection {
         let reader = ClientReader::of(Source::Nobody(Fields::default()));
         ClientConnection { reader, responder: Responder::of_nobody(), limits, total }
     }
+
+    /// The client of a copy that the gateway sends: it has sent this body, and takes all.
+    pub fn of_copy(limits: Arc<ClientLimits>, total: Timer, body: Vec<u8>) -> ClientConnection {
+        let mut client = ClientConnection::of_nobody(limits, total);
+        client.reader.kept = Some(Box::new(Kept::of(body)));
+        client
+    }
 }
 
 /// The receiving half.
@@ -288,10 +295,17 @@ impl ClientReader {
     }
 
     /// Keeps what is read of the body from now on, up to so many bytes, to be sent again. What is given back is true as
-    /// long as that is all of it. What was asked for before holds.
+    /// long as that is all of it. The largest bound that was asked for holds.
     pub fn keep(&mut self, most: usize) -> Rc<Cell<bool>> {
         let kept = self.kept.get_or_insert_with(|| Box::new(Kept::new(most)));
+        kept.widen(most);
         kept.whole().clone()
+    }
+
+    /// All of the body, where it has come whole and was kept.
+    pub fn kept(&self) -> Option<&[u8]> {
+        let kept = self.kept.as_ref().filter(|kept| self.is_done() && kept.whole().get())?;
+        Some(kept.bytes())
     }
 
     /// Lets the body begin anew with what is kept of it. False when that is not all.

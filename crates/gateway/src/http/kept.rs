@@ -20,6 +20,16 @@ impl Kept {
         Kept { bytes: Vec::new(), most, place: None, whole: Rc::new(Cell::new(true)) }
     }
 
+    /// A body that is there already, to be sent from its beginning.
+    pub fn of(bytes: Vec<u8>) -> Kept {
+        Kept { most: bytes.len(), bytes, place: Some(0), whole: Rc::new(Cell::new(true)) }
+    }
+
+    /// Keeps more than was asked for before.
+    pub fn widen(&mut self, most: usize) {
+        self.most = self.most.max(most);
+    }
+
     /// Whether all that was read so far is kept.
     pub fn whole(&self) -> &Rc<Cell<bool>> {
         &self.whole

@@ -227,6 +227,9 @@ impl LineWriter {
         if !record.cache.is_empty() {
             text(out, b",\"cache\":", record.cache.as_bytes(), most::NAME);
         }
+        if !record.split.is_empty() {
+            text(out, b",\"split\":", record.split.as_bytes(), most::NAME);
+        }
         if record.upgraded {
             out.extend_from_slice(b",\"upgraded\":true");
         }

@@ -6,7 +6,9 @@
 
 pub mod fallback;
 mod http2;
+pub mod mirrors;
 pub mod retries;
+pub mod splits;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,14 +26,16 @@ use super::openmetrics::{Exposition, HISTOGRAM_SERIES, Kind, seconds};
 use super::process::Process;
 use super::tally::OTHER;
 use fallback::FallbackReading;
+use mirrors::MirrorReading;
 use retries::{DoorReading, RetryReading};
+use splits::SplitReading;
 
 /// Series of a page unless something else is said.
 pub const MOST_SERIES: usize = 10_000;
 /// Certificates that are told of each by itself.
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
-const RESERVED: usize = 1200;
+const RESERVED: usize = 1900;
 /// Circuit breakers of a page; together they fit into what is kept.
 const MOST_CIRCUITS: usize = 100;
 
@@ -51,6 +55,10 @@ pub struct PageInput<'a> {
     pub doors: &'a [DoorReading<'a>],
     /// What stood in for services that failed.
     pub fallback: &'a [FallbackReading<'a>],
+    /// The services that share routes.
+    pub splits: &'a [SplitReading<'a>],
+    /// The copies of requests, by route.
+    pub mirrors: &'a [MirrorReading<'a>],
     /// All listeners by name.
     pub listeners: &'a [(&'a str, &'a Connections)],
     /// TLS of all listeners that have it, by name.
@@ -133,6 +141,8 @@ pub fn page(input: &PageInput<'_>) -> String {
     retries::write(&mut page, input.retries);
     retries::write_doors(&mut page, input.doors);
     fallback::write(&mut page, input.fallback);
+    splits::write(&mut page, input.splits);
+    mirrors::write(&mut page, input.mirrors);
     exchanges(&mut page, input.shared);
     connections(&mut page, input.listeners);
     http2::tell(&mut page, input.listeners);

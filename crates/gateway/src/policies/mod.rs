@@ -23,6 +23,7 @@ pub mod identity_keys;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
+pub mod mirror;
 pub mod mtls;
 pub mod oidc;
 pub mod quota;
@@ -32,14 +33,12 @@ pub mod rewrite;
 #[cfg(test)]
 mod tests;
 pub mod timeout;
+pub mod validate;
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::config::{Diagnostics, Node, Redis, Spanned, codes, decode, decode_key};
@@ -84,6 +83,11 @@ pub static LIST: &[Kind] = &[
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
     kind::<retry::Retry>(),
+    kind::<mirror::Mirror>(),
+    // After whoever says who calls and how much it may be; before what is kept or reshaped, so that both directions are judged
+    // as they are on the wire.
+    kind::<validate::Validate>(),
+    kind::<validate::OpenApi>(),
     // After whoever judges the request as it came: a call of gRPC-Web becomes one of gRPC.
     kind::<grpc_web::GrpcWeb>(),
     // After whoever may refuse the request: what is kept is for those only who might ask the service. Before whoever shapes
@@ -188,6 +192,8 @@ pub struct Context {
     pub cache_memory: Option<u64>,
     /// The Redis that policies may share with those of other gateways.
     pub redis: Option<Redis>,
+    /// The documents that routes point at.
+    pub documents: validate::Contracts,
     /// The folder of what is to outlive restarts.
     pub state: Option<PathBuf>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.

@@ -7,11 +7,10 @@ use std::rc::Rc;
 
 use http1::Version;
 
-use super::Asked;
+use super::ask::{Asked, ask};
 use crate::exchange::Exchange;
 use crate::http::client::ClientConnection;
 use crate::policies;
-use crate::route::compiled::Action;
 use crate::snapshot::Listener;
 use crate::snapshot::worker::{View, Worker};
 
@@ -42,23 +41,15 @@ pub(super) fn send(worker: &Rc<Worker>, view: &Rc<View>, listener: &Listener, ex
 
 async fn run(worker: &Worker, view: &View, listener: &Listener, mut exchange: Box<Exchange>) {
     let Some(route) = exchange.record.route.and_then(|place| view.snapshot.route(place)) else { return };
-    let Action::Forward(place, care) = &route.action else { return };
     let mut client = ClientConnection::of_nobody(listener.limits.clone(), worker.timers.timer());
     client.responder.begin(exchange.request.method, Version::Http11, true, listener.limits.write_stall);
     let rest = route.policies.get(exchange.record.policies_run..).unwrap_or_default();
     if policies::request(rest, &mut exchange).await.is_err() {
         return;
     }
-    if let Err(fault) = super::ask(
-        worker,
-        view,
-        listener,
-        Asked::of(route, *place, care.as_deref()),
-        &mut exchange,
-        &mut client,
-    )
-    .await
-    {
+    let Some(aim) = route.action.aim(&mut exchange, &worker.random) else { return };
+    let asked = Asked::of(route, aim);
+    if let Err(fault) = ask(worker, view, listener, asked, &mut exchange, &mut client).await {
         tracing::debug!(route = %route.key, fault = fault.facts().code, "what a cache has could not be renewed");
     }
 }

@@ -4,7 +4,8 @@ use std::pin::pin;
 
 use http1::Fields;
 
-use super::{Asked, ask, rescued};
+use super::ask::{Asked, ask};
+use super::rescued;
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
@@ -12,7 +13,6 @@ use crate::policies;
 use crate::route::compiled::Route;
 use crate::snapshot::Listener;
 use crate::snapshot::worker::{View, Worker};
-use crate::upstream::care::Care;
 use crate::upstream::forward::Switched;
 use crate::upstream::ladder::{Below, By, Ladder, StandIn, Step, is_for_another};
 
@@ -40,12 +40,11 @@ pub(super) async fn ask_all(
     worker: &Worker,
     view: &View,
     listener: &Listener,
-    (route, place, care): (&Route, u32, Option<&Care>),
+    (asked, ladder): (Asked<'_>, Option<&Ladder>),
     exchange: &mut Exchange,
     client: &mut ClientConnection,
 ) -> Result<Option<Switched>, Fault> {
-    let asked = Asked::of(route, place, care);
-    match care.and_then(|care| care.ladder.as_deref()) {
+    match ladder {
         None => pin!(ask(worker, view, listener, asked, exchange, client)).await,
         // On the heap, so that routes without one do not carry its room.
         Some(ladder) => Box::pin(descend(worker, view, listener, (asked, ladder), exchange, client)).await,
@@ -140,7 +139,7 @@ async fn ask_another(
     client: &mut ClientConnection,
 ) -> Result<Option<Switched>, Fault> {
     let retry = view.service(service).and_then(|(service, _)| service.retry.as_ref());
-    let asked = Asked { route, place: service, retry, below: Some(below) };
+    let asked = Asked { route, place: service, retry, below: Some(below), watch: None };
     ask(worker, view, listener, asked, exchange, client).await
 }
 

@@ -2,8 +2,6 @@
 //!
 //! What does not fit its bound, or is another body, goes nowhere.
 
-use http1::names;
-
 use crate::exchange::{Answer, Exchange};
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
@@ -20,14 +18,7 @@ pub(super) async fn refusal(
 ) -> Result<Option<Answer>, Fault> {
     let Some(wanted) = exchange.plan.digest.take() else { return Ok(None) };
     client.reader.body_limit = super::body_limit(exchange, listener)?;
-    if exchange.request.expect_continue {
-        // The service is asked when all is there, so the client has nobody else to wait for.
-        exchange.response.clear();
-        exchange.response.status = 100;
-        client.responder.interim(&exchange.response).await.map_err(|_| Fault::ClientGone)?;
-        exchange.request.expect_continue = false;
-        exchange.request.fields.remove(names::EXPECT);
-    }
+    super::judging::await_continue(exchange, client).await?;
     let Some(body) =
         client.reader.hold(&client.limits, usize::try_from(wanted.most).unwrap_or(usize::MAX)).await?
     else {

@@ -11,6 +11,7 @@ use http1::{HeadLimits, NameBuf};
 
 use super::secure::{self, Identities};
 use super::{Listener, Snapshot};
+use super::{mock, split};
 use crate::balance::Balance;
 use crate::config::{self, Config, Diagnostics, Named, Node, Spanned, To, Use, codes};
 use crate::exchange::{Answer, Body};
@@ -20,6 +21,7 @@ use crate::http::trust::Trust;
 use crate::identity::{Callers, Sending, Shelf};
 use crate::observe::RouteStats;
 use crate::policies::rate_limit::OfConsumers;
+use crate::policies::validate::Contracts;
 use crate::policies::{self, Bound, Context, Lives, Place};
 use crate::route::compiled::{Action, Route};
 use crate::route::table::Builder;
@@ -58,14 +60,9 @@ pub fn compile(
     for (key, route) in &config.routes {
         let place = u32::try_from(routes.len()).unwrap_or(u32::MAX);
         faults.within(format!("route `{key}`"), |faults| {
-            for pattern in super::pattern::patterns(key, route, faults) {
-                if let Err(conflict) = table.add(pattern, place) {
-                    equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
-                } else {
-                    keys.push(key);
-                }
-            }
-            let mut action = action(&route.action, &mut services, faults);
+            add(&mut table, &mut keys, (key, route, place), faults);
+            let parts = (&mut services, &context.documents, workers);
+            let mut action = action((key, &route.action), parts, &mut lives, faults);
             let mut policies = bind(config, route, &context, faults);
             limits.iter().for_each(|limits| limits.join(&mut policies));
             services.take_care(&mut action, &policies);
@@ -101,6 +98,22 @@ pub fn compile(
     })
 }
 
+/// Lets the requests of a route lead to it.
+fn add<'c>(
+    table: &mut Builder<u32>,
+    keys: &mut Vec<&'c Spanned<String>>,
+    (key, route, place): (&'c Spanned<String>, &config::Route, u32),
+    faults: &mut Diagnostics,
+) {
+    for pattern in super::pattern::patterns(key, route, faults) {
+        if let Err(conflict) = table.add(pattern, place) {
+            equal(key, keys.get(conflict.existing_index).copied().unwrap_or(key), faults);
+        } else {
+            keys.push(key);
+        }
+    }
+}
+
 /// Lets policies take their place on a route to a service.
 fn settle(
     policies: &mut [Bound],
@@ -121,6 +134,7 @@ fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostic
         shelf: Shelf::after(known),
         redis: config.redis.clone(),
         cache_memory: Some(config.cache_memory.bytes()),
+        documents: Contracts::new(config.documents.clone()),
         state: config.state.as_ref().map(|state| state.as_str().into()),
         is_whole: true,
         ..Context::default()
@@ -202,10 +216,24 @@ fn bind(config: &Config, route: &config::Route, context: &Context, faults: &mut 
     bound
 }
 
-fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Diagnostics) -> Action {
+fn action(
+    (key, action): (&Spanned<String>, &config::Action),
+    (services, documents, workers): (&mut Services<'_>, &Contracts, usize),
+    lives: &mut Lives<'_>,
+    faults: &mut Diagnostics,
+) -> Action {
     match action {
+        config::Action::Split(split) => {
+            let place = |to: &Spanned<To>, faults: &mut Diagnostics| services.place(to, faults);
+            Action::Split(Arc::new(split::compile((key, split), place, (lives, workers), faults)))
+        }
         config::Action::To(to) => Action::Forward(services.place(to, faults), None),
         config::Action::Respond(respond) => Action::Respond(Box::new(answer(respond))),
+        config::Action::Mock(mock) => match mock::compile(mock, documents, faults) {
+            Some(mock) => Action::Mock(Box::new(mock)),
+            // Its faults have been told, so that this never runs.
+            None => Action::Respond(Box::new(Answer::empty(501, "mock"))),
+        },
         config::Action::Redirect(redirect) => {
             let status = redirect.status.get();
             if !matches!(status, 301 | 302 | 303 | 307 | 308) {
@@ -216,7 +244,7 @@ fn action(action: &config::Action, services: &mut Services<'_>, faults: &mut Dia
     }
 }
 
-fn answer(respond: &config::Respond) -> Answer {
+pub(super) fn answer(respond: &config::Respond) -> Answer {
     let mut answer = Answer::empty(respond.status.get(), "respond");
     for (name, value) in &respond.headers {
         if let Ok(name) = NameBuf::new(name.as_str()) {
@@ -294,23 +322,29 @@ impl<'a> Services<'a> {
 
     /// Gives a route that asks a service what it does for its requests besides.
     fn take_care(&self, action: &mut Action, policies: &[Bound]) {
-        if let Action::Forward(place, care) = action
-            && let Some(service) = self.list.get(*place as usize)
-        {
-            let mut wanted = Care::of(service);
+        let care_for = |place: u32| {
+            let mut wanted = Care::of(self.list.get(place as usize)?);
             policies.iter().for_each(|bound| bound.policy.care(&mut wanted));
-            *care = wanted.boxed();
+            wanted.boxed()
+        };
+        match action {
+            Action::Forward(place, care) => *care = care_for(*place),
+            // Nobody else has it yet.
+            Action::Split(split) => {
+                let arms = Arc::get_mut(split).map(|split| split.arms.as_mut_slice());
+                arms.unwrap_or_default().iter_mut().for_each(|arm| arm.care = care_for(arm.service));
+            }
+            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => {}
         }
     }
 
-    /// The name of the service that an action asks, empty for none, and whether it may speak HTTP/2.
+    /// The name of the service that an action asks, the first of several, empty for none; and whether one may speak HTTP/2.
     fn asked_by(&self, action: &Action) -> (Arc<str>, bool) {
-        let asked = match action {
-            Action::Forward(place, _) => self.list.get(*place as usize),
-            Action::Respond(_) | Action::Redirect { .. } => None,
-        };
-        let http2 = |service: &Arc<Service>| service.protocol != config::Protocol::Http1;
-        asked.map_or_else(|| ("".into(), false), |service| (service.name.clone(), http2(service)))
+        let asked: Vec<_> =
+            action.asks().iter().filter_map(|(place, _)| self.list.get(*place as usize)).collect();
+        let http2 = |service: &&Arc<Service>| service.protocol != config::Protocol::Http1;
+        let main = asked.first().map_or_else(|| "".into(), |service| service.name.clone());
+        (main, asked.iter().any(http2))
     }
 
     fn add(

@@ -7,8 +7,10 @@ pub mod bans;
 pub mod canary;
 pub mod compile;
 pub mod live;
+mod mock;
 mod pattern;
 mod secure;
+mod split;
 pub mod worker;
 
 use std::net::SocketAddr;
@@ -117,12 +119,14 @@ impl Snapshot {
         self.services.get(place as usize)
     }
 
-    /// The name of the service a route forwards to; empty when it answers itself.
+    /// The name of the service a route forwards to, the first of several; empty when it answers itself.
     pub fn service_of(&self, route: &Route) -> &str {
-        match &route.action {
-            Action::Forward(place, _) => self.service(*place).map_or("", |service| &*service.name),
-            Action::Respond(_) | Action::Redirect { .. } => "",
-        }
+        let main = match &route.action {
+            Action::Forward(place, _) => Some(*place),
+            Action::Split(split) => split.arms.first().map(|arm| arm.service),
+            Action::Respond(_) | Action::Mock(_) | Action::Redirect { .. } => None,
+        };
+        main.and_then(|place| self.service(place)).map_or("", |service| &*service.name)
     }
 
     /// Takes over what is shared with the snapshot before, once this one runs.

@@ -2,10 +2,11 @@
 
 use http1::NameBuf;
 
-use crate::config::{self, Diagnostics, PathMatch, Spanned, codes};
+use crate::config::{self, Diagnostics, Pairs, PathMatch, Spanned, codes};
 use crate::route::condition::{Condition, Source, Test};
 use crate::route::full_regex::FullRegex;
 use crate::route::pattern::{HostPattern, PathPattern, Pattern, Segment};
+use crate::values::HeaderName;
 
 /// The patterns of a route; none when it has faults.
 pub(super) fn patterns(
@@ -73,21 +74,37 @@ fn conditions(
     wanted: &config::Match,
     faults: &mut Diagnostics,
 ) -> Option<Vec<Condition>> {
-    let headers = wanted
-        .headers
+    let query = wanted.query.iter().map(|(name, test)| (Source::Query(name.clone()), test));
+    let named = named(&wanted.headers, &wanted.cookies);
+    compiled(key, named.into_iter().chain(query), faults)
+}
+
+/// The tests of headers and of cookies.
+pub(super) fn named<'t>(
+    headers: &'t Pairs<HeaderName, config::Test>,
+    cookies: &'t Pairs<String, config::Test>,
+) -> Vec<(Source, &'t config::Test)> {
+    let headers = headers
         .iter()
         .filter_map(|(name, test)| Some((Source::Header(NameBuf::new(name.as_str()).ok()?), test)));
-    let query = wanted.query.iter().map(|(name, test)| (Source::Query(name.clone()), test));
-    let cookies = wanted.cookies.iter().map(|(name, test)| (Source::Cookie(name.clone()), test));
-    let all = headers.chain(query).chain(cookies);
-    all.map(|(source, test)| {
-        let test = match test {
-            config::Test::Equals(value) => Test::Equals(value.clone()),
-            config::Test::Present(true) => Test::Present,
-            config::Test::Present(false) => Test::Absent,
-            config::Test::Regex(text) => Test::Matches(regex(key, text.as_str(), faults)?),
-        };
-        Some(Condition { source, test })
-    })
-    .collect()
+    headers.chain(cookies.iter().map(|(name, test)| (Source::Cookie(name.clone()), test))).collect()
+}
+
+/// The conditions that these tests are; none when one cannot be used, which is reported.
+pub(super) fn compiled<'t>(
+    key: &Spanned<String>,
+    tests: impl Iterator<Item = (Source, &'t config::Test)>,
+    faults: &mut Diagnostics,
+) -> Option<Vec<Condition>> {
+    tests
+        .map(|(source, test)| {
+            let test = match test {
+                config::Test::Equals(value) => Test::Equals(value.clone()),
+                config::Test::Present(true) => Test::Present,
+                config::Test::Present(false) => Test::Absent,
+                config::Test::Regex(text) => Test::Matches(regex(key, text.as_str(), faults)?),
+            };
+            Some(Condition { source, test })
+        })
+        .collect()
 }

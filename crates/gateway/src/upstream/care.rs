@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::ladder::Ladder;
+use super::mirror::Mirror;
 use super::retry::Retry;
 use super::service::Service;
 
@@ -16,22 +17,28 @@ pub struct Care {
     pub retry: Option<Retry>,
     /// What stands in when the service fails.
     pub ladder: Option<Arc<Ladder>>,
+    /// Who gets copies of them.
+    pub mirror: Option<Arc<Mirror>>,
 }
 
 impl Care {
     /// What the service wants for all its requests.
     pub fn of(service: &Service) -> Care {
-        Care { retry: service.retry.clone(), ladder: None }
+        Care { retry: service.retry.clone(), ladder: None, mirror: None }
     }
 
     /// What `explain` says of it, a line for each.
     pub fn told(&self) -> Vec<String> {
         let retry = self.retry.iter().map(|retry| format!("sent again: {}", retry.told));
-        retry.chain(self.ladder.iter().map(|ladder| ladder.told())).collect()
+        let mirror = self.mirror.iter().map(|mirror| {
+            let share = f64::from(mirror.share) / 10_000.0;
+            format!("{share}% of its requests copied to `{}`", mirror.name)
+        });
+        retry.chain(self.ladder.iter().map(|ladder| ladder.told())).chain(mirror).collect()
     }
 
     /// `None` when nothing is done.
     pub fn boxed(self) -> Option<Box<Care>> {
-        (self.retry.is_some() || self.ladder.is_some()).then(|| Box::new(self))
+        (self.retry.is_some() || self.ladder.is_some() || self.mirror.is_some()).then(|| Box::new(self))
     }
 }

@@ -78,9 +78,11 @@ pub fn failure(fault: &Fault) -> Option<Failure> {
         }
         Fault::NoAnswer | Fault::AnswerCut => Failure::Reset,
         Fault::AnswerTimeout | Fault::AnswerStalled | Fault::Timeout => Failure::Timeout,
-        Fault::AnswerHead(_) | Fault::AnswerBody(_) | Fault::AnswerUnasked | Fault::AnswerProtocol => {
-            Failure::Invalid
-        }
+        Fault::AnswerHead(_)
+        | Fault::AnswerBody(_)
+        | Fault::AnswerUnasked
+        | Fault::AnswerInvalid
+        | Fault::AnswerProtocol => Failure::Invalid,
         Fault::CircuitOpen(_) => Failure::OpenCircuit,
         Fault::ServiceFull => Failure::Full,
         Fault::NoEndpoint => Failure::NoTarget,

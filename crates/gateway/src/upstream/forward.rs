@@ -8,6 +8,7 @@
 mod call;
 mod http1;
 mod http2;
+mod judged;
 mod opening;
 mod progress;
 

@@ -15,6 +15,7 @@ pub mod health;
 pub mod http2;
 pub mod ladder;
 pub mod local;
+pub mod mirror;
 pub mod request;
 pub mod resolve;
 pub mod retry;

@@ -1,18 +1,32 @@
 //! The shop of the demo: every service answers as its teams promise, and the greeting fits what runs.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
 use testkit::client::{self, Raw, Response, WebSocket};
 use testkit::event::eventually;
 use testkit::gateway::Signal;
 use testkit::tls::Authority;
 use tidegate::demo::{self, DemoOptions, Instance, Running};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tonic::Request;
+use tonic::client::Grpc;
+use tonic::codegen::Service;
+use tonic::transport::Endpoint;
 
 use crate::browser::{Browser, parameter, split};
+use crate::grpc::{Plain, method};
+use crate::http::http2::converse;
 use crate::setup::tidegate;
 
 /// Finds the instances of one shop by name.
@@ -102,6 +116,30 @@ fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
     assert!(told.values().filter(|value| value.starts_with("http")).all(|url| text.contains(url)), "{text}");
 }
 
+/// Connects a client of gRPC under TLS.
+struct Dial {
+    tls: TlsConnector,
+    port: u16,
+}
+
+impl Service<http::Uri> for Dial {
+    type Response = TokioIo<TlsStream<TcpStream>>;
+    type Error = std::io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Uri) -> Self::Future {
+        let (tls, port) = (self.tls.clone(), self.port);
+        Box::pin(async move {
+            let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+            Ok(TokioIo::new(tls.connect("localhost".try_into().unwrap(), stream).await?))
+        })
+    }
+}
+
 /// The real command: its own words about TLS are tried as they stand.
 #[test]
 fn the_shop_is_open_under_tls_by_an_authority_of_its_own() {
@@ -119,6 +157,20 @@ fn the_shop_is_open_under_tls_by_an_authority_of_its_own() {
     let client = Arc::new(Authority::client_believing(&std::fs::read_to_string(authority).unwrap()));
     let mut raw = Raw::connect_tls(([127, 0, 0, 1], port).into(), &client, "localhost");
     assert_eq!(raw.get("/v2/users/1").read_response().json()["username"], "ada");
+    converse(async {
+        let mut config = rustls::ClientConfig::clone(&client);
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let connect = Dial { tls: TlsConnector::from(Arc::new(config)), port };
+        let endpoint = Endpoint::from_shared(format!("http://localhost:{port}")).unwrap();
+        let mut grpc = Grpc::new(endpoint.connect_with_connector(connect).await.unwrap());
+        grpc.ready().await.unwrap();
+        let count = |product: &'static [u8]| Request::new(Bytes::from_static(product));
+        let told = grpc.unary(count(b"\x08\x03"), method("/shop.Stock/Count"), Plain).await.unwrap();
+        assert_eq!(told.into_inner(), Bytes::from_static(b"\x08\xf0\x01"), "240 tide tables");
+        grpc.ready().await.unwrap();
+        let none = grpc.unary(count(b"\x08\x63"), method("/shop.Stock/Count"), Plain).await.unwrap_err();
+        assert_eq!((none.code(), none.message()), (tonic::Code::NotFound, "there is no such product"));
+    });
     testkit::gateway::signal(&child, Signal::TERM);
     assert!(child.wait().unwrap().success());
     assert!(!std::path::Path::new(authority).exists(), "the authority goes with the demo");
@@ -180,16 +232,17 @@ fn orders_are_answered_while_nobody_can() {
     let address = |url: &str| -> SocketAddr { url.trim_start_matches("http://").parse().unwrap() };
     let (gateway, issuer, switch) =
         (address(&url_of("gateway")), url_of("issuer"), address(&url_of("switch")));
-    let ask = |who: &str| {
-        let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let token_of = |who: &str| {
         let token = tidegate(folder.path(), &["token", "--sub", who, "--issuer", &issuer]).stdout;
-        let token = format!("Bearer {}", token.trim());
-        client::request(gateway, "GET", "/orders/1", &[("Authorization", &token)], b"")
+        format!("Bearer {}", token.trim())
     };
+    let (one, other) = (token_of("u1"), token_of("u2"));
+    let ask = |token: &str| client::request(gateway, "GET", "/orders/1", &[("Authorization", token)], b"");
     let turn = |path: &str| assert_eq!(client::request(switch, "POST", path, &[], b"").status, 200, "{path}");
     let degraded = |word: Option<&'static str>| {
         eventually("an answer of that kind", || {
-            Some(ask("u1"))
+            Some(ask(&one))
                 .filter(|answer| answer.status == 200 && answer.header("tidegate-degraded") == word)
         })
     };
@@ -199,7 +252,7 @@ fn orders_are_answered_while_nobody_can() {
     turn("/orders-standby/stop");
     let last_good = degraded(Some("last-good"));
     assert!(last_good.header("age").is_some() && last_good.json()["id"] == 1);
-    let other = ask("u2");
+    let other = ask(&other);
     assert_eq!((other.status, other.header("retry-after")), (503, Some("10")), "nothing of u1 is for u2");
     assert!(other.text().contains("please try again"));
     turn("/start");

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-const EXAMPLES: [&str; 10] = [
+const EXAMPLES: [&str; 12] = [
     "examples/cache/gateway.yaml",
+    "examples/canary/gateway.yaml",
+    "examples/contract/gateway.yaml",
     "examples/grpc/gateway.yaml",
     "examples/hosts/gateway.yaml",
     "examples/limits/gateway.yaml",

@@ -39,6 +39,7 @@ mod cli {
     mod config_show;
     mod explain;
     mod fmt;
+    mod import;
     mod init;
     mod key;
     mod schema;
@@ -85,6 +86,7 @@ mod policies {
     mod introspection;
     mod ip;
     mod jwt;
+    mod mirror;
     mod mtls;
     mod oidc;
     mod quota;
@@ -92,6 +94,7 @@ mod policies {
     mod retry;
     mod rewrite;
     mod timeout;
+    mod validate;
 }
 mod tls {
     mod acme;
@@ -121,7 +124,9 @@ mod drain;
 mod examples;
 mod grpc;
 mod handover;
+mod mock;
 mod redirect;
 mod reload;
+mod split;
 mod streaming;
 mod systemd;

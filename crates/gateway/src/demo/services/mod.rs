@@ -9,6 +9,7 @@ mod orders;
 mod payments;
 mod products;
 mod recommendations;
+pub(crate) mod stock;
 mod users;
 
 use std::sync::Arc;

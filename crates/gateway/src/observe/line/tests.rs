@@ -218,7 +218,7 @@ fn the_document_names_every_field_in_the_order_of_the_line() {
         outcome: "service_failed",
         status: 503,
     });
-    (record.degraded, record.cache) = ("standby", "hit");
+    (record.degraded, record.cache, record.split) = ("standby", "hit", "sticky");
     record.fallback.push(("orders-standby".into(), "answered"));
     record.fault = Some(Fault::Panic);
     record.grpc_status = Some(13);

@@ -100,6 +100,8 @@ fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> 
         retries: &[],
         doors: &[],
         fallback: &[],
+        splits: &[],
+        mirrors: &[],
         most_series: MOST_SERIES,
     }
 }

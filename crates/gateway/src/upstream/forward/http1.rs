@@ -149,10 +149,17 @@ impl Forward<'_> {
             return Ok(false);
         }
         exchange.record.upgraded = switched;
+        let judged = match exchange.judges {
+            Some(_) if !switched => Box::pin(self.judged_http1(exchange, connection)).await?,
+            _ => None,
+        };
         // A body that was not read to its end would be taken for the next request.
         responder.keep_alive &= progress.upload.get() == Upload::Complete && !switched && !(self.closing)();
         responder.pass_on(exchange);
-        if !switched {
+        if let Some(whole) = judged {
+            responder.data(&whole).await.map_err(client_fault)?;
+            responder.end(connection.incoming.trailers());
+        } else if !switched {
             self.body(connection, responder).await?;
         }
         responder.flush().await.map_err(client_fault)?;

@@ -185,10 +185,20 @@ impl Forward<'_> {
             // The stream is given up with what is left of this answer.
             return Ok(());
         }
+        let judged = match exchange.judges {
+            Some(_) if call.is_none() => Box::pin(self.judged_http2(exchange, &mut inflow)).await?,
+            _ => None,
+        };
         // A body that was not read to its end would be taken for the next request.
         responder.keep_alive &= progress.upload.get() == Upload::Complete && !(self.closing)();
         responder.pass_on(exchange);
-        self.body_http2(exchange, responder, &mut inflow, call).await?;
+        match judged {
+            Some(whole) => {
+                responder.data(&whole).await.map_err(client_fault)?;
+                responder.end(inflow.trailers_mut());
+            }
+            None => self.body_http2(exchange, responder, &mut inflow, call).await?,
+        }
         responder.flush().await.map_err(client_fault)
     }
 
