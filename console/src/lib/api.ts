@@ -157,6 +157,8 @@ export interface Change {
 export interface Standing {
   name: string;
   text: string;
+  /** What the text says, as written. */
+  written: Record<string, unknown> | null;
   etag: string;
   revision: number;
   readonly: boolean;
@@ -179,9 +181,11 @@ export interface Fault {
   code: string;
   message: string;
   help?: string | null;
-  place?: { line: number; column: number } | null;
+  place?: { line: number; column: number; length?: number } | null;
   line?: number;
   column?: number;
+  /** The keys that lead to the setting it is about. */
+  path?: string[] | null;
 }
 
 export interface Step {
@@ -218,4 +222,10 @@ export interface RouteEntry {
   action: string;
   policies: { name: string; shadow: boolean }[];
   written: Record<string, unknown>;
+}
+
+/** What policies refused and kept, since the start. */
+export interface Done {
+  kinds: { name: string; refuses: boolean }[];
+  routes: Record<string, { refused: { policy: string; reason: string; mode: string; count: number }[]; cache: Record<string, number> }>;
 }

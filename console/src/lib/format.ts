@@ -24,6 +24,21 @@ export function count(value: number): string {
   return value.toLocaleString('en-US').replaceAll(',', ' ');
 }
 
+/** Bytes, in the unit that fits. */
+export function bytes(value: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let [size, unit] = [value, 0];
+  while (size >= 1024 && unit < units.length - 1) [size, unit] = [size / 1024, unit + 1];
+  return `${size >= 100 || unit === 0 ? Math.round(size) : size.toFixed(1)} ${units[unit]}`;
+}
+
+/** A stretch of time, from seconds. */
+export function span(seconds: number): string {
+  if (seconds >= 172_800) return `${Math.floor(seconds / 86_400)} d`;
+  if (seconds >= 7200) return `${Math.floor(seconds / 3600)} h`;
+  return seconds >= 120 ? `${Math.floor(seconds / 60)} min` : `${Math.round(seconds)} s`;
+}
+
 /** The time of a day, from seconds since 1970. */
 export function clock(seconds: number): string {
   return new Date(seconds * 1000).toLocaleTimeString('en-GB');

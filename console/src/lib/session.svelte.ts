@@ -2,7 +2,34 @@
 
 import { Problem, get, key, post, remove, whenSessionEnds, type Standing } from './api';
 
+/** What was counted of one of two configurations. */
+export interface Arm {
+  calls: number;
+  errors: number;
+  error_rate: number;
+  refused: number;
+  average_ms: number | null;
+  p90_ms: number | null;
+}
+export interface Trial {
+  share: string;
+  until: string;
+  message: string;
+  summary: string;
+  running: Arm;
+  canary: Arm;
+}
+export interface Ended {
+  result: string;
+  why: string;
+  time: string;
+}
+
 export class Session {
+  /** The change that serves a share of the requests. */
+  trial = $state.raw<Trial | null>(null);
+  /** What came of the one that was seen running. */
+  ended = $state.raw<Ended | null>(null);
   name = $state('');
   role = $state('');
   known = $state<'asking' | 'no' | 'yes'>('asking');
@@ -51,6 +78,16 @@ export class Session {
     if (!this.may('operator')) return;
     const standing = await get<Standing>('/api/v1/config').catch(() => null);
     if (standing) this.pending = standing.pending;
+    await this.lookAtTrial();
+  }
+
+  /** Whether a change is on trial, and how it does. */
+  async lookAtTrial() {
+    const told = await get<{ on_trial: Trial | null; last: Ended | null }>('/api/v1/config/canary').catch(() => null);
+    if (!told) return;
+    if (this.trial && !told.on_trial) this.ended = told.last;
+    if (told.on_trial) this.ended = null;
+    this.trial = told.on_trial;
   }
 
   may(role: 'viewer' | 'operator' | 'admin'): boolean {

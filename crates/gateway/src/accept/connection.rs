@@ -142,7 +142,7 @@ async fn burst(
             return if worker.live.draining().is_some() { Next::Close } else { Next::KeepAlive };
         }
         // Settings may have changed with a reload; the connections of a listener that is gone end.
-        let view = worker.view();
+        let view = worker.draw();
         let Some(now) = view.snapshot.listener(&settings.name) else { return Next::Close };
         if !Arc::ptr_eq(settings, now) {
             *settings = now.clone();

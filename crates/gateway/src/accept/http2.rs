@@ -282,7 +282,7 @@ impl Http2 {
         self.watch.opened();
         let fragment = self.watch.had_fragment(respond.stream_id().as_u32());
         self.served = self.served.saturating_add(1);
-        let view = self.worker.view();
+        let view = self.worker.draw();
         // Settings may have changed with a reload; the connections of a listener that is gone end.
         let Some(settings) = view.snapshot.listener(&self.settings.name).cloned() else {
             respond.send_reset(Reason::REFUSED_STREAM);

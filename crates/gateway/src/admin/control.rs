@@ -20,6 +20,7 @@ use crate::config::{self, Config, Diagnostics, Loaded};
 use crate::identity::Keeper;
 use crate::observe;
 use crate::snapshot::Snapshot;
+use crate::snapshot::canary::Canary;
 use crate::snapshot::live::Live;
 use crate::upstream::health::monitor::Monitor;
 use crate::upstream::resolve::{DnsTimes, Resolver};
@@ -202,6 +203,17 @@ impl Control {
         let mut state = self.state();
         (state.config, state.paths) = (config, loaded.paths);
         Ok(Reloaded::Applied(revision))
+    }
+
+    /// Lets something be on trial, or nothing any more. Must be called on the control runtime.
+    pub fn try_out(&self, canary: Option<Arc<Canary>>) {
+        let running = self.gateway.live.snapshot();
+        let kept = match &canary {
+            Some(canary) => running.kept.with(&canary.snapshot.kept),
+            None => running.kept.clone(),
+        };
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner).adopt(&kept);
+        self.gateway.live.try_out(canary);
     }
 
     fn compile_next(&self) -> Result<(Loaded, Snapshot), Diagnostics> {

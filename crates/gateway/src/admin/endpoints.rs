@@ -7,10 +7,10 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use schemars::{Schema, SchemaGenerator};
 use std::sync::Arc;
 
-use super::changes::{Proposal, answers, preview};
+use super::changes::{Proposal, answers, canary, preview};
 use super::control::Control;
 use super::{
-    api, bans, cache, drain, guarding, live, mirrors, openapi, pages, routes, samples, session, splits, versions,
+    api, bans, cache, drain, guarding, live, mirrors, openapi, pages, policies, routes, samples, session, splits, versions,
 };
 use crate::config::Role;
 
@@ -136,6 +136,12 @@ pub(super) static ENDPOINTS: [Endpoint; 40] = {
         Endpoint::look("/api/v1/routes", Viewer, "The routes that run, with their policies.", || {
             get(routes::routes)
         }),
+        Endpoint::look(
+            "/api/v1/policies",
+            Viewer,
+            "All kinds of policies in the order of running, and what they refused or kept on which route.",
+            || get(policies::policies),
+        ),
         Endpoint::look("/api/v1/insights", Viewer, "What is not as usual, in words.", || {
             get(pages::insights)
         }),
@@ -209,6 +215,16 @@ pub(super) static ENDPOINTS: [Endpoint; 40] = {
             )
         }
         .taking(|generator| generator.subschema_for::<Proposal>()),
+        Endpoint::look(
+            "/api/v1/config/canary",
+            Operator,
+            "What is on trial, with the counts of both configurations, and what came of the last trial.",
+            || get(canary::told),
+        ),
+        Endpoint::work("/api/v1/config/canary", Admin, "Promote what is on trial now, or end it.", || {
+            post(canary::ended)
+        })
+        .taking(|generator| generator.subschema_for::<canary::End>()),
         Endpoint::work(
             "/api/v1/config/confirm",
             Admin,

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::control::Control;
+use super::insights::Watch;
 use crate::observe::connections::Refusal;
 use crate::observe::telemetry::insights::{Insight, insights};
 use crate::observe::telemetry::{BUDGET, Counts, Key, Kind, MOST_SERIES, Store};
@@ -63,6 +64,8 @@ struct Sources {
     all: HashMap<usize, Source>,
     /// In the order of reading.
     turns: VecDeque<usize>,
+    /// What is watched besides curves.
+    watch: Watch,
     /// When routes were last looked for, in which configuration, and how many of all times had been used then.
     routes_found: Option<(u64, u64, u64)>,
 }
@@ -156,8 +159,11 @@ impl Sources {
         store.settle(now);
         if now.is_multiple_of(SLOW_STEP) {
             self.tell_slow(&store);
-            let found = Arc::new(insights(&store));
-            *control.telemetry.insights.lock().unwrap_or_else(PoisonError::into_inner) = found;
+            let uptime = control.telemetry.started.elapsed().as_secs();
+            let mut found = insights(&store);
+            found.extend(self.watch.look(control, &store, now, uptime));
+            found.sort_by_key(|insight| insight.severity != "bad");
+            *control.telemetry.insights.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);
         }
         drop(store);
         if let Some(samples) = &control.gateway.live.observe.samples {

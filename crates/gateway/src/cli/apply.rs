@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::admin_client::{self, Told};
 use super::status::USUAL_ADMIN;
 use super::{Exit, output};
-use crate::values::Duration;
+use crate::values::{Duration, Percent};
 
 /// What the command is told.
 #[derive(clap::Args)]
@@ -20,6 +20,12 @@ pub struct Options {
     /// Go back by itself unless `tidegate confirm` comes within this time, such as 60s
     #[arg(long, value_name = "TIME")]
     confirm: Option<Duration>,
+    /// Let it serve this share of the requests first, such as 10%, and put it in force only if that goes well
+    #[arg(long, value_name = "SHARE", conflicts_with_all = ["confirm", "dry_run"])]
+    canary: Option<Percent>,
+    /// How long it is tried
+    #[arg(long = "for", value_name = "TIME", default_value = "5m", requires = "canary")]
+    time: Duration,
     /// Only say what would change
     #[arg(long)]
     dry_run: bool,
@@ -55,11 +61,26 @@ fn apply(options: &Options) -> Result<Exit, Exit> {
         "message": options.message,
         "confirm_seconds": options.confirm.map(|confirm| confirm.get().as_secs()),
         "dry_run": options.dry_run,
+        "canary": options.canary.map(|share| {
+            json!({ "share": share.to_string(), "seconds": options.time.get().as_secs() })
+        }),
     });
     let tag = format!("\"{seen}\"");
     let fields = [("If-Match", &*tag)];
     let Told { body, .. } =
         admin_client::told(&options.admin, "PUT", "/api/v1/config", &fields, Some(&body))?;
+    if let Some(share) = options.canary {
+        let text = format!(
+            "on trial for {share} of the requests; it is put in force in {} if it does well\n",
+            options.time
+        );
+        if options.json {
+            output::json(&body)
+        } else {
+            output::talk(&text)
+        }
+        return Ok(Exit::Good);
+    }
     show(&body, options.json);
     if let Some(seconds) = body.get("confirm_within_seconds").and_then(Value::as_u64)
         && !options.dry_run

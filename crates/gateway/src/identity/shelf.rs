@@ -26,6 +26,22 @@ pub struct Kept {
     pub parties: Vec<Arc<Party>>,
 }
 
+impl Kept {
+    /// All that this or the other wants kept fresh, each once.
+    pub fn with(&self, other: &Kept) -> Kept {
+        fn both<T>(own: &[Arc<T>], other: &[Arc<T>]) -> Vec<Arc<T>> {
+            let more = other.iter().filter(|one| !own.iter().any(|known| Arc::ptr_eq(known, one)));
+            own.iter().chain(more).cloned().collect()
+        }
+        Kept {
+            providers: both(&self.providers, &other.providers),
+            sources: both(&self.sources, &other.sources),
+            introspectors: both(&self.introspectors, &other.introspectors),
+            parties: both(&self.parties, &other.parties),
+        }
+    }
+}
+
 /// The shelf of one configuration that is being compiled.
 #[derive(Default)]
 pub struct Shelf {

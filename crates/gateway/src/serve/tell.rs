@@ -37,6 +37,7 @@ pub(super) fn tell(
     } else {
         record.fault.as_ref().map_or(0, |fault| fault.facts().status)
     };
+    worker.count(labels.revision, record.status, record.finished);
     worker.observer.finish(exchange, labels, counted);
     exchange.let_go();
 }

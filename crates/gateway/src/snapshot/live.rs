@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::Snapshot;
+use super::canary::Canary;
 use crate::observe;
 
 /// What the control side and the workers share.
 pub struct Live {
     snapshot: ArcSwap<Snapshot>,
+    canary: ArcSwapOption<Canary>,
     generation: AtomicU64,
     draining: AtomicBool,
     drain_spread_millis: AtomicU64,
@@ -27,6 +29,7 @@ impl Live {
         snapshot.start();
         Arc::new(Live {
             snapshot: ArcSwap::new(snapshot),
+            canary: ArcSwapOption::empty(),
             generation: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             drain_spread_millis: AtomicU64::new(0),
@@ -40,10 +43,25 @@ impl Live {
         self.snapshot.load_full()
     }
 
-    /// Lets another snapshot run: for every exchange that starts from now on.
+    /// What is on trial beside it.
+    pub fn canary(&self) -> Option<Arc<Canary>> {
+        self.canary.load_full()
+    }
+
+    /// Lets a share of the exchanges that start from now on be served by what is on trial, or none any more.
+    pub fn try_out(&self, canary: Option<Arc<Canary>>) {
+        if let Some(canary) = &canary {
+            canary.snapshot.start();
+        }
+        self.canary.store(canary);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Lets another snapshot run: for every exchange that starts from now on. It ends a trial, whose ground is gone.
     pub fn swap(&self, next: Arc<Snapshot>) {
         next.take_effect();
         next.start();
+        self.canary.store(None);
         self.snapshot.store(next);
         self.generation.fetch_add(1, Ordering::Release);
     }

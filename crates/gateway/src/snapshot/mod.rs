@@ -5,6 +5,7 @@
 
 mod aggregate;
 pub mod bans;
+pub mod canary;
 pub mod compile;
 pub mod live;
 mod mock;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Snapshot;
+use super::canary::Canary;
 use super::live::Live;
 use crate::exchange::Exchange;
 use crate::http::timer::Timers;
@@ -46,6 +47,8 @@ pub struct Worker {
     pub params: RefCell<Params>,
     generation: Cell<u64>,
     view: RefCell<Rc<View>>,
+    /// What is on trial, and this worker's view of it.
+    canary: RefCell<Option<(Arc<Canary>, Rc<View>)>>,
     clock: Cell<(Instant, SystemTime)>,
     exchanges: RefCell<Exchanges>,
 }
@@ -96,6 +99,7 @@ impl Worker {
             params: RefCell::default(),
             generation: Cell::new(0),
             view: RefCell::new(Rc::new(empty)),
+            canary: RefCell::default(),
             clock: Cell::new((Instant::now(), SystemTime::now())),
             exchanges: RefCell::default(),
         };
@@ -113,18 +117,44 @@ impl Worker {
         self.view.borrow().clone()
     }
 
+    /// The view by which the next exchange is served: the one that runs, or what is on trial for its share.
+    pub fn draw(&self) -> Rc<View> {
+        let view = self.view();
+        match &*self.canary.borrow() {
+            Some((canary, trial)) if canary.takes(&self.random) => trial.clone(),
+            _ => view,
+        }
+    }
+
+    /// Counts an exchange that is over for what is on trial.
+    pub fn count(&self, revision: u64, status: u16, duration: Duration) {
+        if let Some((canary, _)) = &*self.canary.borrow() {
+            canary.count(revision, status, duration);
+        }
+    }
+
     /// Sees the snapshot anew. Services that stayed keep their pools; those that went close theirs.
     fn take_over(&self) {
         let snapshot = self.live.snapshot();
         let known = self.view.borrow().clone();
+        *self.view.borrow_mut() = Rc::new(self.see(snapshot, &known));
+        let known = self.view.borrow().clone();
+        let canary = self.live.canary();
+        *self.canary.borrow_mut() = canary.map(|canary| {
+            let view = self.see(canary.snapshot.clone(), &known);
+            (canary, Rc::new(view))
+        });
+    }
+
+    fn see(&self, snapshot: Arc<Snapshot>, known: &View) -> View {
         let by_id: std::collections::HashMap<u64, &Rc<LocalService>> =
             known.locals.iter().map(|local| (local.live().id, local)).collect();
         let locals = snapshot.services.iter().map(|service| match by_id.get(&service.live.id) {
             Some(local) => (*local).clone(),
             None => Rc::new(LocalService::new(service, self.index)),
         });
-        let view = View::new(snapshot.clone(), self.index, locals.collect());
-        *self.view.borrow_mut() = Rc::new(view);
+        let locals = locals.collect();
+        View::new(snapshot, self.index, locals)
     }
 
     /// Housekeeping: closes connections that rested too long, and those to endpoints that are gone.

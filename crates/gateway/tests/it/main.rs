@@ -29,6 +29,7 @@ mod admin {
     mod console;
     mod explain;
     mod notices;
+    mod policies;
     mod samples;
     mod telemetry;
 }

@@ -9,10 +9,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
-use super::{Denied, Outcome, Proposal, apply, check, compare, confirm, draft, etag, roll_back, summary};
+use super::{
+    Denied, Outcome, Proposal, apply, canary, check, compare, confirm, draft, etag, roll_back, summary,
+};
 use crate::admin::access::Caller;
 use crate::admin::pages::json_response;
 use crate::admin::{Shared, problem_with};
+use crate::config::patch;
 
 /// Lines of context around a difference.
 const CONTEXT: usize = 3;
@@ -39,6 +42,7 @@ pub(in crate::admin) async fn standing(State(control): Shared) -> Response {
     let body = json!({
         "name": control.source.name(),
         "text": text,
+        "written": written(&text),
         "etag": tag,
         "revision": control.gateway.live.snapshot().revision,
         "readonly": config.admin.readonly,
@@ -56,18 +60,41 @@ pub(in crate::admin) async fn checked(State(control): Shared, body: String) -> R
         Err(denied) => return refused(denied),
     };
     match check(&control, text.clone()).await {
-        Ok(loaded) => told_check(&text, true, loaded.diagnostics.to_json()),
-        Err(Denied::Faults(faults)) => told_check(&text, false, faults.to_json()),
+        Ok(loaded) => told_check(&control.source.name(), &text, true, loaded.diagnostics.to_json()),
+        Err(Denied::Faults(faults)) => told_check(&control.source.name(), &text, false, faults.to_json()),
         Err(denied) => refused(denied),
     }
 }
 
-fn told_check(text: &str, valid: bool, diagnostics: Value) -> Response {
-    let mut told = json!({ "valid": valid, "etag": etag(text), "text": text });
+fn told_check(name: &str, text: &str, valid: bool, mut diagnostics: Value) -> Response {
+    lead_back(name, text, &mut diagnostics);
+    let mut told = json!({ "valid": valid, "etag": etag(text), "text": text, "written": written(text) });
     if let (Some(told), Value::Object(found)) = (told.as_object_mut(), diagnostics) {
         told.extend(found);
     }
     json_response(StatusCode::OK, &told)
+}
+
+/// What a text says, as it is written; nothing where it cannot be read.
+fn written(text: &str) -> Value {
+    patch::meaning(text).unwrap_or_default()
+}
+
+/// Says of each fault which setting it is about, by the keys that lead to it, so that a form can show it there.
+fn lead_back(name: &str, text: &str, diagnostics: &mut Value) {
+    let Some(found) = diagnostics.get_mut("diagnostics").and_then(Value::as_array_mut) else { return };
+    // What stands in an included file has no place in this text.
+    let number = |place: &Value, key: &str| place.get(key)?.as_u64().and_then(|n| usize::try_from(n).ok());
+    let place = |fault: &Value| {
+        let place = fault.get("place").filter(|place| place.get("file").is_some_and(|file| file == name))?;
+        Some((number(place, "line")?, number(place, "column")?))
+    };
+    let places: Vec<(usize, usize)> = found.iter().map(|fault| place(fault).unwrap_or_default()).collect();
+    for (fault, path) in found.iter_mut().zip(patch::paths_at(text, &places)) {
+        if let Some(fault) = fault.as_object_mut() {
+            fault.insert("path".into(), path.into());
+        }
+    }
 }
 
 /// What a text would change: line by line, and in words.
@@ -118,6 +145,11 @@ pub(in crate::admin) async fn put(
         return problem_with(StatusCode::PRECONDITION_REQUIRED, "no_precondition", what, Map::new());
     };
     let seen = seen.trim().trim_start_matches("W/").trim_matches('"').to_owned();
+    if let Some(share) = &proposal.canary
+        && !proposal.dry_run
+    {
+        return canary::begun(&control, &caller, &seen, &proposal, share).await;
+    }
     let outcome = apply(&control, &caller, &seen, &proposal).await;
     let what = if proposal.dry_run { "try a change" } else { "change the configuration" };
     finish(&control, &caller, what, proposal.message.as_deref().unwrap_or_default(), outcome)
@@ -263,6 +295,7 @@ pub(super) fn refused(denied: Denied) -> Response {
             (StatusCode::CONFLICT, "configuration_changed")
         }
         Denied::Pending => (StatusCode::CONFLICT, "confirmation_pending"),
+        Denied::OnTrial => (StatusCode::CONFLICT, "change_on_trial"),
         Denied::Nothing(_) => (StatusCode::NOT_FOUND, "no_such_change"),
         Denied::Unclear(_) => (StatusCode::BAD_REQUEST, "question_unclear"),
         Denied::Faults(faults) => {

@@ -5,6 +5,7 @@
 //! the text before, unless somebody has changed the file meanwhile.
 
 pub mod answers;
+pub mod canary;
 mod history;
 pub mod preview;
 mod semantic;
@@ -22,7 +23,9 @@ use super::notices::Notice;
 use super::pages::reload_and_tell;
 use crate::config::patch::{self, Edit};
 use crate::config::{Diagnostics, Loaded, NoticeKind};
+use crate::snapshot::Snapshot;
 use crate::values::Moment;
+use canary::{Share, Trials};
 use history::{History, Revision};
 pub use semantic::{Change, compare, summary};
 
@@ -44,6 +47,8 @@ pub struct Proposal {
     pub message: Option<String>,
     /// Seconds within which the change must be confirmed, or it is rolled back. None: it stays.
     pub confirm_seconds: Option<u64>,
+    /// Let it serve a share of the requests first, and put it in force only if that goes well.
+    pub canary: Option<Share>,
     /// Only say what would come of it.
     pub dry_run: bool,
 }
@@ -55,6 +60,8 @@ pub enum Denied {
     Stale(String, Arc<str>),
     /// Another change waits for its confirmation.
     Pending,
+    /// Another change is on trial.
+    OnTrial,
     /// No change waits for confirmation, or there is no such revision.
     Nothing(String),
     /// The question makes no sense.
@@ -102,6 +109,7 @@ pub struct Changes {
     gate: tokio::sync::Mutex<()>,
     history: Mutex<History>,
     pending: Mutex<Option<Pending>>,
+    trials: Mutex<Trials>,
 }
 
 impl Changes {
@@ -111,11 +119,16 @@ impl Changes {
             gate: tokio::sync::Mutex::default(),
             history: Mutex::new(History::open(state)),
             pending: Mutex::default(),
+            trials: Mutex::default(),
         }
     }
 
     fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trials(&self) -> MutexGuard<'_, Trials> {
+        self.trials.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn pending(&self) -> MutexGuard<'_, Option<Pending>> {
@@ -170,6 +183,10 @@ pub fn draft(standing: &str, proposal: &Proposal) -> Result<String, Denied> {
 /// # Errors
 /// All its faults.
 pub async fn check(control: &Arc<Control>, text: Arc<str>) -> Result<Loaded, Denied> {
+    compiled(control, text).await.map(|(loaded, _)| loaded)
+}
+
+async fn compiled(control: &Arc<Control>, text: Arc<str>) -> Result<(Loaded, Snapshot), Denied> {
     let control = control.clone();
     let compiled = tokio::task::spawn_blocking(move || {
         let live = &control.gateway.live;
@@ -177,7 +194,7 @@ pub async fn check(control: &Arc<Control>, text: Arc<str>) -> Result<Loaded, Den
         control.source.compile_draft(&text, running.revision.saturating_add(1), Some(&running), live.workers)
     });
     match compiled.await {
-        Ok(Ok((loaded, _))) => Ok(loaded),
+        Ok(Ok(compiled)) => Ok(compiled),
         Ok(Err(faults)) => Err(Denied::Faults(Box::new(faults))),
         Err(_) => Err(Denied::Failed(
             "the configuration could not be compiled because of a fault in the gateway".into(),
@@ -225,6 +242,9 @@ pub async fn apply(
     }
     if control.changes.pending().is_some() {
         return Err(Denied::Pending);
+    }
+    if control.changes.trials().is_running() {
+        return Err(Denied::OnTrial);
     }
     control.changes.note(&standing, "the file", "");
     outcome.revision = put(control, &standing, &text).await?;
@@ -379,6 +399,7 @@ impl Denied {
             Denied::Pending => {
                 "another change waits for its confirmation: confirm it or roll it back first".into()
             }
+            Denied::OnTrial => "another change is on trial: promote it or end it first".into(),
             Denied::Faults(faults) => faults.render(false).trim_end().to_owned(),
             Denied::Nothing(why) | Denied::Unclear(why) | Denied::Failed(why) => why.clone(),
             Denied::ReadOnly(why) => format!("the file cannot be written: {why}"),

@@ -5,6 +5,7 @@
 //! text that would mean something else is refused, never given.
 
 mod layout;
+mod places;
 mod render;
 mod splice;
 
@@ -18,6 +19,7 @@ use super::node::{Kind, Node};
 use super::place::Files;
 use super::tree;
 pub use layout::tidy;
+pub use places::paths_at;
 
 /// Edits in one patch.
 const MOST_EDITS: usize = 1_000;

@@ -216,7 +216,8 @@ fn words() -> impl Strategy<Value = String> {
         "[a-z]{1,6}",
         "/[a-z]{1,4}/\\*",
         "GET /[a-z]{1,3}",
-        "[ -~]{0,8}",
+        // `<<` is no key here: the reader refuses it, however it is quoted.
+        "[ -~]{0,8}".prop_filter("a merge key", |word| word != "<<"),
         "[0-9]{1,3}",
         Just("true".to_owned()),
         Just("null".to_owned()),

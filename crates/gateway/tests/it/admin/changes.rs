@@ -1,6 +1,8 @@
 //! Changes of the configuration while it runs: applied, refused, in conflict, confirmed, rolled back by hand and by
 //! time, written into history and audit log; the file keeps its comments, and no request fails meanwhile.
 
+mod canary;
+
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
@@ -38,6 +40,15 @@ fn limit(to: &str) -> Value {
     json!({ "edits": [{ "op": "set", "path": ["routes", "/*", "rate_limit"], "value": to }], "message": "less" })
 }
 
+/// Tells the others to stop, also when a test has failed meanwhile.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// Asks without a break until told to stop; gives how often it asked, and what did not answer 200.
 fn while_under_load(gateway: &Gateway, run: impl FnOnce()) -> usize {
     let (stop, asked, address) = (AtomicBool::new(false), AtomicUsize::new(0), gateway.addr());
@@ -50,8 +61,8 @@ fn while_under_load(gateway: &Gateway, run: impl FnOnce()) -> usize {
                 }
             });
         }
+        let _stop = Stop(&stop);
         run();
-        stop.store(true, Ordering::Release);
     });
     asked.into_inner()
 }
@@ -266,4 +277,28 @@ fn commands_do_the_same() {
         "{}",
         told.stderr
     );
+}
+
+#[test]
+fn a_fault_of_a_draft_says_which_setting_it_is_about() {
+    let origin = Origin::start();
+    let (gateway, text) = start(&origin);
+    let check = |body: &Value| {
+        let answer = gateway.admin_request("POST", "/api/v1/config/check", &[], &body.to_string());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    };
+    let told = check(&limit("often"));
+    assert_eq!(
+        (&told["valid"], &told["diagnostics"][0]["path"]),
+        (&false.into(), &json!(["routes", "/*", "rate_limit"])),
+        "{told}"
+    );
+    assert_eq!(told["written"]["routes"]["/*"]["rate_limit"], "often", "the draft as data, faults or not");
+    let edits = json!({ "edits": [{ "op": "set", "path": ["routes", "/gone", "ip"], "value": { "deny": ["10.0.0.0/8", "x"] } }] });
+    assert_eq!(check(&edits)["diagnostics"][0]["path"], json!(["routes", "/gone", "ip", "deny", "1"]));
+    let told = check(&json!({ "text": "routes: [" }));
+    assert_eq!((&told["valid"], &told["written"]), (&false.into(), &Value::Null), "{told}");
+    assert_eq!(gateway.admin("/api/v1/config").json()["written"]["routes"]["/*"]["to"], "app");
+    assert_eq!(on_disk(&gateway), text);
 }
