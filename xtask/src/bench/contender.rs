@@ -14,6 +14,7 @@ use rustls::ClientConfig;
 
 use super::callers::{self, Shown};
 use super::composed;
+use super::words;
 use crate::process::Running;
 use crate::wire::Connection;
 use crate::{Failure, programs, tls, workspace};
@@ -189,8 +190,8 @@ impl Ground {
         fs::create_dir_all(folder).map_err(|e| format!("{}: {e}", folder.display()))?;
         write(&folder.join("body-1k"), &"0123456789abcdef".repeat(1024 / 16))?;
         write(&folder.join("body-100k"), &"0123456789abcdef".repeat(100 * 1024 / 16))?;
-        write(&folder.join("list-2k"), &list(2 * 1024))?;
-        write(&folder.join("list-1m"), &list(1024 * 1024))?;
+        write(&folder.join("list-2k"), &words::list(2 * 1024))?;
+        write(&folder.join("list-1m"), &words::list(1024 * 1024))?;
         let origin = free_address()?;
         let text = template("origin.conf")?
             .replace("{{DIR}}", &folder.display().to_string())
@@ -247,13 +248,14 @@ impl Ground {
         };
         let log =
             if of.logged { self.folder.join("access.log").display().to_string() } else { "off".to_owned() };
-        let (listen, settings) = if of.tls { secure_words(of.kind) } else { plain_words(of.kind) };
+        let (listen, settings) =
+            if of.tls { words::secure_words(of.kind) } else { words::plain_words(of.kind) };
         let (limit_table, limit) = match of.shown {
             Some(shown) => callers::words(of.kind, shown, &self.folder)?,
-            None if of.limited => limit_words(of.kind),
-            None if of.cached => cache_words(of.kind),
-            None if of.guarded => (String::new(), GUARD.to_owned()),
-            None if of.shaped => shape_words(of.kind),
+            None if of.limited => words::limit_words(of.kind),
+            None if of.cached => words::cache_words(of.kind),
+            None if of.guarded => (String::new(), words::GUARD.to_owned()),
+            None if of.shaped => words::shape_words(of.kind),
             None => (String::new(), String::new()),
         };
         let text = template(template_name)?
@@ -343,127 +345,6 @@ fn routes(kind: Kind, routes: Routes) -> String {
         }
         (Kind::Haproxy | Kind::Envoy | Kind::Varnish | Kind::Node, _) => String::new(),
     }
-}
-
-/// What stands at a listener in clear, and further settings.
-fn plain_words(kind: Kind) -> (&'static str, &'static str) {
-    match kind {
-        Kind::Tidegate => ("", "listen: 127.0.0.1:0\n"),
-        Kind::Nginx | Kind::Haproxy | Kind::Envoy | Kind::Varnish | Kind::Node => ("", ""),
-    }
-}
-
-/// The same for one under TLS: one certificate, TLS 1.2 and 1.3, HTTP/2 and HTTP/1.1, tickets as each gives them.
-fn secure_words(kind: Kind) -> (&'static str, &'static str) {
-    match kind {
-        Kind::Nginx => (
-            "ssl http2",
-            "ssl_certificate {{DIR}}/tls.crt;\n        ssl_certificate_key {{DIR}}/tls.key;\n        \
-             ssl_protocols TLSv1.2 TLSv1.3;\n",
-        ),
-        Kind::Haproxy => ("ssl crt {{DIR}}/tls.pem ssl-min-ver TLSv1.2 alpn h2,http/1.1", ""),
-        Kind::Envoy => (
-            "",
-            "      transport_socket:\n        name: envoy.transport_sockets.tls\n        typed_config:\n          \
-             \"@type\": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext\n          \
-             common_tls_context:\n            alpn_protocols: [h2, http/1.1]\n            tls_certificates:\n            \
-             - certificate_chain: { filename: {{DIR}}/tls.crt }\n              \
-             private_key: { filename: {{DIR}}/tls.key }\n",
-        ),
-        Kind::Varnish | Kind::Node => ("", ""),
-        Kind::Tidegate => (
-            "",
-            "listeners:\n  main:\n    address: 127.0.0.1:0\n    \
-             tls: { certificates: [{ cert: {{DIR}}/tls.crt, key: {{DIR}}/tls.key }] }\n",
-        ),
-    }
-}
-
-/// A guard that watches all requests and finds nothing: the load is one client, which is to be none too quick.
-const GUARD: &str = "defaults:\n  guard: { calm: 100000000/s }\n";
-
-/// A limit by address that all requests are counted against and none meets: what stands outside of the server, then what
-/// stands in it. Envoy has one bucket for all, since its local limit knows no addresses.
-fn limit_words(kind: Kind) -> (String, String) {
-    let (outside, inside) = match kind {
-        Kind::Nginx => (
-            "limit_req_zone $binary_remote_addr zone=clients:10m rate=1000000r/s;\n    ",
-            "limit_req zone=clients burst=1000000 nodelay;\n        ",
-        ),
-        Kind::Haproxy => (
-            "",
-            "stick-table type ip size 100k expire 60s store http_req_rate(1s)\n    http-request track-sc0 src\n    \
-             http-request deny deny_status 429 if { sc_http_req_rate(0) gt 100000000 }\n",
-        ),
-        Kind::Envoy => (
-            "",
-            "          - name: envoy.filters.http.local_ratelimit\n            typed_config:\n              \
-             \"@type\": type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit\n              \
-             stat_prefix: limit\n              token_bucket: { max_tokens: 100000000, tokens_per_fill: 100000000, \
-             fill_interval: 1s }\n              filter_enabled: { default_value: { numerator: 100 } }\n              \
-             filter_enforced: { default_value: { numerator: 100 } }\n",
-        ),
-        Kind::Varnish | Kind::Node => ("", ""),
-        Kind::Tidegate => ("", "defaults:\n  rate_limit: 10000000/s\n"),
-    };
-    (outside.to_owned(), inside.to_owned())
-}
-
-/// A cache of 256 MiB for what says how long it may be kept: what stands outside of the server, then what stands in it.
-/// Envoy has none that is meant for use; Varnish is one.
-fn cache_words(kind: Kind) -> (String, String) {
-    let (outside, inside) = match kind {
-        Kind::Nginx => (
-            "proxy_cache_path {{DIR}}/{{NAME}}-kept levels=1:2 keys_zone=kept:10m max_size=256m inactive=1h \
-             use_temp_path=off;\n    ",
-            "proxy_cache kept;\n        ",
-        ),
-        Kind::Haproxy => (
-            "cache kept\n    total-max-size 256\n    max-object-size 1048576\n    max-age 600\n",
-            "http-request cache-use kept\n    http-response cache-store kept\n",
-        ),
-        Kind::Envoy | Kind::Varnish | Kind::Node => ("", ""),
-        Kind::Tidegate => ("", "defaults:\n  cache: {}\n"),
-    };
-    (outside.to_owned(), inside.to_owned())
-}
-
-/// A member of each object of a list renamed, another removed. Envoy does it by a script that replaces text, which is less than
-/// to read JSON: it has nothing of its own that does more.
-fn shape_words(kind: Kind) -> (String, String) {
-    let inside = match kind {
-        Kind::Envoy => {
-            "          - name: envoy.filters.http.lua\n            typed_config:\n              \
-             \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua\n              \
-             default_source_code:\n                inline_string: |\n                  \
-             function envoy_on_response(answer)\n                    local body = answer:body()\n                    \
-             local text = body:getBytes(0, body:length())\n                    \
-             text = text:gsub('\"user_name\":', '\"username\":'):gsub(',\"secret\":\"[^\"]*\"', '')\n                    \
-             body:setBytes(text)\n                  end\n"
-        }
-        Kind::Tidegate => {
-            "defaults:\n  response: { body: [ { remove: items.*.secret }, { rename: { items.*.user_name: username } } ] }\n"
-        }
-        Kind::Nginx | Kind::Haproxy | Kind::Varnish => "",
-    };
-    (String::new(), inside.to_owned())
-}
-
-/// A list of objects in JSON of about this many bytes.
-fn list(size: usize) -> String {
-    let mut text = String::from("{\"items\":[");
-    for nth in 0.. {
-        if nth > 0 {
-            text.push(',');
-        }
-        text += &format!(
-            "{{\"id\":{nth},\"user_name\":\"user {nth}\",\"secret\":\"4f1c9a{nth}\",\"total\":120.50,\"tags\":[\"new\",\"paid\"]}}"
-        );
-        if text.len() >= size {
-            break;
-        }
-    }
-    text + "]}"
 }
 
 /// The program itself: what stands on the path may be a script of a Python environment.

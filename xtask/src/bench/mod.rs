@@ -15,6 +15,7 @@ mod load;
 mod reload;
 mod report;
 mod results;
+mod words;
 
 use std::path::PathBuf;
 

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use super::changes::{Proposal, answers, canary, preview};
 use super::control::Control;
 use super::{
-    api, bans, cache, drain, guarding, live, mirrors, openapi, pages, policies, routes, samples, session, splits, versions,
+    api, bans, cache, drain, guarding, live, mirrors, openapi, pages, policies, routes, samples, session,
+    splits, versions,
 };
 use crate::config::Role;
 
@@ -113,7 +114,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 40] = {
+pub(super) static ENDPOINTS: [Endpoint; 43] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(

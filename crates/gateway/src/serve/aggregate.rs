@@ -164,7 +164,7 @@ async fn send(
     responder.pass_on(exchange);
     let sent = async {
         responder.data(body).await?;
-        responder.end(&Fields::default());
+        responder.end(&Fields::default())?;
         responder.flush().await
     };
     sent.await.map_err(|error| match error.kind() {

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http1::NameBuf;
 use serde_json::Value as Json;
 
-use super::compile::{Services, bind, settle, simple_action};
+use super::compile::{bind, settle, simple_action};
+use super::services::Services;
 use super::stats::Stats;
 use crate::aggregate::document::Bounds;
 use crate::aggregate::skeleton::Skeleton;

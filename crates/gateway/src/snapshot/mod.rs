@@ -11,6 +11,7 @@ pub mod live;
 mod mock;
 mod pattern;
 mod secure;
+mod services;
 mod split;
 mod stats;
 mod stranger;
