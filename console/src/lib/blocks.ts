@@ -6,13 +6,13 @@ import { isMap, type Language, type Schema } from './schema';
 
 /** The phases of a request, in their order, each with the policies that the console knows in it. */
 export const LANES: { name: string; policies: string[] }[] = [
-  { name: 'Guard', policies: ['cors', 'ip', 'guard', 'filter'] },
-  { name: 'Identify', policies: ['mtls', 'api_key', 'basic', 'jwt', 'hmac', 'introspection', 'oidc', 'any_of'] },
-  { name: 'Authorise', policies: ['csrf', 'allow', 'identity_keys'] },
+  { name: 'Guard', policies: ['cors', 'ip', 'lists'] },
+  { name: 'Identify', policies: ['mtls', 'api_key', 'basic', 'jwt', 'hmac', 'introspection', 'oidc', 'any_of', 'guard'] },
+  { name: 'Authorise', policies: ['csrf', 'allow', 'identity_keys', 'version'] },
   { name: 'Admit', policies: ['rate_limit', 'quota', 'ext_auth', 'concurrency', 'body_limit'] },
-  { name: 'Care', policies: ['timeout', 'retry', 'grpc_web'] },
+  { name: 'Care', policies: ['timeout', 'retry', 'mirror', 'validate', 'openapi', 'grpc_web'] },
   { name: 'Cache', policies: ['cache', 'compress'] },
-  { name: 'Shape', policies: ['rewrite', 'headers'] },
+  { name: 'Shape', policies: ['rewrite', 'headers', 'request', 'response', 'filter'] },
   { name: 'Stand in', policies: ['fallback'] },
 ];
 
@@ -139,6 +139,14 @@ const STARTS: Record<string, unknown | Beginning> = {
   rewrite: { path: '{path}' },
   headers: { response: { set: { 'X-Served-By': 'tidegate' } } },
   fallback: [{ status: 503, body: 'we are back soon' }],
+  lists: { deny: ['198.51.100.0/24'] },
+  guard: { mode: 'shadow' },
+  version: { deprecated: '2026-01-01' },
+  mirror: (written: Written) => ({ to: firstService(written), share: '10%' }),
+  validate: { request: { body: { type: 'object' } } },
+  request: { headers: { set: { 'X-Through': 'tidegate' } } },
+  response: { headers: { set: { 'X-Through': 'tidegate' } } },
+  filter: { sensitive: ['password'] },
 };
 
 /** What others in the file know already is taken from them. */
