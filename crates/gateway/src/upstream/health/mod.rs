@@ -237,7 +237,7 @@ pub(super) fn shares(all: &[Standing], panic_threshold: u32) -> Vec<u32> {
     let serves = |one: &Standing| match one.rank {
         Rank::Backup => backup,
         Rank::Near => !backup,
-        Rank::Far => !backup && !(only_well && near_is_enough),
+        Rank::Far => !(backup || only_well && near_is_enough),
     };
     let share = |one: &Standing| match serves(one) && !one.drained && (one.well || !only_well) {
         true if only_well => one.weight.saturating_mul(one.tenths.min(10)).div_ceil(10),
