@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use http1::{Fields, HeadLimits, RequestHead, RequestParser};
+use http1::{Fields, Framing, HeadLimits, RequestHead, RequestParser};
 
 use super::buffer::{Buffer, SIZE, Span};
 use super::http2::Asked;
@@ -257,7 +257,13 @@ impl ClientReader {
         let (incoming, parser) = match &mut self.source {
             Source::Connection(incoming, parser) => (incoming, parser),
             Source::Stream(asked, _) => {
-                return asked.take(&limits.head, head).map(|()| true).map_err(Fault::Head);
+                asked.take(&limits.head, head).map_err(Fault::Head)?;
+                if head.framing == Framing::Length(0) && !asked.inflow.is_done() {
+                    // A service would hold the request for whole with its head, whatever follows.
+                    asked.inflow.begin(head.framing);
+                    Box::pin(self.receive(limits)).await?;
+                }
+                return Ok(true);
             }
             Source::Nobody(_) => return Ok(false),
         };

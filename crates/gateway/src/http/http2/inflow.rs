@@ -1,7 +1,8 @@
 //! The receiving half of a stream: the pieces of a body, released as they are taken.
 //!
 //! Takes a stream of `h2`; gives pieces and, behind the last, trailers. The peer may send on only what was released,
-//! so that a slow taker slows the sender.
+//! so that a slow taker slows the sender. Where a length was said, the last piece is given when the stream has ended
+//! there: a message of another length is malformed (RFC 9113 section 8.1.1) and must not pass for a whole one.
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
@@ -22,6 +23,8 @@ pub struct Inflow {
     /// Deadline of whoever waits for bytes.
     pub timer: Timer,
     data: Bytes,
+    /// The last piece of a body whose length was said: nobody's before the stream has ended there.
+    last: Bytes,
     given: bool,
     done: bool,
     /// Whether what comes is not for anybody yet.
@@ -41,6 +44,7 @@ impl Inflow {
             stream,
             timer,
             data: Bytes::new(),
+            last: Bytes::new(),
             given: false,
             held: false,
             received: 0,
@@ -126,6 +130,12 @@ impl Inflow {
         loop {
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(data)) if data.is_empty() => {}
+                // More than was said, which `h2` refuses already.
+                Some(Ok(_)) if !self.last.is_empty() => {
+                    return Poll::Ready(Err(Broken::Io(ErrorKind::InvalidData)));
+                }
+                // A taker counts too, and would hold a body for whole that goes on.
+                Some(Ok(data)) if self.completes(&data) && !self.stream.is_end_stream() => self.last = data,
                 Some(Ok(data)) => {
                     let count = data.len();
                     self.data = data;
@@ -144,10 +154,17 @@ impl Inflow {
             Err(error) => return Poll::Ready(Err(Broken::Io(kind(&error)))),
         }
         self.done = true;
-        if self.remaining().is_some_and(|left| left > 0) {
+        self.data = std::mem::take(&mut self.last);
+        let count = self.data.len();
+        if self.remaining().is_some_and(|left| left > count as u64) {
             return Poll::Ready(Err(Broken::Rule(BodyError::Truncated)));
         }
-        Poll::Ready(Ok(0))
+        Poll::Ready(Ok(count))
+    }
+
+    /// Whether nothing may follow this piece but the end.
+    fn completes(&self, data: &Bytes) -> bool {
+        self.remaining().is_some_and(|left| left <= data.len() as u64)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Frames that no good client sends, by hand: injections, lengths that do not agree, frames on streams
 //! that are no more (H1 to H4, H12).
 
+use testkit::client::Raw;
 use testkit::origin::Origin;
 
 use super::in_front_of;
 use super::wire::{
     END_HEADERS, END_STREAM, Ended, GET, PADDED, POST, block, code, connect, ended, frame, headers, kind,
-    literal, reset, window,
+    literal, next, reset, window,
 };
 
 type Fields = Vec<(&'static str, &'static str)>;
@@ -95,22 +96,57 @@ fn heads_that_break_a_rule_are_refused() {
     assert_eq!(ended(&mut client), Ended::Answer(200), "the frames of this test are good ones");
 }
 
-/// H4: a body that is not as long as was said.
+/// Reads until the gateway has answered a ping: what was sent before has been looked at.
+fn looked_at(client: &mut Raw) {
+    client.send(frame(kind::PING, 0, 0, b"looked??"));
+    while next(client).unwrap().0 != kind::PING {}
+}
+
+/// H4: a body that is not as long as was said, in whatever pieces it comes.
 #[test]
 fn a_body_of_another_length_never_ends_at_the_service() {
     let origin = Origin::start();
     let gateway = in_front_of(&origin, "");
-    for (length, data) in [("5", &b"abc"[..]), ("2", b"abc"), ("0", b"abc")] {
+    for (length, pieces) in [
+        ("5", &[&b"abc"[..]][..]),
+        ("2", &[b"abc"]),
+        ("0", &[b"abc"]),
+        ("2", &[b"ab", b"c"]),
+        ("3", &[b"ab", b""]),
+    ] {
         let mut client = connect(&gateway);
         let mut fields = GET.to_vec();
         fields[0].1 = "POST";
         fields.push(("content-length", length));
-        client.send([headers(&fields, 0, 1), frame(0, END_STREAM, 1, data)].concat());
+        client.send(headers(&fields, 0, 1));
+        for (nth, piece) in pieces.iter().enumerate() {
+            looked_at(&mut client);
+            client.send(frame(kind::DATA, if nth + 1 == pieces.len() { END_STREAM } else { 0 }, 1, piece));
+        }
         let how = ended(&mut client);
         assert!(!matches!(how, Ended::Answer(200)), "{length}: {how:?}");
     }
     let seen: Vec<_> = origin.requests().into_iter().filter(|request| request.whole).collect();
     assert!(seen.is_empty(), "{seen:?}");
+}
+
+/// An end that comes by itself, behind all that was said, is as good as one that comes with the last piece.
+#[test]
+fn a_body_may_end_with_a_frame_of_its_own() {
+    let origin = Origin::start();
+    let gateway = in_front_of(&origin, "");
+    for (length, pieces) in [("0", &[&b""[..]][..]), ("2", &[b"ab", b""]), ("3", &[b"ab", b"c", b"", b""])] {
+        let mut client = connect(&gateway);
+        let fields = [&POST[..], &[("content-length", length)]].concat();
+        client.send(headers(&fields, 0, 1));
+        for (nth, piece) in pieces.iter().enumerate() {
+            looked_at(&mut client);
+            client.send(frame(kind::DATA, if nth + 1 == pieces.len() { END_STREAM } else { 0 }, 1, piece));
+        }
+        assert_eq!(ended(&mut client), Ended::Answer(200), "{length}");
+        let bodies: Vec<_> = origin.requests().into_iter().map(|request| request.body).collect();
+        assert_eq!(bodies.last(), Some(&pieces.concat()), "{length}");
+    }
 }
 
 /// H2: what may not stand in a head may not stand in trailers.
