@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use crate::console::{self, Built};
 use crate::needs::{self, Purpose};
@@ -18,23 +19,33 @@ struct Tally {
 }
 
 /// A step besides the tests: name and arguments of cargo.
-const CHECKS: [(&str, &[&str]); 3] = [
+const CHECKS: [(&str, &[&str]); 2] = [
     ("formatting", &["fmt", "--all", "--check"]),
     ("lints", &["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]),
-    ("build", &["build", "--workspace", "--quiet"]),
 ];
+
+/// Says which step begins, and when, counted from the first.
+struct Clock(Instant);
+
+impl Clock {
+    fn begins(&self, step: &str) {
+        eprintln!("== {step} (after {} s)", self.0.elapsed().as_secs());
+    }
+}
 
 pub(crate) fn run() -> Result<(), Failure> {
     let mut tally = Tally::default();
     let mut complaints = Vec::new();
+    let clock = Clock(Instant::now());
     for missing in needs::provide(Purpose::Test) {
         tally.skipped += 1;
         complaints.push(format!("missing `{}`: {}", missing.program, missing.without));
     }
     // Before the gateway, which takes it up.
+    clock.begins("console");
     let console = build_console(&mut tally, &mut complaints);
     for (name, arguments) in CHECKS {
-        eprintln!("== {name}");
+        clock.begins(name);
         if succeeds(&mut workspace::cargo(arguments)) {
             tally.passed += 1;
         } else {
@@ -42,7 +53,7 @@ pub(crate) fn run() -> Result<(), Failure> {
             complaints.push(format!("{name} failed: cargo {}", arguments.join(" ")));
         }
     }
-    eprintln!("== licences and advisories");
+    clock.begins("licences and advisories");
     if programs::find("cargo-deny").is_some() {
         let good = succeeds(&mut workspace::cargo(&["deny", "--workspace", "check"]));
         tally.passed += u64::from(good);
@@ -52,14 +63,15 @@ pub(crate) fn run() -> Result<(), Failure> {
         eprintln!("left out: cargo-deny is not installed");
         tally.skipped += 1;
     }
-    eprintln!("== tests");
+    clock.begins("tests");
     if let Err(complaint) = tests(&mut tally) {
         complaints.push(complaint);
     }
     if console {
-        eprintln!("== console in a browser");
+        clock.begins("console in a browser");
         step(console::try_in_browser(), &mut tally, &mut complaints);
     }
+    clock.begins("the sum of it");
     for complaint in &complaints {
         println!("{complaint}");
     }
@@ -73,7 +85,6 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 /// Builds the console and checks its types; gives whether there is one to try.
 fn build_console(tally: &mut Tally, complaints: &mut Vec<String>) -> bool {
-    eprintln!("== console");
     match console::build() {
         Ok(Built::Yes) => {
             tally.passed += 1;

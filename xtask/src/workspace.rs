@@ -23,6 +23,10 @@ pub(crate) fn target() -> PathBuf {
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(root());
+    if crate::needs::in_ci() {
+        // What is built once is not built again in parts.
+        command.env("CARGO_INCREMENTAL", "0");
+    }
     command
 }
 

@@ -1,7 +1,8 @@
 //! Clients of HTTP/2 for the soak: connections under TLS or in clear, several streams at a time, each answer compared.
 //! Takes an address and a pace; counts answers and failures.
-//! It must never send a request a second time: one that was sent and not answered has failed, whatever the server says
-//! of it. Only what was never sent goes over another connection.
+//! It must never send a request a second time that the server may have seen: one that was sent and not answered has failed.
+//! What was never sent, and what a GOAWAY without an error leaves out, goes over another connection, as with any client
+//! (RFC 9113 sections 6.8 and 8.7); the latter is counted.
 
 use std::io;
 use std::net::SocketAddr;
@@ -42,11 +43,12 @@ pub(super) fn keep_pace(
     runtime.block_on(async {
         let (mut kept, begin) = (None, Instant::now());
         let mut running = FuturesUnordered::new();
+        let mut left_out: Vec<String> = Vec::new();
         for number in 0_u32.. {
             let next = begin + pace * number;
             while Instant::now() < next || running.len() >= MOST_STREAMS {
                 tokio::select! {
-                    Some(()) = running.next() => {}
+                    Some(unseen) = running.next() => left_out.extend(unseen),
                     () = sleep_until(next), if running.len() < MOST_STREAMS => {}
                 }
             }
@@ -54,15 +56,23 @@ pub(super) fn keep_pace(
                 break;
             }
             let path = format!("/items/{client}/{number}");
-            match send(&mut kept, address, tls, &path).await {
-                Ok(answer) => running.push(take(answer, path, counted)),
-                Err(e) => {
-                    kept = None;
-                    counted.complain(&counted.failed, format!("HTTP/2 GET {path}: {e}"));
+            for path in left_out.drain(..).chain([path]) {
+                match send(&mut kept, address, tls, &path).await {
+                    Ok(answer) => running.push(take(answer, path, counted)),
+                    Err(e) => {
+                        kept = None;
+                        counted.complain(&counted.failed, format!("HTTP/2 GET {path}: {e}"));
+                    }
                 }
             }
         }
-        while running.next().await.is_some() {}
+        while let Some(unseen) = running.next().await {
+            left_out.extend(unseen);
+        }
+        // The load is over, so that nobody asks them once more.
+        for path in left_out {
+            counted.complain(&counted.failed, format!("HTTP/2 GET {path}: left out at the end"));
+        }
     });
 }
 
@@ -115,9 +125,17 @@ async fn begin(
     Ok(client)
 }
 
-/// Takes an answer and counts it.
-async fn take(answer: h2::client::ResponseFuture, path: String, counted: &Counted) {
+/// Takes an answer and counts it; gives back the path of a request that the server never looked at.
+async fn take(answer: h2::client::ResponseFuture, path: String, counted: &Counted) -> Option<String> {
     let read = timeout(PATIENCE, read(answer)).await;
+    if let Ok(Err(e)) = &read
+        && e.is_go_away()
+        && e.is_remote()
+        && e.reason() == Some(h2::Reason::NO_ERROR)
+    {
+        counted.left_out.fetch_add(1, Ordering::Relaxed);
+        return Some(path);
+    }
     match read.map_err(|_| "no answer in time".to_owned()) {
         Ok(Ok((200, body))) if body == path.as_bytes() => {
             counted.answered.fetch_add(1, Ordering::Relaxed);
@@ -129,6 +147,7 @@ async fn take(answer: h2::client::ResponseFuture, path: String, counted: &Counte
         Ok(Err(e)) => counted.complain(&counted.failed, format!("HTTP/2 GET {path}: {e}")),
         Err(e) => counted.complain(&counted.failed, format!("HTTP/2 GET {path}: {e}")),
     }
+    None
 }
 
 async fn read(answer: h2::client::ResponseFuture) -> Result<(u16, Vec<u8>), h2::Error> {

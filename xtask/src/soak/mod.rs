@@ -70,6 +70,8 @@ struct Counted {
     /// Of those answered, the ones over HTTP/2 and over TLS with HTTP/1.1.
     http2: AtomicU64,
     secure: AtomicU64,
+    /// Requests over HTTP/2 that a farewell left out and another connection took.
+    left_out: AtomicU64,
     /// Of the TLS connections with HTTP/1.1, those that took an earlier session up.
     resumed: AtomicU64,
     echoes: AtomicU64,
@@ -162,6 +164,7 @@ fn upgrade(gateway: Gateway, folder: &Path, options: &Options) -> Result<(), Fai
     tell_counted(&counted, options);
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!("| of them over HTTP/2 under TLS | {} |", read(&counted.http2));
+    println!("| left out by a GOAWAY, never looked at, and asked again | {} |", read(&counted.left_out));
     let resumed = read(&counted.resumed);
     println!(
         "| of them over TLS, each on a connection of its own | {}, {resumed} resumed |",
