@@ -29,12 +29,14 @@ pub mod lists;
 pub mod mirror;
 pub mod mtls;
 pub mod oidc;
+mod per;
 pub mod quota;
 pub mod rate_limit;
 pub mod request;
 pub mod response;
 pub mod retry;
 pub mod rewrite;
+mod shared;
 #[cfg(test)]
 mod tests;
 pub mod timeout;

@@ -10,13 +10,14 @@ mod settings;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
+use super::per::{Scope, sources, words};
 use super::{Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Problem, Verdict};
 use crate::values::{Duration, PerWord, Source};
 use places::{Held, Places};
 pub use settings::Concurrency;
-use settings::{ConcurrencyMap, Priority, Scope};
+use settings::{ConcurrencyMap, Priority};
 
 /// The most places there may be.
 const MOST: u64 = 1_000_000;
@@ -51,18 +52,7 @@ impl Settings for Concurrency {
             );
             fault.help(format!("write a number from 1 to {MOST}"));
         }
-        let per = map.per.iter().flat_map(|per| per.iter());
-        let all = per.clone().find(|word| ***word == PerWord::All).filter(|_| per.clone().count() > 1);
-        if let Some(all) = all {
-            let fault = faults.error(codes::BAD_POLICY, all.span(), "`all` stands beside sources in `per`");
-            fault.help("write `per: all` to count all requests together, or leave `all` out");
-        }
-        let per: Vec<Source> = per
-            .filter_map(|word| match &**word {
-                PerWord::All => None,
-                PerWord::By(source) => Some(source.clone()),
-            })
-            .collect();
+        let per = sources(map.per, PerWord::All, faults);
         if let Some(adaptive) = &map.adaptive {
             let (what, help) = if !per.is_empty() {
                 (
@@ -164,14 +154,9 @@ impl Compiled {
 
 impl Policy for Compiled {
     fn settle(&mut self, place: &mut Place<'_, '_>) {
-        let per: Vec<String> = self.per.iter().map(Source::to_string).collect();
-        let of = match self.scope {
-            Scope::Service if !place.service.is_empty() => format!("service {}", place.service),
-            Scope::Route | Scope::Service => format!("route {}", place.route),
-            Scope::Global => "global".to_owned(),
-        };
+        let (of, per) = (self.scope.of(place), words(&self.per));
         let given = self.given.as_deref().unwrap_or_default();
-        let identity = format!("concurrency {of} {given} per {}", per.join(" "));
+        let identity = format!("concurrency {of} {given} per {per}");
         let keyed = !self.per.is_empty();
         // A number that was adaptive and is fixed now begins anew; those who are under way give back to the old one.
         let identity = format!("{identity}{}", if self.least.is_some() { " adaptive" } else { "" });

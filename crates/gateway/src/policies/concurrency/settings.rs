@@ -1,9 +1,10 @@
 //! What a user writes under `concurrency`.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::config::{OneOrMany, Spanned};
+use crate::config::{OneOrMany, Spanned, written_as_it_is};
+use crate::policies::per::Scope;
 use crate::values::{Duration, Name, PerWord};
 
 /// How many requests may be under way at once: a number, or a map.
@@ -34,14 +35,7 @@ pub enum Concurrency {
     Map(Box<ConcurrencyMap>),
 }
 
-impl Serialize for Concurrency {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Concurrency::Number(number) => number.serialize(serializer),
-            Concurrency::Map(map) => map.serialize(serializer),
-        }
-    }
-}
+written_as_it_is!(Concurrency: Number, Map);
 
 /// The long form.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -90,20 +84,6 @@ fn ten() -> u64 {
 
 const fn hundred_millis() -> Duration {
     Duration::from_millis(100)
-}
-
-/// Over which requests it counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(rename = "ConcurrencyScope")]
-pub(super) enum Scope {
-    /// Those of its route.
-    #[default]
-    Route,
-    /// Those of all routes to the same service that have it.
-    Service,
-    /// Those of all routes that have it.
-    Global,
 }
 
 /// How much requests matter.

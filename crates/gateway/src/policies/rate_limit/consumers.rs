@@ -118,6 +118,10 @@ struct Joined {
 }
 
 impl Policy for Joined {
+    fn start(&self) {
+        self.limits.0.values().for_each(|limit| limit.start());
+    }
+
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         match self.limits.of(exchange) {
             Some(limit) => limit.request(exchange),

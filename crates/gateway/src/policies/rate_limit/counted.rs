@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::gcra::Flow;
 use super::settled::Tier;
+use crate::values::Rate;
 
 const SECOND: u64 = 1_000_000_000;
 /// Changes of a schedule that are followed one by one. When there were more since anybody asked, nothing of what was
@@ -21,14 +22,31 @@ const FOLLOWED: usize = 1000;
 pub(super) struct Counted {
     /// Which one of the process, as a part of its keys.
     pub(super) id: u64,
+    run: Run,
+    /// How it runs in the configuration that was put in force last: the same cell in all of them.
+    newest: Arc<ArcSwapOption<Run>>,
+}
+
+/// How a tier of a limit runs by one configuration.
+#[derive(Clone)]
+struct Run {
     /// What it is to be.
-    pub(super) tier: Tier,
+    tier: Tier,
     flows: Flows,
 }
 
 enum Flows {
     Always(Flow),
     Scheduled(ArcSwap<Phase>),
+}
+
+impl Clone for Flows {
+    fn clone(&self) -> Flows {
+        match self {
+            Flows::Always(flow) => Flows::Always(*flow),
+            Flows::Scheduled(phase) => Flows::Scheduled(ArcSwap::new(phase.load_full())),
+        }
+    }
 }
 
 /// How a limit flows for some time.
@@ -65,12 +83,40 @@ impl Counted {
             Flows::Scheduled(ArcSwap::from_pointee(Phase { flow, place, seen, change, until }))
         };
         let id = before.map_or_else(|| NEXT.fetch_add(1, Ordering::Relaxed), |before| before.id);
-        Counted { id, tier: tier.clone(), flows }
+        let newest = before.map_or_else(Arc::default, |before| before.newest.clone());
+        Counted { id, run: Run { tier: tier.clone(), flows }, newest }
+    }
+
+    /// Its configuration is put in force.
+    pub(super) fn begin(&self) {
+        self.newest.store(Some(Arc::new(self.run.clone())));
+    }
+
+    /// What it is to be.
+    pub(super) fn tier(&self) -> &Tier {
+        &self.run.tier
     }
 
     /// How it flows now, and by which of its measures.
     #[inline]
     pub(super) fn flow(&self, now: u64) -> (Flow, usize) {
+        self.run.flow(now)
+    }
+
+    /// How it flows now by the configuration that is in force, whichever this one is: an exchange may outlast the one that
+    /// it began under, whose clock has shown another time since. With its rate and its burst.
+    pub(super) fn flow_in_force(&self, now: u64) -> (Flow, (Rate, u64)) {
+        let newest = self.newest.load();
+        let run = newest.as_deref().unwrap_or(&self.run);
+        let (flow, place) = run.flow(now);
+        let measure = run.tier.measure(place);
+        (flow, (measure.rate, measure.burst))
+    }
+}
+
+impl Run {
+    #[inline]
+    fn flow(&self, now: u64) -> (Flow, usize) {
         match &self.flows {
             Flows::Always(flow) => (*flow, 0),
             Flows::Scheduled(phase) => {
@@ -148,7 +194,7 @@ mod tests {
     const NOON: i64 = 1_795_780_800;
 
     fn measure(rate: &str) -> Measure {
-        let rate: crate::values::Rate = rate.parse().unwrap();
+        let rate: Rate = rate.parse().unwrap();
         Measure { name: rate.to_string(), rate, burst: rate.count() }
     }
 
@@ -160,6 +206,20 @@ mod tests {
 
     fn wall_at(second: i64) -> u64 {
         u64::try_from(second).unwrap() * SECOND
+    }
+
+    #[test]
+    fn what_is_in_force_is_known_to_those_that_began_before() {
+        let now = now();
+        let tier = |rate: &str| Tier { group: None, base: measure(rate), turns: Vec::new() };
+        let first = Counted::after(None, &tier("1000/s"));
+        first.begin();
+        let second = Counted::after(Some(&first), &tier("2/hour"));
+        let (fast, slow) = (measure("1000/s").rate, measure("2/hour").rate);
+        assert_eq!(first.flow_in_force(now).1, (fast, 1000), "made and not put in force");
+        second.begin();
+        assert_eq!(first.flow_in_force(now), (second.flow(now).0, (slow, 2)));
+        assert!(first.flow(now).0.is(fast, 1000));
     }
 
     #[test]

@@ -79,6 +79,12 @@ impl Flow {
         (self.speed, self.room) == (other.speed, other.room)
     }
 
+    /// A number for its rate and burst.
+    pub(super) fn mark(&self) -> u64 {
+        let speed = self.speed.digits.rotate_left(self.speed.behind);
+        (speed ^ self.room.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
     /// Whether a request of this cost finds room behind what the word holds.
     #[inline]
     pub(super) fn ask(&self, word: u64, now: u64, cost: u64) -> Outcome {

@@ -23,17 +23,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use consumers::OfConsumers;
 pub use settings::RateLimit;
 
+use super::per::words;
+use super::shared::Digest;
 use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Meter, Problem, Verdict};
 use crate::observe::Figure;
-use crate::values::Source;
 use counted::{Counted, now};
 use fields::{Fields, Told};
 use local::{KEYS, Local};
-use settings::{Cost, Scope};
+use settings::Cost;
 use settled::{MOST_LIMITS, Settled, Tier};
-use shared::Digest;
 use sharing::Sharing;
 use store::{Charge, Said};
 
@@ -140,14 +140,9 @@ impl Window {
     fn identity(&self, nth: usize, tier: &Tier, place: &Place<'_, '_>) -> String {
         let name = self.settled.given.clone().unwrap_or_else(|| nth.to_string());
         // What is counted by another key is another limit, even under the same name.
-        let per: Vec<String> = self.settled.per.iter().map(Source::to_string).collect();
-        let of = match self.settled.scope {
-            Scope::Service if !place.service.is_empty() => format!("service {}", place.service),
-            Scope::Route | Scope::Service => format!("route {}", place.route),
-            Scope::Global => "global".to_owned(),
-        };
+        let (of, per) = (self.settled.scope.of(place), words(&self.settled.per));
         let group = tier.group.as_ref().map_or(String::new(), |group| format!(" group {group}"));
-        format!("rate_limit {of} {name} per {}{group}", per.join(" "))
+        format!("rate_limit {of} {name} per {per}{group}")
     }
 
     fn cost(&self) -> u64 {
@@ -245,13 +240,13 @@ impl Compiled {
             let Cost::Map(told) = &limit.settled.cost else { continue };
             let Some(said) = told_cost(exchange, told.header.as_str()) else { continue };
             let more = said.saturating_sub(i64::try_from(told.default).unwrap_or(i64::MAX));
-            if let (Some(grade), true) = (limit.grade_of(meter.measure), more != 0) {
-                let now = now();
-                let charge = grade.charge(meter.key, limit.cost(), now);
-                self.counts.local.correct(&charge, more, now);
-                if let Some(sharing) = &self.sharing {
-                    sharing.correct(grade, &charge, meter.shared, more);
-                }
+            let Some(grade) = limit.grade_of(meter.measure).filter(|_| more != 0) else { continue };
+            let now = now();
+            let (flow, pace) = grade.counted.flow_in_force(now);
+            let charge = Charge { hash: meter.key, flow, cost: limit.cost(), measure: meter.measure };
+            self.counts.local.correct(&charge, more, now);
+            if let Some(sharing) = &self.sharing {
+                sharing.correct(grade, pace, &charge, meter.shared, more);
             }
         }
     }
@@ -273,7 +268,7 @@ impl Policy for Compiled {
                 let counted = place.lives.keep(&identity, |before: Option<&Arc<Counted>>| {
                     Arc::new(Counted::after(before.map(|counted| &**counted), tier))
                 });
-                if !counted.tier.is_as(tier) {
+                if !counted.tier().is_as(tier) {
                     let what = format!(
                         "the limit `{}` is shared with a route where it has another rate or burst",
                         tier.base.name
@@ -292,6 +287,10 @@ impl Policy for Compiled {
                 }
             }
         }
+    }
+
+    fn start(&self) {
+        self.limits.iter().flat_map(|limit| &limit.grades).for_each(|grade| grade.counted.begin());
     }
 
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {

@@ -1,9 +1,11 @@
 //! What a user writes under `rate_limit`. What it stands for is `settled`.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use crate::config::{Named, OneOrMany, Spanned};
+use crate::config::{Named, OneOrMany, Spanned, written_as_it_is};
+use crate::policies::per::Scope;
+use crate::policies::shared::{Kept, OnFault};
 use crate::values::{HeaderName, Name, PerWord, Rate, When};
 
 /// How often requests may come: a rate such as `100/min`, a list of limits, or a map.
@@ -48,15 +50,7 @@ pub enum RateLimit {
     Map(Box<RateLimitMap>),
 }
 
-impl Serialize for RateLimit {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            RateLimit::Text(rate) => rate.serialize(serializer),
-            RateLimit::List(limits) => limits.serialize(serializer),
-            RateLimit::Map(map) => map.serialize(serializer),
-        }
-    }
-}
+written_as_it_is!(RateLimit: Text, List, Map);
 
 /// The long form.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
@@ -133,14 +127,7 @@ pub enum Limit {
     Map(Box<LimitMap>),
 }
 
-impl Serialize for Limit {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Limit::Text(rate) => rate.serialize(serializer),
-            Limit::Map(map) => map.serialize(serializer),
-        }
-    }
-}
+written_as_it_is!(Limit: Text, Map);
 
 /// All about one limit of several.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
@@ -183,14 +170,7 @@ pub(super) enum Grade {
     Map(GradeMap),
 }
 
-impl Serialize for Grade {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Grade::Text(rate) => rate.serialize(serializer),
-            Grade::Map(map) => map.serialize(serializer),
-        }
-    }
-}
+written_as_it_is!(Grade: Text, Map);
 
 /// The rate and burst of a group.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -221,31 +201,6 @@ pub(super) struct Turn {
     pub(super) burst: Option<Spanned<u64>>,
 }
 
-/// Over which requests a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Scope {
-    /// Those of its route.
-    #[default]
-    Route,
-    /// Those of all routes to the same service that have it.
-    Service,
-    /// Those of all routes that have it.
-    Global,
-}
-
-/// Where limits are counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(rename = "RateLimitStore")]
-pub(super) enum Kept {
-    /// In this gateway.
-    #[default]
-    Local,
-    /// In Redis.
-    Redis,
-}
-
 /// How gateways share what Redis counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -255,19 +210,6 @@ pub(super) enum Sync {
     Exact,
     /// Workers take shares.
     Lease,
-}
-
-/// What becomes of requests while Redis does not answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(rename = "RateLimitFault")]
-pub(super) enum OnFault {
-    /// Each gateway counts for itself.
-    Local,
-    /// They pass.
-    Open,
-    /// They are refused.
-    Closed,
 }
 
 /// What a request counts for.
@@ -281,14 +223,7 @@ pub(super) enum Cost {
     Map(Told),
 }
 
-impl Serialize for Cost {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Cost::Number(number) => number.serialize(serializer),
-            Cost::Map(told) => told.serialize(serializer),
-        }
-    }
-}
+written_as_it_is!(Cost: Number, Map);
 
 /// A cost that the answer tells.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]

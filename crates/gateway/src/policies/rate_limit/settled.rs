@@ -4,8 +4,9 @@
 //! can pass it at all, and that limits can be told apart.
 
 use super::gcra::{FASTEST, LARGEST};
-use super::settings::{Cost, Grade, GradeMap, Limit, LimitMap, RateLimit, RateLimitMap, Scope, Turn};
-use crate::config::{Diagnostics, OneOrMany, Span, Spanned, codes};
+use super::settings::{Cost, Grade, GradeMap, Limit, LimitMap, RateLimit, RateLimitMap, Turn};
+use crate::config::{Diagnostics, Span, Spanned, codes};
+use crate::policies::per::{Scope, sources};
 use crate::values::{Name, PerWord, Rate, Source, When};
 
 /// Most limits of one policy.
@@ -184,7 +185,7 @@ impl Limit {
 
 impl LimitMap {
     fn settle(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Settled> {
-        let per = sources(self.per.clone(), faults);
+        let per = sources(self.per.clone(), PerWord::By(Source::Ip), faults);
         let naming = Naming { given: self.name.clone(), per: &per, burst: self.burst };
         let tiers = self.tiers(&naming, key, faults);
         let place = self.rate.as_ref().map(Spanned::span);
@@ -312,20 +313,6 @@ impl Naming<'_> {
         let given = self.given.as_ref().map(|name| name.to_string());
         Measure { name: given.unwrap_or_else(|| named(**rate, self.per)), rate: **rate, burst }
     }
-}
-
-fn sources(per: Option<OneOrMany<Spanned<PerWord>>>, faults: &mut Diagnostics) -> Vec<Source> {
-    let per = per.map_or_else(|| vec![PerWord::By(Source::Ip).into()], OneOrMany::into_vec);
-    let all = per.iter().find(|word| ***word == PerWord::All).filter(|_| per.len() > 1);
-    if let Some(all) = all {
-        let fault = faults.error(codes::BAD_POLICY, all.span(), "`all` stands beside sources in `per`");
-        fault.help("write `per: all` to count all requests together, or leave `all` out");
-    }
-    let per = per.into_iter().filter_map(|word| match word.into_inner() {
-        PerWord::All => None,
-        PerWord::By(source) => Some(source),
-    });
-    per.collect()
 }
 
 /// The name of a limit that has none: its rate, and what it counts by unless that is the address. Fit for a string of

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::settings::{Cost, Kept, OnFault, RateLimitMap, Sync};
-use super::shared::{Ask, Digest, Exact, Leases, Remote, Store};
+use super::settings::{Cost, RateLimitMap, Sync};
+use super::shared::{Ask, Exact, Leases, Store};
 use super::store::{Charge, Said};
 use super::{Compiled, Grade, now};
 use crate::config::{Diagnostics, Redis, Spanned, codes};
-use crate::exchange::{Answer, Exchange, Verdict};
+use crate::exchange::{Exchange, Verdict};
 use crate::observe::Figure;
+use crate::policies::shared::{About, Digest, Kept, OnFault, Remote, redis_of, unknown};
 use crate::policies::{Context, Lives};
+use crate::values::Rate;
 
 /// The largest lease.
 const MOST_LEASED: u64 = 1_000_000;
@@ -63,15 +65,7 @@ impl Sharing {
                 fault.help(format!("write a number from 1 to {MOST_LEASED}"));
             }
         }
-        let Some(redis) = context.redis.clone() else {
-            if context.is_whole {
-                let what = "`store: redis`, and the file does not say where Redis is";
-                faults
-                    .error(codes::BAD_POLICY, key.span(), what)
-                    .help("write `redis: redis://HOST:6379` at its top");
-            }
-            return None;
-        };
+        let redis = redis_of(context, key, faults)?;
         let lease = map.lease.as_ref().map(|lease| **lease);
         let on_fault = map.on_fault.as_ref().map_or(OnFault::Local, |on_fault| **on_fault);
         Some(Sharing { redis, leases, lease, on_fault, store: None })
@@ -79,11 +73,7 @@ impl Sharing {
 
     /// Finds the store that outlives reloads. It is another one when the settings of Redis are others.
     pub(super) fn settle(&mut self, lives: &mut Lives<'_>) {
-        let identity = Remote::identity(&self.redis);
-        let settings = &self.redis;
-        let remote = lives.keep(&identity, |before: Option<&Arc<Remote>>| {
-            before.cloned().unwrap_or_else(|| Arc::new(Remote::new(settings.clone())))
-        });
+        let (identity, remote) = Remote::kept(&self.redis, lives);
         self.store = Some(if self.leases {
             let leases = lives.keep(&format!("{identity} leases"), |before: Option<&Arc<Leases>>| {
                 before.cloned().unwrap_or_else(|| Arc::new(Leases::new(remote)))
@@ -94,24 +84,28 @@ impl Sharing {
         });
     }
 
-    /// Charges others what was known too late.
-    pub(super) fn correct(&self, grade: &Grade, charge: &Charge, slot: u128, more: i64) {
+    /// Charges others what was known too late, by the rate and burst that hold now.
+    pub(super) fn correct(&self, grade: &Grade, pace: (Rate, u64), charge: &Charge, slot: u128, more: i64) {
         if let Some(store) = &self.store {
-            store.correct(self.ask(grade, charge, slot), more);
+            store.correct(self.ask_by(pace, grade, charge, slot), more);
         }
     }
 
     fn ask(&self, grade: &Grade, charge: &Charge, slot: u128) -> Ask {
         let nth = charge.measure.saturating_sub(grade.first) as usize;
-        let measure = grade.counted.tier.measure(nth);
-        let lease = self.lease.unwrap_or_else(|| (measure.burst / 10).clamp(LEAST_LEASED, MOST_LEASED));
+        let measure = grade.counted.tier().measure(nth);
+        self.ask_by((measure.rate, measure.burst), grade, charge, slot)
+    }
+
+    fn ask_by(&self, (rate, burst): (Rate, u64), grade: &Grade, charge: &Charge, slot: u128) -> Ask {
+        let lease = self.lease.unwrap_or_else(|| (burst / 10).clamp(LEAST_LEASED, MOST_LEASED));
         Ask {
-            hash: charge.hash,
+            hash: charge.hash_now(),
             slot,
             limit: grade.shared,
-            per_micro: measure.rate.per_second() / 1e6,
-            burst: measure.burst,
-            lease: lease.min(measure.burst),
+            per_micro: rate.per_second() / 1e6,
+            burst,
+            lease: lease.min(burst),
             cost: charge.cost,
         }
     }
@@ -123,13 +117,13 @@ impl Sharing {
             name: "tidegate_rate_limit_redis_calls",
             help: "Times that Redis was asked about limits.",
             counts: true,
-            value: store.remote().calls(),
+            value: store.remote().calls(About::Limits),
         });
         tell(Figure {
             name: "tidegate_rate_limit_redis_failures",
             help: "Times that Redis did not answer about limits, or not in time.",
             counts: true,
-            value: store.remote().failures(),
+            value: store.remote().failures(About::Limits),
         });
     }
 }
@@ -202,9 +196,7 @@ impl Compiled {
             }
             OnFault::Closed => {
                 exchange.meters.clear();
-                let answer =
-                    Answer::problem(503, "limit_unknown", "it is not known whether this request may pass");
-                Verdict::answer(answer.with("Retry-After", "1"))
+                Verdict::answer(unknown())
             }
         }
     }

@@ -21,6 +21,12 @@ pub(super) struct Charge {
 impl Charge {
     /// Of no limit.
     pub(super) const NONE: Charge = Charge { hash: 0, flow: Flow::NONE, cost: 0, measure: 0 };
+
+    /// The hash of limit and key, and of the rate and burst that it has now: what was leased or refused by others says
+    /// nothing about these.
+    pub(super) fn hash_now(&self) -> u64 {
+        self.hash ^ self.flow.mark()
+    }
 }
 
 /// What one limit says.

@@ -1,6 +1,7 @@
 //! `rate_limit` on the wire: what passes, what clients are told, and that no way leads around it.
 
 mod consumers;
+mod reload;
 mod shared;
 
 use std::sync::atomic::{AtomicUsize, Ordering};

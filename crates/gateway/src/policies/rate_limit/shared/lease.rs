@@ -13,11 +13,11 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::link::Link;
-use super::remote::{Part, Remote};
+use super::asking::{self, Part};
 use super::{Ask, Later, Store, correct, whole};
 use crate::policies::rate_limit::gcra::Level;
 use crate::policies::rate_limit::store::{Charge, Said};
+use crate::policies::shared::{Link, Remote};
 use crate::values::table::Table;
 
 /// Keys whose leases are remembered.
@@ -74,7 +74,7 @@ impl Drop for Fetching {
     }
 }
 
-/// What a request takes of a lease: the hash of limit and key, and how many.
+/// What a request takes of a lease: the hash of limit, key, rate and burst, and how many.
 type Taking = (u64, u64);
 
 impl Leases {
@@ -174,7 +174,7 @@ async fn get(remote: &Arc<Remote>, table: &Table, asks: &[Ask], now: u64) -> boo
     let lacking = asks.iter().filter(|ask| matches!(held(table, (ask.hash, ask.cost), now), Held::None));
     let lacking: Vec<Part> =
         lacking.map(|ask| (*ask, whole(ask.cost.max(1)), whole(ask.lease.max(ask.cost).min(MOST)))).collect();
-    let Some(told) = remote.ask(false, &lacking).await else { return false };
+    let Some(told) = asking::ask(remote, false, &lacking).await else { return false };
     let all = told.iter().zip(&lacking).all(|((gives, _), (_, least, _))| gives >= least);
     for ((ask, least, _), (gives, level)) in lacking.iter().zip(told) {
         if all {
@@ -207,7 +207,7 @@ fn lasts(ask: &Ask) -> u64 {
 
 impl Store for Leases {
     fn at_once(&self, charges: &[Charge], now: u64) -> Option<Vec<Said>> {
-        let takings: Vec<Taking> = charges.iter().map(|charge| (charge.hash, charge.cost)).collect();
+        let takings: Vec<Taking> = charges.iter().map(|charge| (charge.hash_now(), charge.cost)).collect();
         look(&self.held, &takings, now)
     }
 

@@ -3,27 +3,22 @@
 //! Takes what a request asks of limits; gives what they say, at once or when Redis has answered, or that there is no
 //! answer. What happens then is said by the policy.
 
+mod asking;
 mod lease;
-mod link;
-mod remote;
 
 use std::future::Future;
-use std::hash::Hasher;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-
 use super::store::{Charge, Said};
+use crate::policies::shared::{Link, Remote};
+use asking::Part;
 pub(super) use lease::Leases;
-use link::Link;
-use remote::Part;
-pub(super) use remote::Remote;
 
 /// What a request asks of one limit, in words that all gateways know.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ask {
-    /// The hash of limit and key in this process.
+    /// The hash of limit and key in this process, and of the rate and burst of the limit.
     pub(super) hash: u64,
     /// What is counted.
     pub(super) slot: u128,
@@ -72,7 +67,7 @@ impl Store for Exact {
         let remote = self.0.clone();
         Some(Box::pin(async move {
             let parts: Vec<Part> = asks.iter().map(|ask| (*ask, whole(ask.cost), whole(ask.cost))).collect();
-            let told = remote.ask(false, &parts).await?;
+            let told = asking::ask(&remote, false, &parts).await?;
             let said = told.into_iter().zip(&parts);
             Some(
                 said.map(|((gives, level), (_, least, _))| Said { passes: gives >= *least, level }).collect(),
@@ -110,47 +105,10 @@ impl Store for Arc<Leases> {
 fn correct(remote: &Arc<Remote>, ask: Ask, more: i64) {
     let remote = Arc::clone(remote);
     if Link::of(&remote).may_answer() {
-        tokio::task::spawn_local(async move { remote.ask(true, &[(ask, 0, more)]).await });
+        tokio::task::spawn_local(async move { asking::ask(&remote, true, &[(ask, 0, more)]).await });
     }
 }
 
 fn whole(cost: u64) -> i64 {
     i64::try_from(cost).unwrap_or(i64::MAX)
-}
-
-/// A digest of what is hashed, alike in all gateways.
-pub(super) struct Digest(digest::Context);
-
-impl Digest {
-    /// Of nothing yet.
-    pub(super) fn new() -> Digest {
-        Digest(digest::Context::new(&digest::SHA256))
-    }
-
-    /// Half of its bits.
-    pub(super) fn half(self) -> u128 {
-        let digest = self.0.finish();
-        let half = digest.as_ref().first_chunk::<16>();
-        half.map_or(0, |half| u128::from_be_bytes(*half))
-    }
-}
-
-impl Hasher for Digest {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    // Gateways on machines of other byte orders count the same keys.
-    fn write_u32(&mut self, number: u32) {
-        self.0.update(&number.to_be_bytes());
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0.update(&number.to_be_bytes());
-    }
-
-    fn finish(&self) -> u64 {
-        let digest = self.0.clone().finish();
-        digest.as_ref().first_chunk::<8>().map_or(0, |part| u64::from_be_bytes(*part))
-    }
 }

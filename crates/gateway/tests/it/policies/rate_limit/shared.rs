@@ -81,6 +81,28 @@ fn leases_keep_within_their_bound_with_few_questions() {
 }
 
 #[test]
+fn a_limit_raised_by_a_reload_holds_for_those_whom_a_lease_refused() {
+    let (origin, redis) = (Origin::start(), Redis::start());
+    let written = |limit: &str, version: &str| {
+        format!(
+            "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nworkers: 1\nredis: {}\n\
+             services: {{ app: \"{}\" }}\nroutes:\n  /version: {{ respond: {version} }}\n  \
+             /*: {{ to: app, rate_limit: {{ rate: {limit}, store: redis, sync: lease }} }}\n",
+            patient(&redis),
+            origin.url()
+        )
+    };
+    let gateway = testkit::gateway!("{}", written("2/hour", "one"));
+    assert_eq!(statuses(&gateway, "/", 4), [200, 200, 429, 429]);
+    gateway.rewrite_config(&written("100/hour", "two"));
+    gateway.reload();
+    eventually("the new rate", || (gateway.get("/version").text() == "two").then_some(()));
+    // Two of the hundred are consumed; the last lease may not be whole.
+    let passed = passed(&gateway, "/", 200);
+    assert!((88..=98).contains(&passed), "{passed}");
+}
+
+#[test]
 fn a_cost_that_the_answer_tells_is_charged_for_all() {
     let origin = Origin::answering(|_| testkit::origin::Reply::ok("").header("X-Tokens", "40"));
     let redis = Redis::start();

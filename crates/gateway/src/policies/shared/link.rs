@@ -18,7 +18,7 @@ use redis::{AsyncConnectionConfig, Client, RedisConnectionInfo, RedisResult, Scr
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::remote::Remote;
+use super::remote::{About, Remote};
 use crate::config::Redis;
 use crate::values::random::Random;
 
@@ -31,9 +31,23 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// A connection of either kind.
 #[derive(Clone)]
-enum Wire {
+pub(in crate::policies) enum Wire {
+    /// To one server.
     One(MultiplexedConnection),
+    /// To the servers of a cluster.
     Cluster(ClusterConnection),
+}
+
+impl Wire {
+    /// A number of a hash; none where there is none.
+    pub(in crate::policies) async fn number(mut self, key: &str, field: &str) -> RedisResult<Option<i64>> {
+        let mut command = redis::cmd("HGET");
+        command.arg(key).arg(field);
+        match &mut self {
+            Wire::One(wire) => command.query_async(wire).await,
+            Wire::Cluster(wire) => command.query_async(wire).await,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +59,7 @@ enum State {
 }
 
 /// One worker's connection.
-pub(super) struct Link {
+pub(in crate::policies) struct Link {
     id: u64,
     state: Cell<State>,
     wire: RefCell<Option<Wire>>,
@@ -62,11 +76,11 @@ thread_local! {
 
 /// Why there is no answer in time.
 #[derive(Debug)]
-pub(super) struct NoAnswer;
+pub(in crate::policies) struct NoAnswer;
 
 impl Link {
     /// This worker's link to a Redis; made at first use.
-    pub(super) fn of(remote: &Arc<Remote>) -> Rc<Link> {
+    pub(in crate::policies) fn of(remote: &Arc<Remote>) -> Rc<Link> {
         LINKS.with_borrow_mut(|links| {
             if let Some(known) = links.iter().find(|link| link.id == remote.id) {
                 return known.clone();
@@ -87,12 +101,26 @@ impl Link {
     }
 
     /// Whether asking is of use: it is up, or about to be for the first time.
-    pub(super) fn may_answer(&self) -> bool {
+    pub(in crate::policies) fn may_answer(&self) -> bool {
         self.state.get() != State::Down
     }
 
+    /// Waits until it is up, for so long at most; says whether it is.
+    pub(in crate::policies) async fn is_up_within(&self, time: Duration) -> bool {
+        if self.state.get() != State::Up {
+            // Whoever asked looks again, and waits again.
+            let _ = timeout(time, self.changed.notified()).await;
+        }
+        self.state.get() == State::Up
+    }
+
     /// Asks the script; `NoAnswer` after the deadline at the latest.
-    pub(super) async fn ask(&self, remote: &Remote, question: &Question) -> Result<Vec<i64>, NoAnswer> {
+    pub(in crate::policies) async fn ask(
+        &self,
+        remote: &Remote,
+        question: &Question,
+    ) -> Result<Vec<i64>, NoAnswer> {
+        remote.count(question.about);
         let asked_at = Cell::new(self.turns.get());
         let asked = async {
             if self.state.get() == State::Starting {
@@ -101,7 +129,7 @@ impl Link {
             asked_at.set(self.turns.get());
             let wire = self.wire.borrow().clone();
             let mut wire = wire.filter(|_| self.state.get() == State::Up).ok_or(None)?;
-            question.put(&remote.script, &mut wire).await.map_err(Some)
+            question.put(remote, &mut wire).await.map_err(Some)
         };
         let answer = timeout(remote.settings.timeout.get(), asked).await;
         let still = asked_at.get() == self.turns.get() && self.state.get() == State::Up;
@@ -114,11 +142,11 @@ impl Link {
             }
             Ok(Err(None)) => return Err(NoAnswer),
             Ok(Err(Some(error))) => {
-                remote.failed(&error.to_string());
+                remote.failed(question.about, &error.to_string());
                 true
             }
             Err(_) => {
-                remote.failed("no answer in time");
+                remote.failed(question.about, "no answer in time");
                 if still {
                     self.late.set(self.late.get().saturating_add(1));
                 }
@@ -177,28 +205,30 @@ async fn keep(link: Rc<Link>, remote: Weak<Remote>) {
 async fn connect(remote: &Remote) -> Option<Wire> {
     let tried = timeout(CONNECT, async {
         let mut wire = open(&remote.settings).await?;
-        let trial = Question::trial(remote);
-        trial.put(&remote.script, &mut wire).await?;
+        // Both scripts, so that no request has to bring one along.
+        Question::trial_of_quotas(remote).put(remote, &mut wire).await?;
+        Question::trial(remote).put(remote, &mut wire).await?;
         RedisResult::Ok(wire)
     });
     let mut wire = match tried.await {
         Ok(Ok(wire)) => wire,
         Ok(Err(error)) => {
-            remote.failed(&error.to_string());
+            remote.failed(About::Limits, &error.to_string());
             return None;
         }
         Err(_) => {
-            remote.failed("no connection in time");
+            remote.failed(About::Limits, "no connection in time");
             return None;
         }
     };
     // The first answer may have waited for names and greetings; the next has to be as quick as requests need it.
     let trial = Question::trial(remote);
-    let quick = timeout(remote.settings.timeout.get(), trial.put(&remote.script, &mut wire)).await;
+    let quick = timeout(remote.settings.timeout.get(), trial.put(remote, &mut wire)).await;
     matches!(quick, Ok(Ok(_))).then_some(wire)
 }
 
-async fn open(settings: &Redis) -> RedisResult<Wire> {
+/// Connects, in whatever time that takes.
+pub(in crate::policies) async fn open(settings: &Redis) -> RedisResult<Wire> {
     let config =
         AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT)).set_response_timeout(None);
     if let Some(sentinel) = &settings.sentinel {
@@ -224,33 +254,33 @@ async fn open(settings: &Redis) -> RedisResult<Wire> {
     Ok(Wire::One(Client::open(url)?.get_multiplexed_async_connection_with_config(&config).await?))
 }
 
-/// One call of the script.
-pub(super) struct Question {
-    force: bool,
+/// One call of a script.
+pub(in crate::policies) struct Question {
+    about: About,
     keys: Vec<String>,
     numbers: Vec<String>,
 }
 
 impl Question {
-    /// A call with no limits yet. With `force` it charges whatever room there is.
-    pub(super) fn new(force: bool) -> Question {
-        Question { force, keys: Vec::new(), numbers: Vec::new() }
+    /// A call with these keys and numbers.
+    pub(in crate::policies) fn new(about: About, keys: Vec<String>, numbers: Vec<String>) -> Question {
+        Question { about, keys, numbers }
     }
 
-    /// Adds a limit: requests given back in a microsecond, its room, the least and the most to take.
-    pub(super) fn push(&mut self, key: String, speed: f64, room: u64, least: i64, most: i64) {
-        self.keys.push(key);
-        let numbers = [format!("{speed:e}"), room.to_string(), least.to_string(), most.to_string()];
-        self.numbers.extend(numbers);
-    }
-
+    /// A charge of a limit that nobody has.
     fn trial(remote: &Remote) -> Question {
-        let mut question = Question::new(true);
-        question.push(remote.key("{trial}"), 1.0, 1, 1, 1);
-        question
+        let numbers = ["1", "1", "1", "1", "1"].map(str::to_owned).to_vec();
+        Question::new(About::Limits, vec![remote.key("{trial}")], numbers)
     }
 
-    async fn put(&self, script: &Script, wire: &mut Wire) -> RedisResult<Vec<i64>> {
+    /// A look at a quota that nobody has.
+    fn trial_of_quotas(remote: &Remote) -> Question {
+        let numbers = ["1", "0", "0", "0", "0", "1"].map(str::to_owned).to_vec();
+        Question::new(About::Quotas, vec![remote.key("{trial}:quota")], numbers)
+    }
+
+    async fn put(&self, remote: &Remote, wire: &mut Wire) -> RedisResult<Vec<i64>> {
+        let script = remote.script(self.about);
         match wire {
             Wire::One(wire) => self.put_on(script, wire).await,
             Wire::Cluster(wire) => self.put_on(script, wire).await,
@@ -262,7 +292,6 @@ impl Question {
         for key in &self.keys {
             call.key(key);
         }
-        call.arg(u8::from(self.force));
         for number in &self.numbers {
             call.arg(number);
         }
