@@ -119,6 +119,19 @@ impl Redis {
         Some(answer)
     }
 
+    /// Kills it, as a crash does: what it knew is gone.
+    pub fn crash(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again where it was, after a crash.
+    #[track_caller]
+    pub fn restart(&mut self) {
+        let port = self.port;
+        *self = eventually("redis-server on its old port", || Redis::try_start(port, &[]));
+    }
+
     /// Sends it a signal: STOP freezes it, CONT lets it go on.
     pub fn signal(&self, which: Signal) {
         signal(&self.child, which);

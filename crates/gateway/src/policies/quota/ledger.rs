@@ -1,26 +1,26 @@
-//! What of quotas has been used, over restarts: a table that all workers count in, and a file.
+//! What this gateway has let be used of quotas: a table that all workers count in, and a file that outlives restarts.
 //!
 //! A worker changes a word of the table and nothing else. A thread of its own looks several times a second what has
-//! grown and appends how much to the file: lines that several processes may append to at once, as they do while one
-//! takes over from another, and each reads the others' lines. So a crash loses what was used in the last moment, and an
-//! orderly end nothing. A process that finds itself alone with the file at its start writes it anew without what is over.
+//! grown and appends how much to the file (`book`), where there is a folder for it. So a crash loses what was used in the
+//! last moment, and an orderly end nothing.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::book::{Book, identify};
 use super::{mono, wall};
+use crate::values::random::Random;
 use crate::values::table::Table;
 
 /// Keys that have room.
-const KEYS: usize = 200_000;
+pub(super) const KEYS: usize = 200_000;
 /// Bits of a word for what was used; above them stands which period.
-const USED: u32 = 40;
+pub(super) const USED: u32 = 40;
 /// The most that a quota may give.
 pub(super) const LARGEST: u64 = (1 << USED) - 1;
 /// How often what was used is written down.
@@ -29,10 +29,8 @@ const TICK: Duration = Duration::from_millis(200);
 const NEW: usize = 65_536;
 /// How long an orderly end waits for the last lines.
 const LAST: Duration = Duration::from_secs(2);
-/// What a line begins with.
-const MARK: &str = "used";
-/// Longest line that is believed.
-const LONGEST: u64 = 65_536;
+/// How often what is over is forgotten.
+const SWEEP: Duration = Duration::from_secs(60);
 
 /// A period as words know it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,29 +43,40 @@ pub(super) struct Period {
 
 impl Period {
     /// A number for it: no period begins in the same hour as another of its quota.
-    fn tag(self) -> u64 {
+    pub(super) fn tag(self) -> u64 {
         u64::try_from(self.start.max(0) / 3600).unwrap_or(0) & ((1 << (64 - USED)) - 1)
     }
+}
+
+/// Whose a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Owner {
+    /// The name of the quota and of whoever uses it, for people.
+    pub(super) label: [String; 2],
+    /// Whether other gateways count the same key: then what is used here is a part.
+    pub(super) shared: bool,
 }
 
 /// Who has used how much of what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Account {
-    /// The name of the quota and of whoever uses it, for people.
-    pub(super) label: [String; 2],
+    pub(super) owner: Owner,
     pub(super) period: Period,
     /// What was used, as far as it is written down.
     pub(super) used: u64,
 }
 
 enum Note {
-    New(u64, [String; 2], Period),
+    New(u64, Owner, Period),
     Flush(Sender<()>),
 }
 
 /// What of quotas has been used.
 pub(super) struct Ledger {
-    folder: PathBuf,
+    /// None where nothing outlives the process.
+    folder: Option<PathBuf>,
+    /// What tells this gateway from others: the same over restarts where there is a folder.
+    name: OnceLock<String>,
     table: Arc<Table>,
     notes: SyncSender<Note>,
     /// For the thread, until it is there.
@@ -77,11 +86,12 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// The ledger in this folder. Nothing is read or written before it is started.
-    pub(super) fn new(folder: &Path) -> Ledger {
+    /// The ledger in this folder, if any. Nothing is read or written before it is started.
+    pub(super) fn new(folder: Option<&Path>) -> Ledger {
         let (notes, taken) = sync_channel(NEW);
         Ledger {
-            folder: folder.to_owned(),
+            folder: folder.map(Path::to_owned),
+            name: OnceLock::new(),
             table: Arc::new(Table::new(KEYS)),
             notes,
             taken: Mutex::new(Some(taken)),
@@ -94,12 +104,17 @@ impl Ledger {
     pub(super) fn start(&self) {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(taken) = taken else { return };
+        // A folder that is not to be had now is told of by the keeper.
+        if let Some(Ok(name)) = self.folder.as_deref().map(identify) {
+            let _ = self.name.set(name);
+        }
         let mut keeper = Keeper {
             folder: self.folder.clone(),
             table: self.table.clone(),
             known: self.known.clone(),
             failing: self.failing.clone(),
             book: None,
+            swept: Instant::now(),
             told: None,
         };
         keeper.write_down();
@@ -117,7 +132,7 @@ impl Ledger {
         period: Period,
         amount: u64,
         cost: u64,
-        label: impl FnOnce() -> [String; 2],
+        owner: impl FnOnce() -> Owner,
     ) -> Result<u64, u64> {
         let now = mono();
         let lasts =
@@ -139,7 +154,7 @@ impl Ledger {
                     if used == 0 {
                         place.lasts_until(now.saturating_add(lasts));
                         // More new keys at once than there is room for are counted, and forgotten by a restart.
-                        let _ = self.notes.try_send(Note::New(key, label(), period));
+                        let _ = self.notes.try_send(Note::New(key, owner(), period));
                     }
                     return Ok(next);
                 }
@@ -154,12 +169,20 @@ impl Ledger {
         self.table.find(key).map_or(0, |place| used(place.read(), period))
     }
 
-    /// All that is known of those that have used something in this period and after, up to so many.
-    pub(super) fn accounts(&self, most: usize) -> Vec<(u64, Account)> {
+    /// What tells this gateway from others that count the same.
+    pub(super) fn name(&self) -> &str {
+        self.name.get_or_init(|| format!("{:016x}", Random::from_system().next()))
+    }
+
+    /// All that is known of those that have used something in this period and after, up to so many: of keys that other
+    /// gateways count as well, or of the others.
+    pub(super) fn accounts(&self, most: usize, shared: bool) -> Vec<(u64, Account)> {
         self.flush();
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let now = wall();
-        let live = known.iter().filter(|(_, account)| account.period.end > now && account.used > 0);
+        let live = known.iter().filter(|(_, account)| {
+            account.period.end > now && account.used > 0 && account.owner.shared == shared
+        });
         live.take(most).map(|(key, account)| (*key, account.clone())).collect()
     }
 
@@ -181,21 +204,28 @@ impl Ledger {
     pub(super) fn keys(&self) -> u64 {
         self.table.used()
     }
+
+    /// Keys that were forgotten within their period, because there were more than have room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.table.dropped()
+    }
 }
 
 /// What a word says was used in a period.
-fn used(word: u64, period: Period) -> u64 {
+pub(super) fn used(word: u64, period: Period) -> u64 {
     if word >> USED == period.tag() { word & LARGEST } else { 0 }
 }
 
 /// The thread that writes down.
 struct Keeper {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
     table: Arc<Table>,
     known: Arc<Mutex<HashMap<u64, Account>>>,
     failing: Arc<AtomicBool>,
     /// The file, once it could be opened.
     book: Option<Book>,
+    /// When what is over was forgotten last.
+    swept: Instant,
     told: Option<Instant>,
 }
 
@@ -204,10 +234,11 @@ impl Keeper {
         let mut next = Instant::now() + TICK;
         loop {
             match notes.recv_timeout(next.saturating_duration_since(Instant::now())) {
-                Ok(Note::New(key, label, period)) => {
+                Ok(Note::New(key, owner, period)) => {
                     let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                    let account = known.entry(key).or_insert(Account { label, period, used: 0 });
-                    if account.period != period {
+                    if let Some(account) = account_of(&mut known, key, owner, period)
+                        && account.period != period
+                    {
                         (account.period, account.used) = (period, 0);
                     }
                 }
@@ -232,182 +263,69 @@ impl Keeper {
             && self.told.is_none_or(|told| told.elapsed() > Duration::from_secs(10))
         {
             self.told = Some(Instant::now());
-            let folder = self.folder.display();
+            let folder = self.folder.as_deref().unwrap_or(Path::new("memory")).display();
             tracing::error!("what of quotas was used cannot be kept in {folder}: {error}");
         }
     }
 
     fn try_to_write(&mut self) -> std::io::Result<()> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.swept.elapsed() > SWEEP {
+            self.swept = Instant::now();
+            let now = wall();
+            known.retain(|_, account| account.period.end > now);
+        }
+        let Some(folder) = &self.folder else {
+            for (key, account) in known.iter_mut() {
+                account.used = now_used(&self.table, *key, account);
+            }
+            return Ok(());
+        };
         let book = match &mut self.book {
             Some(book) => book,
-            none => none.insert(Book::first(&self.folder, &self.table, &mut known)?),
+            none => none.insert(Book::first(folder, &self.table, &mut known)?),
         };
         book.read(&self.table, &mut known)?;
-        book.append(&self.table, &mut known)
+        book.append(&self.table, &mut known)?;
+        if book.is_long()
+            && let Some(anew) = book.written_anew(&self.table, &mut known)?
+        {
+            *book = anew;
+        }
+        Ok(())
     }
 }
 
-/// The file.
-struct Book {
-    path: PathBuf,
-    file: File,
-    /// How much of it has been read.
-    read: u64,
-    /// What tells our lines from those of other processes.
-    own: String,
-}
-
-impl Book {
-    /// Opens the file in this folder, which is made where it is not there, reads it, and writes it anew where nobody else
-    /// has it open.
-    fn first(folder: &Path, table: &Table, known: &mut HashMap<u64, Account>) -> std::io::Result<Book> {
-        std::fs::create_dir_all(folder)?;
-        let mut book = Book::open(&folder.join("quotas"))?;
-        book.read(table, known)?;
-        Ok(book.written_anew(known)?.unwrap_or(book))
-    }
-
-    fn open(path: &Path) -> std::io::Result<Book> {
-        let file = OpenOptions::new().create(true).read(true).append(true).open(path)?;
-        // While it is held, nobody writes the file anew.
-        file.lock_shared()?;
-        let random = crate::values::random::Random::from_system();
-        Ok(Book { path: path.to_owned(), file, read: 0, own: format!("{:016x}", random.next()) })
-    }
-
-    /// Takes over what others have written since the last time.
-    fn read(&mut self, table: &Table, known: &mut HashMap<u64, Account>) -> std::io::Result<()> {
-        if self.file.metadata()?.len() <= self.read {
-            return Ok(());
-        }
-        self.file.seek(SeekFrom::Start(self.read))?;
-        let mut lines = BufReader::new(&self.file);
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            lines.by_ref().take(LONGEST).read_until(b'\n', &mut line)?;
-            if line.last() != Some(&b'\n') && (line.len() as u64) < LONGEST {
-                // The end, or a line that is not whole yet.
-                return Ok(());
-            }
-            self.read = self.read.saturating_add(line.len() as u64);
-            let Some(line) = Line::parse(&line).filter(|line| line.process != self.own) else { continue };
-            if line.period.end > wall() {
-                line.book(table, known);
-            }
-        }
-    }
-
-    /// Appends what was used since the last time, in whole lines.
-    fn append(&mut self, table: &Table, known: &mut HashMap<u64, Account>) -> std::io::Result<()> {
-        let mut text = String::new();
-        let mut grown: Vec<(u64, u64)> = Vec::new();
-        for (key, account) in known.iter() {
-            let now = table.find(*key).map_or(0, |place| used(place.read(), account.period));
-            if now > account.used {
-                text.push_str(&line(&self.own, *key, account, now.saturating_sub(account.used)));
-                grown.push((*key, now));
-            }
-        }
-        if text.is_empty() {
-            return Ok(());
-        }
-        self.file.write_all(text.as_bytes())?;
-        for (key, now) in grown {
-            if let Some(account) = known.get_mut(&key) {
-                account.used = now;
-            }
-        }
-        self.file.sync_data()
-    }
-
-    /// The file without what is over, one line for each key, if nobody else has it open.
-    fn written_anew(&self, known: &HashMap<u64, Account>) -> std::io::Result<Option<Book>> {
-        self.file.unlock()?;
-        if self.file.try_lock().is_err() {
-            self.file.lock_shared()?;
-            return Ok(None);
-        }
-        let mut draft = self.path.clone().into_os_string();
-        draft.push(".new");
-        let mut file = File::create(&draft)?;
-        let live = known.iter().filter(|(_, account)| account.used > 0);
-        for (key, account) in live {
-            file.write_all(line("0", *key, account, account.used).as_bytes())?;
-        }
-        file.sync_all()?;
-        std::fs::rename(&draft, &self.path)?;
-        let mut book = Book::open(&self.path)?;
-        book.read = book.file.metadata()?.len();
-        Ok(Some(book))
-    }
-}
-
-fn line(process: &str, key: u64, account: &Account, more: u64) -> String {
-    let Account { label, period, .. } = account;
-    let label = serde_json::json!(label);
-    format!("{MARK} {process} {key:016x} {} {} {more} {label}\n", period.start, period.end)
-}
-
-/// A line that was read.
-struct Line {
-    process: String,
+/// The account of a key, made where there is none; none when there are as many as have room.
+pub(super) fn account_of(
+    known: &mut HashMap<u64, Account>,
     key: u64,
+    owner: Owner,
     period: Period,
-    more: u64,
-    label: [String; 2],
+) -> Option<&mut Account> {
+    let full = known.len() >= KEYS;
+    match known.entry(key) {
+        Entry::Occupied(entry) => Some(entry.into_mut()),
+        Entry::Vacant(_) if full => None,
+        Entry::Vacant(entry) => Some(entry.insert(Account { owner, period, used: 0 })),
+    }
 }
 
-impl Line {
-    /// None for what is no line: a part of one that a crash has left, at worst.
-    fn parse(bytes: &[u8]) -> Option<Line> {
-        let text = std::str::from_utf8(bytes).ok()?.strip_suffix('\n')?;
-        let mut words = text.splitn(7, ' ');
-        words.next().filter(|mark| *mark == MARK)?;
-        let (process, key) = (words.next()?, u64::from_str_radix(words.next()?, 16).ok()?);
-        let period = Period { start: words.next()?.parse().ok()?, end: words.next()?.parse().ok()? };
-        let more = words.next()?.parse().ok()?;
-        let label = serde_json::from_str(words.next()?).ok()?;
-        Some(Line { process: process.to_owned(), key, period, more, label })
-    }
-
-    /// Adds it to what is known.
-    fn book(self, table: &Table, known: &mut HashMap<u64, Account>) {
-        let Line { key, period, more, label, .. } = self;
-        let account = known.entry(key).or_insert(Account { label, period, used: 0 });
-        if account.period.start > period.start {
-            return;
-        }
-        if account.period != period {
-            (account.period, account.used) = (period, 0);
-        }
-        let Some(place) = table.place(key, mono()) else { return };
-        let mut word = place.read();
-        loop {
-            let next = used(word, period).saturating_add(more).min(LARGEST);
-            match place.change(word, period.tag() << USED | next) {
-                Ok(()) => break,
-                Err(Some(other)) => word = other,
-                Err(None) => return,
-            }
-        }
-        let left = u64::try_from(period.end.saturating_sub(wall())).unwrap_or(0);
-        place.lasts_until(mono().saturating_add(left.saturating_mul(1_000_000_000)));
-        account.used = account.used.saturating_add(more);
-    }
+/// What the table says was used of an account; never less than what was written down.
+pub(super) fn now_used(table: &Table, key: u64, account: &Account) -> u64 {
+    table.find(key).map_or(0, |place| used(place.read(), account.period)).max(account.used)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn label() -> [String; 2] {
-        ["calls".into(), "ada".into()]
+    fn owner() -> Owner {
+        Owner { label: ["calls".into(), "ada".into()], shared: false }
     }
 
     fn open(folder: &Path) -> Ledger {
-        let ledger = Ledger::new(folder);
+        let ledger = Ledger::new(Some(folder));
         ledger.start();
         ledger
     }
@@ -421,20 +339,20 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let period = month();
         let first = open(folder.path());
-        assert_eq!(first.take(7, period, 5, 1, label), Ok(1));
-        assert_eq!(first.take(7, period, 5, 3, label), Ok(4));
-        assert_eq!(first.take(7, period, 5, 2, label), Err(4));
+        assert_eq!(first.take(7, period, 5, 1, owner), Ok(1));
+        assert_eq!(first.take(7, period, 5, 3, owner), Ok(4));
+        assert_eq!(first.take(7, period, 5, 2, owner), Err(4));
         first.flush();
         // Another process that takes over knows it, and each learns of the other.
         let second = open(folder.path());
         assert_eq!(second.used(7, period), 4);
-        assert_eq!(second.take(7, period, 9, 2, label), Ok(6));
+        assert_eq!(second.take(7, period, 9, 2, owner), Ok(6));
         second.flush();
         first.flush();
         assert_eq!(first.used(7, period), 6);
         drop((first, second));
         let third = open(folder.path());
-        assert_eq!(third.accounts(10), [(7, Account { label: label(), period, used: 6 })]);
+        assert_eq!(third.accounts(10, false), [(7, Account { owner: owner(), period, used: 6 })]);
     }
 
     #[test]
@@ -442,9 +360,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let old = Period { start: 3_600_000, end: 7_200_000 };
         let ledger = open(folder.path());
-        assert_eq!(ledger.take(1, old, 5, 5, label), Ok(5));
+        assert_eq!(ledger.take(1, old, 5, 5, owner), Ok(5));
         ledger.flush();
-        assert_eq!(ledger.take(1, month(), 5, 1, label), Ok(1));
+        assert_eq!(ledger.take(1, month(), 5, 1, owner), Ok(1));
         assert_eq!(ledger.used(1, old), 0);
         ledger.flush();
         drop(ledger);
@@ -467,7 +385,7 @@ mod tests {
         let blocked = folder.path().join("state");
         std::fs::write(&blocked, "in the way").unwrap();
         let ledger = open(&blocked);
-        assert_eq!(ledger.take(3, period, 9, 2, label), Ok(2));
+        assert_eq!(ledger.take(3, period, 9, 2, owner), Ok(2));
         ledger.flush();
         assert!(ledger.fails());
         std::fs::remove_file(&blocked).unwrap();
@@ -477,13 +395,37 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_passed_over() {
+    fn without_a_folder_it_counts_in_memory() {
+        let ledger = Ledger::new(None);
+        ledger.start();
+        assert_eq!(ledger.take(5, month(), 9, 2, || Owner { shared: true, ..owner() }), Ok(2));
+        let [(5, account)] = &ledger.accounts(10, true)[..] else { panic!("no account") };
+        assert_eq!((account.used, ledger.accounts(10, false).len()), (2, 0));
+        assert!(!ledger.fails() && ledger.name().len() == 16 && ledger.name() != Ledger::new(None).name());
+    }
+
+    #[test]
+    fn a_gateway_has_its_name_again_and_a_long_file_becomes_short() {
         let folder = tempfile::tempdir().unwrap();
-        let period = month();
-        let account = Account { label: label(), period, used: 3 };
-        let text = format!("used half\n\u{0}\nnothing\n{}used 0 0000", line("0", 9, &account, 3));
-        std::fs::write(folder.path().join("quotas"), text).unwrap();
         let ledger = open(folder.path());
-        assert_eq!(ledger.used(9, period), 3);
+        let name = ledger.name().to_owned();
+        let path = folder.path().join("quotas");
+        let period = month();
+        // What a gateway appends over weeks, by another hand.
+        let label = r#"["calls","ada"]"#;
+        let line =
+            format!("used 0000000000000001 0000000000000007 {} {} 1 {label}\n", period.start, period.end);
+        std::fs::write(&path, line.repeat(20_000)).unwrap();
+        let begin = Instant::now();
+        while std::fs::metadata(&path).unwrap().len() > 1000 {
+            assert!(begin.elapsed() < Duration::from_secs(60), "it stays long");
+            ledger.flush();
+        }
+        assert_eq!(ledger.used(7, period), 20_000);
+        assert_eq!(ledger.take(7, period, LARGEST, 1, owner), Ok(20_001));
+        ledger.flush();
+        drop(ledger);
+        let again = open(folder.path());
+        assert_eq!((again.used(7, period), again.name()), (20_001, name.as_str()));
     }
 }

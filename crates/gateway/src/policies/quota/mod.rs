@@ -1,11 +1,15 @@
 //! `quota`: how much may be used within a period of the calendar.
 //!
 //! Takes the key of a request, asks the ledger, and refuses with 429 when the quota is used up. What was used outlives
-//! restarts: that is the `ledger`. Never waits for the disk.
+//! restarts: that is the `ledger`. Quotas that gateways share are asked of Redis first (`sharing`, `together`). Never
+//! waits for the disk.
 
+mod book;
 mod calendar;
 mod ledger;
 mod settings;
+mod sharing;
+mod together;
 
 use std::hash::Hasher;
 use std::path::PathBuf;
@@ -13,19 +17,20 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use aws_lc_rs::digest;
 use http1::{Method, NameBuf};
 use serde_json::{Value, json};
 
+use super::per::{Scope, sources, words};
+use super::shared::{Digest, Kept};
 use super::{Context, Place, Policy, Settings};
-use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
+use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Allowance, Answer, Body, Exchange, Problem, Verdict};
 use crate::observe::Figure;
 use crate::values::{PerWord, Source};
 use calendar::Every;
-use ledger::{LARGEST, Ledger, Period};
+use ledger::{LARGEST, Ledger, Owner, Period};
 pub use settings::Quota;
-use settings::Scope;
+use sharing::{Sharing, Wanted};
 
 /// Type of the problem (draft-ietf-httpapi-ratelimit-headers-10 section 4.1).
 const PROBLEM: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
@@ -61,13 +66,14 @@ impl Settings for Quota {
             let fault = faults.error(codes::BAD_POLICY, usage.span(), format!("`{}` is not a path", **usage));
             fault.help("write the path whole, as in `usage: /api/usage`");
         }
-        if context.state.is_none() && context.is_whole {
+        let sharing = Sharing::read(&self, key, context, faults);
+        if self.store == Kept::Local && context.state.is_none() && context.is_whole {
             let what = "a `quota` outlives restarts, and the file does not say where that is kept";
             faults
                 .error(codes::BAD_POLICY, key.span(), what)
                 .help("write `state: /var/lib/tidegate` at its top");
         }
-        let per = sources(self.per, faults);
+        let per = sources(self.per, PerWord::By(Source::Consumer), faults);
         if faults.errors() > before {
             return None;
         }
@@ -87,6 +93,7 @@ impl Settings for Quota {
             shadow: false,
             identity: String::new(),
             ledger: None,
+            sharing,
             amount,
             every,
             per,
@@ -115,6 +122,8 @@ struct Compiled {
     state: Option<PathBuf>,
     identity: String,
     ledger: Option<Arc<Ledger>>,
+    /// Where it is counted with other gateways.
+    sharing: Option<Sharing>,
     /// The period, and until when on the monotonic clock nobody has to look whether it is another.
     now: ArcSwap<(Period, u64)>,
 }
@@ -137,8 +146,8 @@ impl Compiled {
 
     /// The key of a request, alike in all processes.
     fn key(&self, exchange: &Exchange) -> u64 {
-        let mut digest = Digest(digest::Context::new(&digest::SHA256));
-        digest.0.update(self.identity.as_bytes());
+        let mut digest = Digest::new();
+        digest.write(self.identity.as_bytes());
         exchange.hash_per(&self.per, &mut digest);
         digest.finish()
     }
@@ -156,19 +165,32 @@ impl Compiled {
         [self.name.clone(), if parts.is_empty() { "all".to_owned() } else { parts.join(" ") }]
     }
 
-    /// The answer to a question what was used.
-    fn told(&self, used: u64, period: Period) -> Answer {
-        let text = json!({
+    fn owner(&self, exchange: &Exchange, key: u64) -> Owner {
+        Owner { label: self.label(exchange, key), shared: self.sharing.is_some() }
+    }
+
+    /// The answer to a question what was used; of a quota that gateways share, whether by all of them.
+    fn told(&self, used: u64, period: Period, shared: Option<bool>) -> Answer {
+        let mut text = json!({
             "quota": self.name,
             "amount": self.amount,
             "used": used,
             "remaining": self.amount.saturating_sub(used),
             "period": shown(period),
         });
+        if let (Some(shared), Some(members)) = (shared, text.as_object_mut()) {
+            members.insert("shared".to_owned(), shared.into());
+        }
         let mut answer = Answer::empty(200, "quota_usage").with("Cache-Control", "no-store");
         let bytes = Arc::from(format!("{text}\n").into_bytes());
         answer.body = Body::Bytes { content_type: "application/json".into(), bytes };
         answer
+    }
+
+    /// Notes what is left when so much is used.
+    fn note(&self, exchange: &mut Exchange, used: u64, period: Period) {
+        let remaining = self.amount.saturating_sub(used);
+        exchange.allowance = Some(Allowance { remaining, reset: left(period), window: length(period) });
     }
 
     #[cold]
@@ -187,19 +209,23 @@ impl Compiled {
 impl Policy for Compiled {
     fn settle(&mut self, place: &mut Place<'_, '_>) {
         self.shadow = place.shadow;
-        let per: Vec<String> = self.per.iter().map(Source::to_string).collect();
-        let of = match self.scope {
-            Scope::Service if !place.service.is_empty() => format!("service {}", place.service),
-            Scope::Route | Scope::Service => format!("route {}", place.route),
-            Scope::Global => "global".to_owned(),
-        };
+        let (of, per) = (self.scope.of(place), words(&self.per));
         let (given, every) = (self.given.as_deref().unwrap_or_default(), self.every.word());
-        self.identity = format!("quota {of} {given} {every} {} per {}", self.zone, per.join(" "));
-        let Some(state) = &self.state else { return };
-        let ledger =
-            place.lives.keep(&format!("quotas {}", state.display()), |before: Option<&Arc<Ledger>>| {
-                before.cloned().unwrap_or_else(|| Arc::new(Ledger::new(state)))
-            });
+        self.identity = format!("quota {of} {given} {every} {} per {per}", self.zone);
+        let state = self.state.as_deref();
+        if state.is_none() && self.sharing.is_none() {
+            return;
+        }
+        let identity =
+            state.map_or_else(|| "quotas".to_owned(), |state| format!("quotas {}", state.display()));
+        let ledger = place.lives.keep(&identity, |before: Option<&Arc<Ledger>>| {
+            before.cloned().unwrap_or_else(|| Arc::new(Ledger::new(state)))
+        });
+        if let Some(sharing) = &mut self.sharing {
+            // What was counted by this gateway alone is nothing to the others.
+            self.identity.insert_str(0, "shared ");
+            sharing.settle(&identity, &ledger, place.lives);
+        }
         self.ledger = Some(ledger);
     }
 
@@ -215,18 +241,25 @@ impl Policy for Compiled {
         let Some(period) = self.period() else { return Verdict::Go };
         let key = self.key(exchange);
         let asks = exchange.request.method == Method::Get && self.usage.as_deref() == Some(&*exchange.path);
+        let together = self.sharing.as_ref().and_then(Sharing::together);
+        // In `explain` nobody else is asked.
+        if let Some(together) = together.filter(|_| !exchange.rehearsal) {
+            let wanted = if asks { Wanted::Usage } else { Wanted::Passage };
+            return self.ask_others(together, exchange, (key, period), wanted);
+        }
+        let used =
+            || together.map_or_else(|| ledger.used(key, period), |together| together.known(key, period));
         if asks {
-            return Verdict::answer(self.told(ledger.used(key, period), period));
+            return Verdict::answer(self.told(used(), period, together.map(|_| false)));
         }
         let taken = if exchange.rehearsal {
-            let used = ledger.used(key, period);
+            let used = used();
             if used < self.amount { Ok(used.saturating_add(1)) } else { Err(used) }
         } else {
-            ledger.take(key, period, self.amount, 1, || self.label(exchange, key))
+            ledger.take(key, period, self.amount, 1, || self.owner(exchange, key))
         };
         let (Ok(used) | Err(used)) = taken;
-        let remaining = self.amount.saturating_sub(used);
-        exchange.allowance = Some(Allowance { remaining, reset: left(period), window: length(period) });
+        self.note(exchange, used, period);
         if taken.is_ok() { Verdict::Go } else { Verdict::answer(self.refuse(period)) }
     }
 
@@ -244,10 +277,13 @@ impl Policy for Compiled {
     }
 
     fn usage(&self) -> Vec<Value> {
+        if let Some(together) = self.sharing.as_ref().and_then(Sharing::together) {
+            return together.usage();
+        }
         let Some(ledger) = &self.ledger else { return Vec::new() };
-        let accounts = ledger.accounts(MOST_TOLD).into_iter();
+        let accounts = ledger.accounts(MOST_TOLD, false).into_iter();
         let told = accounts.map(|(_, account)| {
-            let [quota, key] = account.label;
+            let [quota, key] = account.owner.label;
             json!({ "quota": quota, "key": key, "used": account.used, "period": shown(account.period) })
         });
         told.collect()
@@ -273,34 +309,15 @@ impl Policy for Compiled {
             counts: false,
             value: u64::from(ledger.fails()),
         });
-    }
-}
-
-/// What a request is counted by. Faults are reported.
-fn sources(per: Option<OneOrMany<Spanned<PerWord>>>, faults: &mut Diagnostics) -> Vec<Source> {
-    let per = per.map_or_else(|| vec![PerWord::By(Source::Consumer).into()], OneOrMany::into_vec);
-    if let Some(all) = per.iter().find(|word| ***word == PerWord::All).filter(|_| per.len() > 1) {
-        let fault = faults.error(codes::BAD_POLICY, all.span(), "`all` stands beside sources in `per`");
-        fault.help("write `per: all` for one quota for all, or leave `all` out");
-    }
-    let per = per.into_iter().filter_map(|word| match word.into_inner() {
-        PerWord::All => None,
-        PerWord::By(source) => Some(source),
-    });
-    per.collect()
-}
-
-/// A digest as a hasher; the same for all processes.
-struct Digest(digest::Context);
-
-impl Hasher for Digest {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        let digest = self.0.clone().finish();
-        digest.as_ref().first_chunk::<8>().map_or(0, |part| u64::from_be_bytes(*part))
+        tell(Figure {
+            name: "tidegate_quota_dropped",
+            help: "Keys of quotas that were forgotten within their period, for others.",
+            counts: true,
+            value: ledger.dropped(),
+        });
+        if let Some(together) = self.sharing.as_ref().and_then(Sharing::together) {
+            together.figures(tell);
+        }
     }
 }
 

@@ -5,12 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::calendar::Every;
 use crate::config::{OneOrMany, Spanned};
+use crate::policies::per::Scope;
+use crate::policies::shared::{Kept, OnFault};
 use crate::values::{Amount, Name, PerWord, Zone};
 
 /// How much may be used within an hour, a day, a week, a month or a year of the calendar.
 ///
 /// Each request counts for one. What was used is written to the folder `state`, which stands at the top of the file, and
-/// known again after a restart; a crash forgets what was used in the last moment. A request that finds the quota used up
+/// known again after a restart; a crash forgets what was used in the last moment. With `store: redis` it is counted by all
+/// gateways together. A request that finds the quota used up
 /// gets 429 with the problem type `quota-exceeded`, and `Retry-After` says when the next period begins. All answers tell
 /// what is left in `RateLimit` and `RateLimit-Policy`. A changed amount holds from the reload on and keeps what was used.
 /// `GET /api/v1/quotas` of the admin address tells who has used how much.
@@ -21,6 +24,10 @@ use crate::values::{Amount, Name, PerWord, Zone};
 ///
 /// ```yaml
 /// quota: { name: api, amount: 10_000, every: day, scope: global, usage: /api/usage }
+/// ```
+///
+/// ```yaml
+/// quota: { amount: 1_000_000, every: month, store: redis, on_fault: open }
 /// ```
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct Quota {
@@ -47,18 +54,13 @@ pub struct Quota {
     /// not reach the service. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) usage: Option<Spanned<String>>,
-}
-
-/// Over which requests a quota counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-#[schemars(rename = "QuotaScope")]
-pub(super) enum Scope {
-    /// Those of its route.
-    #[default]
-    Route,
-    /// Those of all routes to the same service that have it.
-    Service,
-    /// Those of all routes that have it.
-    Global,
+    /// Where it is counted: `local`, by this gateway alone, or `redis`, by all gateways that have this quota under the same
+    /// route (or service, or `global`), name, period, zone and `per`, and the same Redis, which stands at the top of the
+    /// file. Then `state` may be missing: it keeps what could not be told to Redis before a restart. Default: local.
+    #[serde(default)]
+    pub(super) store: Kept,
+    /// What becomes of requests while Redis does not answer in time: `local`, each gateway goes on from what it knows to be
+    /// used; `open`, they pass; `closed`, they get 503. What passes meanwhile is added when Redis is back. Default: local.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) on_fault: Option<Spanned<OnFault>>,
 }

@@ -1,5 +1,7 @@
 //! `quota` on the wire: what is left is told, what is used up is refused, and a restart forgets nothing.
 
+mod shared;
+
 use std::path::Path;
 
 use testkit::client::request;
