@@ -14,6 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The answer to a GET.
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) head: String,
     pub(crate) body: Vec<u8>,
     /// The server ends the connection after this answer.
     pub(crate) closes: bool,
@@ -115,7 +116,7 @@ impl Connection {
             None => return Err(broken("an answer without a length")),
         };
         let closes = field(&head, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
-        Ok(Answer { status, body, closes })
+        Ok(Answer { status, head, body, closes })
     }
 
     /// A head up to its empty line, which is not part of it.

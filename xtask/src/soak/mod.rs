@@ -4,6 +4,7 @@
 //! It must never try a failed request again or open a dropped WebSocket anew: each is counted.
 
 mod http2;
+mod limit;
 mod loss;
 mod origin;
 mod shared;
@@ -47,7 +48,11 @@ pub(crate) struct Options {
     /// Instead: limits on one gateway, and on three that share a Redis, which is frozen for a while
     #[arg(long)]
     redis: bool,
-    /// Requests each second, of all clients together, while a target or Redis is lost or processes take over
+    /// Instead: a limit that a reload changes each second
+    #[arg(long)]
+    limit: bool,
+    /// Requests each second, of all clients together, while a target or Redis is lost, a limit is changed or processes take
+    /// over
     #[arg(long, default_value_t = 2_000)]
     rate: u32,
     /// Be one of the targets
@@ -102,6 +107,30 @@ struct Gateway {
     origin: SocketAddr,
 }
 
+/// When one client sends, so that all together send as many as they are to.
+struct Pace {
+    next: Instant,
+    pause: Duration,
+    end: Instant,
+}
+
+impl Pace {
+    fn new(client: u32, options: &Options, end: Instant) -> Pace {
+        let pause = Duration::from_secs(1) * options.clients / options.rate.max(1);
+        Pace { next: Instant::now() + pause * client / options.clients.max(1), pause, end }
+    }
+
+    /// Waits for the next moment; false when there is none.
+    fn goes_on(&mut self) -> bool {
+        if self.next >= self.end {
+            return false;
+        }
+        std::thread::sleep(self.next.saturating_duration_since(Instant::now()));
+        self.next = (self.next + self.pause).max(Instant::now());
+        true
+    }
+}
+
 /// What the reloading thread has seen.
 #[derive(Default)]
 struct Reloads {
@@ -115,6 +144,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         _ if options.origin => return loss::serve_as_target(),
         Some(loss) => return loss::run(loss, options),
         None if options.redis => return shared::run(options),
+        None if options.limit => return limit::run(options),
         None => {}
     }
     let binary = workspace::gateway(options.gateway.as_deref())?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{Options, origin};
+use super::{Options, Pace, origin};
 use crate::bench::contender::wait_for_ready_file;
 use crate::process::Running;
 use crate::wire::Connection;
@@ -28,6 +28,10 @@ const LIMITS: [(&str, &str, f64, u32); 3] = [
 const SHARES: [f64; 2] = [1.05, 1.10];
 /// Requests of a lease; the stated bound is one lease more than the limit.
 const LEASE: u32 = 10;
+/// The share of questions that leases may need.
+const TRAFFIC: f64 = 0.1;
+/// What a quota lets pass.
+const QUOTA: u64 = 2000;
 /// Redis is missed at most so long after it is back, and requests are as fast as before so long after it froze.
 const BACK_WITHIN: Duration = Duration::from_secs(2);
 const FAST_AFTER: Duration = Duration::from_secs(1);
@@ -61,41 +65,19 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     println!("| gateways | sync | limit | sent | passed | may pass | share | questions |");
     println!("|---:|---|---|---:|---:|---:|---:|---:|");
     let time = Duration::from_secs(options.seconds) / 4;
+    let mut asked = Vec::new();
     for (nth, (count, sync)) in [(1, "exact"), (3, "exact"), (3, "lease")].into_iter().enumerate() {
         let gateways = start(&binary, &folder, origin, port, count, (nth, sync))?;
-        let before = calls(&gateways)?;
-        let seen: [Seen; 3] = Default::default();
-        let begin = Instant::now();
-        std::thread::scope(|scope| {
-            for client in 0..options.clients {
-                let (seen, gateways) = (&seen, &gateways);
-                scope.spawn(move || hop(client, gateways, begin + time, seen));
-            }
-        });
-        let asked = calls(&gateways)? - before;
-        for ((_, rate, per_second, burst), seen) in LIMITS.iter().zip(&seen) {
-            let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-            let may = f64::from(*burst) + per_second * begin.elapsed().as_secs_f64();
-            let (passed, share) = (read(&seen.passed), read(&seen.passed) as f64 / may);
-            println!(
-                "| {count} | {sync} | {rate} | {} | {passed} | {may:.0} | {share:.3} | {asked:.0} |",
-                read(&seen.sent)
-            );
-            let bound = match sync {
-                "lease" => may + f64::from(LEASE),
-                _ => may * SHARES.get(usize::from(count > 1)).copied().unwrap_or(1.0),
-            };
-            if passed as f64 > bound {
-                faults.push(format!(
-                    "{count} gateways, {sync}: {passed} of {rate} passed where {bound:.0} may"
-                ));
-            }
-            if read(&seen.failed) > 0 {
-                faults.push(format!("{count} gateways, {sync}: {} requests failed", read(&seen.failed)));
-            }
+        asked.push(hopped(&gateways, options, time, sync, &mut faults)?);
+    }
+    if let [_, exact, lease] = asked.as_slice() {
+        println!("\nquestions for each request: exact {exact:.3}, with leases {lease:.4}");
+        if *lease > exact * TRAFFIC {
+            faults.push("leases asked Redis more than a tenth as often".to_owned());
         }
     }
     let gateways = start(&binary, &folder, origin, port, 3, (3, "exact"))?;
+    use_up(&gateways, options, &mut faults);
     freeze(&gateways, &redis, options, time, &mut faults)?;
     drop((gateways, redis));
     if faults.is_empty() {
@@ -103,6 +85,81 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
         return Ok(());
     }
     Err(faults.join("; "))
+}
+
+/// Clients hop between the gateways for some time; how often Redis was asked for each request.
+fn hopped(
+    gateways: &[Gateway],
+    options: &Options,
+    time: Duration,
+    sync: &str,
+    faults: &mut Vec<String>,
+) -> Result<f64, Failure> {
+    let count = gateways.len();
+    let before = calls(gateways)?;
+    let seen: [Seen; 3] = Default::default();
+    let begin = Instant::now();
+    std::thread::scope(|scope| {
+        for client in 0..options.clients {
+            let seen = &seen;
+            scope.spawn(move || hop(client, gateways, begin + time, seen));
+        }
+    });
+    let asked = calls(gateways)? - before;
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    for ((_, rate, per_second, burst), seen) in LIMITS.iter().zip(&seen) {
+        let may = f64::from(*burst) + per_second * begin.elapsed().as_secs_f64();
+        let (passed, share) = (read(&seen.passed), read(&seen.passed) as f64 / may);
+        println!(
+            "| {count} | {sync} | {rate} | {} | {passed} | {may:.0} | {share:.3} | {asked:.0} |",
+            read(&seen.sent)
+        );
+        let bound = match sync {
+            "lease" => may + f64::from(LEASE),
+            _ => may * SHARES.get(usize::from(count > 1)).copied().unwrap_or(1.0),
+        };
+        if passed as f64 > bound {
+            faults.push(format!("{count} gateways, {sync}: {passed} of {rate} passed where {bound:.0} may"));
+        }
+        if read(&seen.failed) > 0 {
+            faults.push(format!("{count} gateways, {sync}: {} requests failed", read(&seen.failed)));
+        }
+    }
+    Ok(asked / seen.iter().map(|seen| read(&seen.sent)).sum::<u64>().max(1) as f64)
+}
+
+/// Clients hop between the gateways until a quota is used up, and once more.
+fn use_up(gateways: &[Gateway], options: &Options, faults: &mut Vec<String>) {
+    let (passed, failed) = (AtomicU64::new(0), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for client in 0..options.clients as usize {
+            let (passed, failed) = (&passed, &failed);
+            scope.spawn(move || {
+                let mut kept: Vec<Option<Connection>> = gateways.iter().map(|_| None).collect();
+                let mut refused = 0;
+                for nth in client..client + QUOTA as usize {
+                    let place = nth % gateways.len();
+                    let (Some(gateway), Some(kept)) = (gateways.get(place), kept.get_mut(place)) else {
+                        return;
+                    };
+                    match ask(kept, gateway.address, "/quota") {
+                        Some(200) => passed.fetch_add(1, Ordering::Relaxed),
+                        Some(429) if refused < gateways.len() => {
+                            refused += 1;
+                            continue;
+                        }
+                        Some(429) => return,
+                        _ => failed.fetch_add(1, Ordering::Relaxed),
+                    };
+                }
+            });
+        }
+    });
+    let (passed, failed) = (passed.into_inner(), failed.into_inner());
+    println!("a quota of {QUOTA} on {} gateways: {passed} passed, {failed} failed", gateways.len());
+    if passed != QUOTA || failed > 0 {
+        faults.push(format!("{passed} passed by a quota of {QUOTA}, and {failed} requests failed"));
+    }
 }
 
 fn start_redis(folder: &Path) -> Result<(Running, u16), Failure> {
@@ -147,7 +204,7 @@ fn start(
     let text = format!(
         "listen: 127.0.0.1:0\nadmin: {{ listen: \"127.0.0.1:0\" }}\nworkers: 1\nlog: {{ access: \"off\" }}\n\
          redis: {{ url: \"redis://127.0.0.1:{redis}\", prefix: phase-{phase} }}\n\
-         services:\n  origin: http://{origin}\nroutes:\n{routes}{free}"
+         services:\n  origin: http://{origin}\nroutes:\n{routes}{free}{quota}"
     );
     let start_one = |nth: u32| {
         let folder = folder.join(format!("{phase}-{nth}"));
@@ -273,18 +330,15 @@ type Sent = (Instant, Duration, Option<u16>);
 
 /// One client: a request at each of its times, to one gateway after the other.
 fn paced(client: u32, gateways: &[Gateway], options: &Options, end: Instant) -> Vec<Sent> {
-    let pause = Duration::from_secs(1) * options.clients / options.rate.max(1);
-    let mut next = Instant::now() + pause * client / options.clients.max(1);
+    let mut pace = Pace::new(client, options, end);
     let mut kept: Vec<Option<Connection>> = gateways.iter().map(|_| None).collect();
     let mut sent = Vec::new();
-    while next < end {
-        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    while pace.goes_on() {
         let place = sent.len() % gateways.len();
         let (Some(gateway), Some(kept)) = (gateways.get(place), kept.get_mut(place)) else { break };
         let at = Instant::now();
         let status = ask(kept, gateway.address, "/free");
         sent.push((at, at.elapsed(), status));
-        next = (next + pause).max(Instant::now());
     }
     sent
 }
