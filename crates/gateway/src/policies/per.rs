@@ -13,7 +13,6 @@ use crate::values::{PerWord, Source};
 /// Over which requests is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
-#[schemars(rename = "CountedOver")]
 pub(super) enum Scope {
     /// Those of its route.
     #[default]

@@ -13,10 +13,10 @@ use crate::values::{Amount, Name, PerWord, Zone};
 ///
 /// Each request counts for one. What was used is written to the folder `state`, which stands at the top of the file, and
 /// known again after a restart; a crash forgets what was used in the last moment. With `store: redis` it is counted by all
-/// gateways together. A request that finds the quota used up
-/// gets 429 with the problem type `quota-exceeded`, and `Retry-After` says when the next period begins. All answers tell
-/// what is left in `RateLimit` and `RateLimit-Policy`. A changed amount holds from the reload on and keeps what was used.
-/// `GET /api/v1/quotas` of the admin address tells who has used how much.
+/// gateways together. A request that finds the quota used up gets 429 with the problem type `quota-exceeded`, and
+/// `Retry-After` says when the next period begins. All answers tell what is left in `RateLimit` and `RateLimit-Policy`. A
+/// changed amount holds from the reload on and keeps what was used. `GET /api/v1/quotas` of the admin address tells who has
+/// used how much.
 ///
 /// ```yaml
 /// quota: { amount: 1_000_000, every: month, per: consumer, zone: Europe/Berlin }

@@ -42,15 +42,16 @@ struct Seen {
 }
 
 /// Asks until told to stop. Every answer is a good one, and none after the first by the new rate is by the old one.
-fn keep_asking(gateway: &Gateway, policies: &[String; 2], seen: &Seen, stop: &AtomicBool) {
+fn keep_asking(gateway: &Gateway, policies: [&str; 2], seen: &Seen, stop: &AtomicBool) {
     let mut client = Raw::connect(gateway.addr());
     while !stop.load(Ordering::Relaxed) {
         let answer = client.get("/").read_response();
         assert_eq!(answer.status, 200);
         match answer.header("RateLimit-Policy").unwrap() {
-            policy if policy == policies[1] => seen.new.fetch_add(1, Ordering::Relaxed),
+            policy if policy.contains(policies[1]) => seen.new.fetch_add(1, Ordering::Relaxed),
             policy => {
-                assert_eq!((policy, seen.new.load(Ordering::Relaxed)), (policies[0].as_str(), 0));
+                assert!(policy.contains(policies[0]), "{policy}");
+                assert_eq!(seen.new.load(Ordering::Relaxed), 0, "the old rate after the new one");
                 seen.old.fetch_add(1, Ordering::Relaxed)
             }
         };
@@ -67,10 +68,7 @@ fn a_limit_changed_under_load_holds_for_all_and_fails_nothing() {
     });
     // So slow that nothing of what is consumed comes back meanwhile.
     let limits = ["1000000/3650d", "2000000/3650d"];
-    let policies = limits.map(|limit| {
-        let count = limit.split('/').next().unwrap();
-        format!(r#""{limit}";q={count};w=315360000"#)
-    });
+    let policies = [";q=1000000;", ";q=2000000;"];
     let gateway = testkit::gateway!("{}", written(&origin, limits[0], "one"));
     let seen: [Seen; 4] = Default::default();
     let all = |counter: fn(&Seen) -> &AtomicUsize, least: usize| {
@@ -79,7 +77,7 @@ fn a_limit_changed_under_load_holds_for_all_and_fails_nothing() {
     };
     thread::scope(|scope| {
         for seen in &seen {
-            let (gateway, policies, stop) = (&gateway, &policies, &stop);
+            let (gateway, stop) = (&gateway, &stop);
             scope.spawn(move || keep_asking(gateway, policies, seen, stop));
         }
         let slow: Vec<_> = (0..3).map(|_| scope.spawn(|| gateway.get("/slow"))).collect();
