@@ -115,7 +115,10 @@ fn metrics_text(control: &Control) -> String {
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,
-        circuits: &endpoints.iter().filter_map(|(service, known)| circuit(service, known)).collect::<Vec<_>>(),
+        circuits: &endpoints
+            .iter()
+            .filter_map(|(service, known)| circuit(service, known))
+            .collect::<Vec<_>>(),
         retries: &snapshot.services.iter().filter_map(|service| retries(service)).collect::<Vec<_>>(),
         hedges: &snapshot.services.iter().filter_map(|service| hedges(service)).collect::<Vec<_>>(),
         doors: &snapshot.services.iter().filter_map(|service| door(service)).collect::<Vec<_>>(),

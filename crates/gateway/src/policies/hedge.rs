@@ -176,9 +176,18 @@ mod tests {
     #[test]
     fn what_is_written_is_what_is_done() {
         for (written, told) in [
-            ("hedge: true", "another target is asked as well when no answer has begun after the p95 of the service"),
-            ("hedge: { after: p99 }", "another target is asked as well when no answer has begun after the p99 of the service"),
-            ("hedge: { after: 50ms, max: 2 }", "up to 2 others are asked as well when no answer has begun after 50 ms"),
+            (
+                "hedge: true",
+                "another target is asked as well when no answer has begun after the p95 of the service",
+            ),
+            (
+                "hedge: { after: p99 }",
+                "another target is asked as well when no answer has begun after the p99 of the service",
+            ),
+            (
+                "hedge: { after: 50ms, max: 2 }",
+                "up to 2 others are asked as well when no answer has begun after 50 ms",
+            ),
         ] {
             let care = care(written).boxed().unwrap();
             assert_eq!(care.told(), [told], "{written}");
@@ -192,10 +201,16 @@ mod tests {
     #[test]
     fn what_cannot_be() {
         for (written, told) in [
-            ("hedge: { after: 0s }", "`after: 0s` of `hedge` sends every request twice: write a time, or p95"),
+            (
+                "hedge: { after: 0s }",
+                "`after: 0s` of `hedge` sends every request twice: write a time, or p95",
+            ),
             ("hedge: { max: 0 }", "`max: 0` of `hedge` is not between 1 and 3: write 1, or `hedge: false`"),
             ("hedge: { max: 4 }", "`max: 4` of `hedge` is not between 1 and 3: write 1, or `hedge: false`"),
-            ("hedge: { budget: 0% }", "a `budget` of nothing hedges nothing: write `hedge: false`, or leave it out"),
+            (
+                "hedge: { budget: 0% }",
+                "a `budget` of nothing hedges nothing: write `hedge: false`, or leave it out",
+            ),
             (
                 "hedge: { after: p42 }",
                 "`hedge.after`: `p42` is not a duration: write a time such as 50ms, or p90, p95 or p99",

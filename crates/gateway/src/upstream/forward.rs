@@ -190,9 +190,8 @@ impl Forward<'_> {
         loop {
             let (fault, sent) = match self.open(&group, exchange, &mut tried, fresh).await {
                 Ok(mut aimed) => {
-                    let (reused, place, endpoint) =
-                        (aimed.way.is_reused(), aimed.place, aimed.endpoint.clone());
-                    let leave = aimed.leave.take();
+                    let (reused, leave) = (aimed.way.is_reused(), aimed.leave.take());
+                    let (place, endpoint) = (aimed.place, aimed.endpoint.clone());
                     // Made where it stays: awaited alone it is copied twice, two kilobytes each.
                     let attempted = pin!(self.attempt(aimed, exchange, client)).await;
                     let failed = match attempted {

@@ -47,7 +47,11 @@ impl Hedge {
             After::Time(time) => format!("{} ms", time.as_millis()),
             After::Quantile(quantile) => format!("the {} of the service", quantile.word()),
         };
-        let others = if self.most == 1 { "another target is".to_owned() } else { format!("up to {} others are", self.most) };
+        let others = if self.most == 1 {
+            "another target is".to_owned()
+        } else {
+            format!("up to {} others are", self.most)
+        };
         format!("{others} asked as well when no answer has begun after {after}")
     }
 }

@@ -42,7 +42,8 @@ pub(super) fn write(page: &mut Exposition, circuits: &[CircuitReading<'_>]) {
     all().for_each(|(labels, circuit)| page.counter(&labels, circuit.opened));
     page.family("tidegate_circuit_refused", Kind::Counter, "", "Requests that an open circuit refused.");
     all().for_each(|(labels, circuit)| page.counter(&labels, circuit.refused));
-    let targets = circuits.iter().flat_map(|circuit| circuit.targets.iter().map(|one| (circuit.service, one)));
+    let targets =
+        circuits.iter().flat_map(|circuit| circuit.targets.iter().map(|one| (circuit.service, one)));
     let targets: Vec<_> = targets
         .take(MOST)
         .map(|(service, one)| ([("service", service), ("target", one.target)], one))

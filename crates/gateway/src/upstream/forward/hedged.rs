@@ -235,7 +235,8 @@ impl Forward<'_> {
         tried: &[usize],
     ) {
         let Some(hedge) = self.again.hedge() else { return };
-        let busy = field.runners.iter().map(|runner| &runner.bib).chain(field.reserve.iter().map(|won| &won.bib));
+        let busy =
+            field.runners.iter().map(|runner| &runner.bib).chain(field.reserve.iter().map(|won| &won.bib));
         let mut out: Vec<usize> = busy.map(|bib| bib.place).chain(tried.iter().copied()).collect();
         // Not the fault by which those that have failed are asked again.
         let Some(chosen) = self.choose(group, exchange, &mut out, &mut Fault::NoAnswer) else { return };
@@ -454,7 +455,8 @@ impl Field<'_> {
     /// What happens next.
     async fn next(&mut self, client: &mut ClientConnection) -> Event {
         let ClientConnection { reader, total, .. } = client;
-        let mut gone = pin!(async move { if reader.is_done() { reader.watch().await } else { pending().await } });
+        let mut gone =
+            pin!(async move { if reader.is_done() { reader.watch().await } else { pending().await } });
         poll_fn(|cx| {
             for (nth, runner) in self.runners.iter_mut().enumerate() {
                 if let Poll::Ready(heard) = runner.run.as_mut().poll(cx) {

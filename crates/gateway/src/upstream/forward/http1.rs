@@ -53,7 +53,12 @@ impl Forward<'_> {
             race(up, down, &progress, &client.total).await
         };
         client.total.disarm();
-        self.conclude(ended, (connection, &endpoint, _in_flight), exchange, (progress.upload.get(), repeatable))
+        self.conclude(
+            ended,
+            (connection, &endpoint, _in_flight),
+            exchange,
+            (progress.upload.get(), repeatable),
+        )
     }
 
     /// What becomes of the connection after a try.

@@ -32,7 +32,10 @@ fn abort(gateway: &Gateway, nth: usize) {
         0 => {}
         1 => _ = client.send("GET / HTT"),
         2 => _ = client.send("POST /hang HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nten bytes."),
-        3 => _ = client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nten bytes."),
+        3 => {
+            _ = client
+                .send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nten bytes.")
+        }
         4 => _ = client.get("/hang"),
         5 => _ = client.get("/"),
         _ => _ = client.get("/big").read_head(),
@@ -54,9 +57,11 @@ fn ten_thousand_clients_that_go_away_leave_nothing() {
     // Whatever is opened once is open.
     (0..50).for_each(|nth| abort(&gateway, nth));
     let settled = |what: &str| {
-        for gauge in
-            ["tidegate_connections_active", "tidegate_inflight_requests", "tidegate_upstream_inflight_requests"]
-        {
+        for gauge in [
+            "tidegate_connections_active",
+            "tidegate_inflight_requests",
+            "tidegate_upstream_inflight_requests",
+        ] {
             gateway.wait_metric(gauge, |count| count == 0.0);
         }
         origin.wait_for_open_connections(0);

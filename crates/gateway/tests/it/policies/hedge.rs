@@ -52,9 +52,8 @@ fn hedging(origins: &[Origin], service: &str, hedge: &str) -> Gateway {
 /// The origin that got the first request for this target, and the one that got the second.
 fn in_order<'o>(origins: &'o [Origin; 2], target: &str) -> [&'o Origin; 2] {
     let marked = |origin: &Origin, mark: &str| {
-        let is_it = |request: &Recorded| {
-            request.target == target && request.header("Tidegate-Attempt") == Some(mark)
-        };
+        let is_it =
+            |request: &Recorded| request.target == target && request.header("Tidegate-Attempt") == Some(mark);
         origin.requests().iter().any(is_it)
     };
     ["1", "2"].map(|mark| origins.iter().find(|origin| marked(origin, mark)).unwrap())
@@ -78,7 +77,10 @@ fn another_target_answers_while_the_first_is_waited_for() {
     assert_eq!((line["tries"].as_u64(), line["status"].as_u64()), (Some(2), Some(200)));
     assert_eq!(line["endpoint"], fast.addr().to_string());
     let lost = &line["failed_tries"][0];
-    assert_eq!((lost["outcome"].as_str(), lost["endpoint"].as_str()), (Some("outpaced"), Some(&*slow.addr().to_string())));
+    assert_eq!(
+        (lost["outcome"].as_str(), lost["endpoint"].as_str()),
+        (Some("outpaced"), Some(&*slow.addr().to_string()))
+    );
     gateway.wait_metric("tidegate_hedges_total{service=\"app\"}", |count| count == 1.0);
     let metrics = gateway.metrics();
     for (name, value) in [
@@ -93,7 +95,11 @@ fn another_target_answers_while_the_first_is_waited_for() {
         assert_eq!(metrics.sum(name), value, "{name}");
     }
     let told = gateway.admin_request("POST", "/api/v1/explain", &[], r#"{"method":"GET","url":"/"}"#);
-    assert!(told.text().contains("another target is asked as well when no answer has begun after 20 ms"), "{}", told.text());
+    assert!(
+        told.text().contains("another target is asked as well when no answer has begun after 20 ms"),
+        "{}",
+        told.text()
+    );
     origins.iter().for_each(Origin::assert_clean);
 }
 
@@ -101,7 +107,8 @@ fn another_target_answers_while_the_first_is_waited_for() {
 fn the_first_may_still_win() {
     let gate = Gate::new();
     let wait = gate.clone();
-    let origins = two(move |nth, request| if nth == 1 { Reply::echo(request).slow(&wait) } else { Reply::hang() });
+    let origins =
+        two(move |nth, request| if nth == 1 { Reply::echo(request).slow(&wait) } else { Reply::hang() });
     let gateway = hedging(&origins, "", "{ after: 20ms }");
     let mut raw = Raw::connect(gateway.addr());
     raw.get("/a");
@@ -181,7 +188,10 @@ fn a_target_that_cannot_be_reached_or_hangs_up_is_made_good() {
     assert!((0..4).all(|_| gateway.get("/").status == 200));
     let line = gateway.wait_for_log(|line| line["tries"] == 2);
     let refused = &line["failed_tries"][0];
-    assert_eq!((refused["outcome"].as_str(), refused["endpoint"].as_str()), (Some("connect_refused"), Some(&*gone_at)));
+    assert_eq!(
+        (refused["outcome"].as_str(), refused["endpoint"].as_str()),
+        (Some("connect_refused"), Some(&*gone_at))
+    );
     assert_eq!(well.requests().len(), 4);
     // One hangs up after the other was asked: the other's answer counts.
     let gate = Gate::new();
@@ -203,12 +213,19 @@ fn what_fails_is_sent_again_where_that_is_asked_for() {
     let origins = two(|nth, request| if nth == 1 { Reply::status(503) } else { Reply::echo(request) });
     let gateway = hedging(&origins, ", retry: { backoff: 1ms }", "{ after: 1h }");
     assert_eq!(gateway.get("/a").status, 200);
-    assert_eq!((gateway.metric("tidegate_retries_total"), gateway.metric("tidegate_hedges_total")), (1.0, 0.0));
+    assert_eq!(
+        (gateway.metric("tidegate_retries_total"), gateway.metric("tidegate_hedges_total")),
+        (1.0, 0.0)
+    );
     let line = gateway.wait_for_log(|line| line["path"] == "/a");
     assert_eq!(line["failed_tries"][0]["outcome"], "service_failed");
     let origins = two(|_, _| Reply::status(503));
     let gateway = hedging(&origins, "", "{ after: 1h }");
-    assert_eq!((gateway.get("/a").status, count(&origins, "/a")), (503, 1), "without `retry` a failure is one");
+    assert_eq!(
+        (gateway.get("/a").status, count(&origins, "/a")),
+        (503, 1),
+        "without `retry` a failure is one"
+    );
 }
 
 /// What may do something, has a body, or is repeated by somebody else already is sent once; and so is what has no other target.
@@ -259,7 +276,8 @@ fn the_budget_is_shared_and_bounds_hedges() {
     // Each asks once. Three are always free, and more only for a machine that takes two seconds for this.
     let [sent, refused] = eventually("all to be late", || {
         let metrics = gateway.metrics();
-        let told = ["tidegate_hedges_total", "tidegate_hedges_over_budget_total"].map(|name| metrics.sum(name));
+        let told =
+            ["tidegate_hedges_total", "tidegate_hedges_over_budget_total"].map(|name| metrics.sum(name));
         (told.iter().sum::<f64>() == 8.0).then_some(told)
     });
     assert!(sent >= 3.0 && sent + refused == 8.0, "{sent} {refused}");

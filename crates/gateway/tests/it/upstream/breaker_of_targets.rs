@@ -80,7 +80,9 @@ fn a_target_that_fails_is_passed_over_and_everybody_says_so() {
     let told = gateway.admin_request("POST", "/api/v1/explain", &[], r#"{"method":"GET","url":"/"}"#).text();
     assert!(told.contains("circuit open: ") && told.contains("forwarded to `app`"), "{told}");
     // A reload that leaves the breaker alone leaves it open; one that changes it begins anew.
-    gateway.rewrite_config(&yaml(&[&ill, &well], "open_for: 1h").replace("targets:", "timeout: 7s\n    targets:"));
+    gateway.rewrite_config(
+        &yaml(&[&ill, &well], "open_for: 1h").replace("targets:", "timeout: 7s\n    targets:"),
+    );
     gateway.reload();
     gateway.wait_metric("tidegate_config_reloads_total{result=\"success\"}", |count| count == 1.0);
     assert_eq!((gateway.get("/").status, gateway.metric(&state(&ill))), (200, 2.0));
@@ -128,7 +130,9 @@ fn one_bad_trial_opens_it_anew() {
         gateway.get("/");
         (gateway.metric(&opened) >= 3.0).then_some(())
     });
-    gateway.wait_for_line(|line| line.contains("circuit of a target is open") && line.contains("a trial failed"));
+    gateway.wait_for_line(|line| {
+        line.contains("circuit of a target is open") && line.contains("a trial failed")
+    });
 }
 
 #[test]

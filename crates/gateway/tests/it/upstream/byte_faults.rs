@@ -155,7 +155,9 @@ fn converse(mut stream: TcpStream, fault: Fault, place: &Mutex<Option<usize>>) -
 fn ask(gateway: &Gateway, path: &str) {
     let mut raw = Raw::connect(gateway.addr());
     match raw.get(path).try_read_response() {
-        Ok(answer) => assert!(answer.status >= 500, "{path}: {} with {} bytes", answer.status, answer.body.len()),
+        Ok(answer) => {
+            assert!(answer.status >= 500, "{path}: {} with {} bytes", answer.status, answer.body.len())
+        }
         Err(trouble) => {
             let cut = !trouble.to_string().contains("nothing came in time");
             assert!(cut, "{path}: the client waits for ever: {trouble}");
