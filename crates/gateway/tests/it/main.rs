@@ -16,6 +16,7 @@ mod provider;
 mod setup;
 
 mod accept {
+    mod aborts;
     mod connection;
     mod proxy_protocol;
 }
@@ -84,6 +85,7 @@ mod policies {
     mod grpc_web;
     mod guard;
     mod headers;
+    mod hedge;
     mod hmac;
     mod identity_keys;
     mod introspection;
@@ -117,6 +119,8 @@ mod tls {
 mod upstream {
     mod answers;
     mod breaker;
+    mod breaker_of_targets;
+    mod byte_faults;
     mod door;
     mod health;
     pub(crate) mod http2;
