@@ -23,6 +23,7 @@ mod reader;
 mod record;
 mod seal;
 mod segment;
+mod state;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -95,14 +95,8 @@ impl Log {
             Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
             Err(std::fs::TryLockError::Error(error)) => return Err(error),
         }
-        let mut log = Log {
-            folder: folder.to_owned(),
-            files,
-            sizes: BTreeMap::new(),
-            active: None,
-            most,
-            _lock: lock,
-        };
+        let mut log =
+            Log { folder: folder.to_owned(), files, sizes: BTreeMap::new(), active: None, most, _lock: lock };
         log.find()?;
         if folder.join(VOID).exists() {
             log.wipe()?;
@@ -218,7 +212,10 @@ impl Log {
     }
 
     /// Walks through one file, while records may be appended.
-    pub(crate) fn walker(&self, number: u64) -> Option<impl Fn(&mut dyn FnMut(Place, Vec<u8>)) -> Ending + use<>> {
+    pub(crate) fn walker(
+        &self,
+        number: u64,
+    ) -> Option<impl Fn(&mut dyn FnMut(Place, Vec<u8>)) -> Ending + use<>> {
         let (segment, files) = (self.files.segment(number)?, self.files.clone());
         Some(move |each: &mut dyn FnMut(Place, Vec<u8>)| segment.walk(&files.form, each))
     }

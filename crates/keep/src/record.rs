@@ -90,7 +90,11 @@ impl<'b> Record<'b> {
             }
             kind @ (GONE | STALE) => {
                 let variant = rest.fixed()?;
-                Some(if kind == GONE { Record::Gone(rest.0, variant) } else { Record::Stale(rest.0, variant) })
+                Some(if kind == GONE {
+                    Record::Gone(rest.0, variant)
+                } else {
+                    Record::Stale(rest.0, variant)
+                })
             }
             CHANGED => {
                 let marks = read_numbers(&mut rest)?;

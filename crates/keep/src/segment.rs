@@ -83,7 +83,8 @@ impl Segment {
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create_new(true).mode(0o600).open(path)?;
         let mut salt = [0; 16];
-        aws_lc_rs::rand::fill(&mut salt).map_err(|_| io::Error::other("the system gives no random numbers"))?;
+        aws_lc_rs::rand::fill(&mut salt)
+            .map_err(|_| io::Error::other("the system gives no random numbers"))?;
         let written = file.write_all_at(&head(number, &salt, form), 0);
         if let Err(error) = written {
             let _ = std::fs::remove_file(path);

@@ -4,18 +4,17 @@
 //! Takes answers as they are; they are written by the thread, so who keeps one pays for a look at a table. What cannot be
 //! written in time is let go, and then also what was kept under its key before: an older answer never comes back.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::index::Index;
 use crate::log::Files;
 use crate::reader::{self, Question};
 use crate::record::{Put, Record};
 use crate::segment::{Form, Place};
+use crate::state::{Access, State};
 use crate::writer::Writer;
 
 /// What tells apart what is kept under one key.
@@ -26,8 +25,6 @@ pub type Load = Box<dyn FnMut(&[u8], &[u8]) + Send>;
 
 /// Bytes of answers that wait to be written.
 const MOST_PENDING: u64 = 32 * 1024 * 1024;
-/// Words that wait to be written.
-const MOST_WORDS: usize = 65_536;
 /// How long a start waits for what is on the disk to be known.
 const FIRST: Duration = Duration::from_secs(2);
 
@@ -152,58 +149,6 @@ pub(crate) struct Shared<A: Answer> {
     read: AtomicU64,
 }
 
-/// Whether what is on the disk is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Not yet.
-    Opening,
-    /// Another process has the folder, or it cannot be used.
-    Elsewhere,
-    /// Yes.
-    Open,
-}
-
-/// An answer that waits to be written.
-pub(crate) struct Pending<A> {
-    pub(crate) variant: Variant,
-    /// When it was kept.
-    pub(crate) stamp: u64,
-    pub(crate) stale: bool,
-    pub(crate) about: About,
-    pub(crate) answer: Arc<A>,
-}
-
-/// A word about something that is on the disk.
-#[derive(Clone, Debug)]
-pub(crate) struct Word {
-    pub(crate) key: Box<[u8]>,
-    pub(crate) variant: Variant,
-    pub(crate) goes: bool,
-}
-
-pub(crate) struct State<A> {
-    pub(crate) access: Access,
-    pub(crate) index: Index,
-    pub(crate) pending: HashMap<Box<[u8]>, Vec<Pending<A>>>,
-    /// In the order in which they were kept; what was kept anew or let go stands here for nothing.
-    pub(crate) order: VecDeque<(Box<[u8]>, Variant, u64)>,
-    pub(crate) pending_bytes: u64,
-    pub(crate) words: Vec<Word>,
-    /// What has changed and is not written down.
-    pub(crate) changed: BTreeSet<u16>,
-    /// When it last changed.
-    touched: HashMap<u16, u64>,
-    /// Whether all that is on the disk is to go.
-    pub(crate) void: bool,
-    /// Counts what is kept and what changes.
-    stamp: u64,
-    /// Calls for everything to be written, and up to which it was, or could not be.
-    pub(crate) called: u64,
-    pub(crate) done: u64,
-    pub(crate) failed: u64,
-    pub(crate) closing: bool,
-}
-
 impl<A: Answer> Keep<A> {
     /// What is kept in a folder. Nothing is read or written before it is started.
     pub fn new(settings: Settings) -> Keep<A> {
@@ -257,13 +202,7 @@ impl<A: Answer> Keep<A> {
         }
         state.withdraw(key, &variant);
         state.index.take(key, &variant);
-        about.marks.iter().for_each(|mark| state.index.depend(*mark));
-        state.stamp = state.stamp.saturating_add(1);
-        let (stamp, stale) = (state.stamp, false);
-        state.pending_bytes = state.pending_bytes.saturating_add(about.size);
-        state.order.push_back((key.into(), variant, stamp));
-        let pending = Pending { variant, stamp, stale, about, answer };
-        state.pending.entry(key.into()).or_default().push(pending);
+        state.wait(key, variant, about, answer);
     }
 
     /// Lets go what is kept under a key.
@@ -291,9 +230,9 @@ impl<A: Answer> Keep<A> {
         self.shared.state().access == Access::Open
     }
 
-    /// Whether there is something under a key.
-    pub fn has(&self, key: &[u8]) -> bool {
-        self.shared.state().index.of(key).next().is_some()
+    /// Whether there is something under a key of which this note is wanted.
+    pub fn has(&self, key: &[u8], wanted: impl Fn(&[u8]) -> bool) -> bool {
+        self.shared.state().index.of(key).any(|held| wanted(&held.note))
     }
 
     /// Whether what was read is still what is kept.
@@ -400,126 +339,5 @@ impl<A: Answer> Shared<A> {
             state.index.take(key, variant);
             self.unreadable.fetch_add(1, Ordering::Relaxed);
         }
-    }
-}
-
-impl<A> State<A> {
-    fn new() -> State<A> {
-        State {
-            access: Access::Opening,
-            index: Index::new(),
-            pending: HashMap::new(),
-            order: VecDeque::new(),
-            pending_bytes: 0,
-            words: Vec::new(),
-            changed: BTreeSet::new(),
-            touched: HashMap::new(),
-            void: false,
-            stamp: 0,
-            called: 0,
-            done: 0,
-            failed: 0,
-            closing: false,
-        }
-    }
-
-    /// What waits to be written since then.
-    pub(crate) fn waiting(&self, key: &[u8], variant: &Variant, stamp: u64) -> Option<&Pending<A>> {
-        self.pending.get(key)?.iter().find(|one| one.variant == *variant && one.stamp == stamp)
-    }
-
-    /// Whether what stands at a place is still wanted, and then whether it is stale.
-    pub(crate) fn wanted_at(&mut self, key: &[u8], variant: &Variant, place: Place) -> Option<bool> {
-        let mut of = self.index.of(key);
-        of.find(|held| held.variant == *variant && held.place == place).map(|held| held.stale)
-    }
-
-    /// Takes back what waits to be written. Whether it did.
-    pub(crate) fn withdraw(&mut self, key: &[u8], variant: &Variant) -> bool {
-        let Some(variants) = self.pending.get_mut(key) else { return false };
-        let Some(at) = variants.iter().position(|pending| pending.variant == *variant) else { return false };
-        let gone = variants.remove(at);
-        if variants.is_empty() {
-            self.pending.remove(key);
-        }
-        self.pending_bytes = self.pending_bytes.saturating_sub(gone.about.size);
-        if self.pending.is_empty() {
-            self.touched.clear();
-        }
-        true
-    }
-
-    fn forget(&mut self, key: &[u8], variant: Variant) {
-        // What waits may be on its way to the disk just now.
-        let waits = self.withdraw(key, &variant);
-        let known = self.index.take(key, &variant);
-        // What is on the disk is not known yet: then it may be there.
-        if waits || known || self.access != Access::Open {
-            self.say(Word { key: key.into(), variant, goes: true });
-        }
-    }
-
-    fn say(&mut self, word: Word) {
-        if self.words.len() >= MOST_WORDS {
-            self.clear();
-        } else if !self.void {
-            self.words.push(word);
-        }
-    }
-
-    /// Lets all go that is on the disk.
-    pub(crate) fn clear(&mut self) {
-        self.void = true;
-        self.index.clear();
-        self.words.clear();
-        self.changed.clear();
-    }
-
-    /// Whether what an answer depends on has changed since it was kept.
-    pub(crate) fn is_changed(&self, marks: &[u16], stamp: u64) -> bool {
-        marks.iter().any(|mark| self.touched.get(mark).is_some_and(|touched| *touched > stamp))
-    }
-
-    fn take_out(&mut self, chosen: &dyn Fn(Item<'_>) -> bool, taken: Taken) -> Sum {
-        let mut sum = Sum::default();
-        let mut found: Vec<(Box<[u8]>, Variant)> = Vec::new();
-        for (key, held) in self.index.all() {
-            let bytes = u64::from(held.place.length);
-            if !chosen(Item { key, variant: &held.variant, note: &held.note, bytes }) {
-                continue;
-            }
-            sum.objects = sum.objects.saturating_add(1);
-            sum.bytes = sum.bytes.saturating_add(bytes);
-            found.push((key.into(), held.variant));
-        }
-        if taken == Taken::Counted {
-            return sum;
-        }
-        if self.access != Access::Open {
-            // Whatever it is, it is on the disk of another process, and is not known here.
-            self.clear();
-        }
-        let pending = self.pending.iter_mut();
-        for (key, variants) in pending {
-            for pending in variants.iter_mut() {
-                let Pending { variant, about, .. } = pending;
-                if !chosen(Item { key, variant, note: &about.note, bytes: about.size }) {
-                    continue;
-                }
-                pending.stale = true;
-                if taken == Taken::Gone {
-                    found.push((key.clone(), pending.variant));
-                }
-            }
-        }
-        for (key, variant) in found {
-            if taken == Taken::Gone {
-                self.forget(&key, variant);
-            } else if let Some(held) = self.index.find(&key, &variant) {
-                held.stale = true;
-                self.say(Word { key, variant, goes: false });
-            }
-        }
-        sum
     }
 }

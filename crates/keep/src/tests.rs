@@ -71,7 +71,8 @@ fn read(keep: &Keep<Text>, key: &str) -> Vec<String> {
 }
 
 fn segments(folder: &Path) -> Vec<PathBuf> {
-    let mut all: Vec<PathBuf> = fs::read_dir(folder.join("kept")).unwrap().map(|one| one.unwrap().path()).collect();
+    let mut all: Vec<PathBuf> =
+        fs::read_dir(folder.join("kept")).unwrap().map(|one| one.unwrap().path()).collect();
     all.retain(|path| path.extension().is_some_and(|ending| ending == "keep"));
     all.sort();
     all

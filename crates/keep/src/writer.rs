@@ -13,7 +13,8 @@ use crate::index::{Held, Index};
 use crate::log::{self, Log, Step};
 use crate::record::{Put, Record};
 use crate::segment::Place;
-use crate::store::{About, Access, Answer, Load, Shared, State, Variant, Word};
+use crate::state::{Access, State, Word};
+use crate::store::{About, Answer, Load, Shared, Variant};
 
 /// Time between two batches.
 const TICK: Duration = Duration::from_millis(20);
@@ -76,7 +77,11 @@ impl<A: Answer> Writer<A> {
                 self.tell(written.as_ref().err());
             }
             let mut state = self.shared.state();
-            if written.is_ok() { state.done = called } else { state.failed = called }
+            if written.is_ok() {
+                state.done = called
+            } else {
+                state.failed = called
+            }
             drop(state);
             self.shared.told.notify_all();
             if closing {
@@ -110,7 +115,9 @@ impl<A: Answer> Writer<A> {
         let settings = &self.shared.settings;
         let files = self.shared.files.clone();
         let files = files.ok_or_else(|| io::Error::other("no key can be made of the secret"))?;
-        let Some(mut log) = Log::open(&settings.folder, files, settings.bytes / PARTS)? else { return Ok(false) };
+        let Some(mut log) = Log::open(&settings.folder, files, settings.bytes / PARTS)? else {
+            return Ok(false);
+        };
         let mut index = Index::new();
         let mut unreadable: u64 = 0;
         log.replay(&mut |step| match step {
@@ -189,7 +196,8 @@ impl<A: Answer> Writer<A> {
             let some = state.void
                 || !(state.pending.is_empty() && state.words.is_empty() && state.changed.is_empty());
             let over = began.elapsed() >= TICK;
-            if hurry || (over && ((some && reaches) || (self.log.is_none() && began.elapsed() >= AGAIN / 4))) {
+            if hurry || (over && ((some && reaches) || (self.log.is_none() && began.elapsed() >= AGAIN / 4)))
+            {
                 return self.take(&mut state, hurry || reaches);
             }
             // Without anything to do it looks now and then, so that nobody has to wake it.
@@ -390,7 +398,9 @@ impl<A: Answer> Writer<A> {
         let folder = self.shared.settings.folder.display();
         match error {
             Some(error) if !failed => tracing::error!("nothing more is kept in {folder} for now: {error}"),
-            None if failed && self.log.is_some() => tracing::info!("what is to be kept is kept again in {folder}"),
+            None if failed && self.log.is_some() => {
+                tracing::info!("what is to be kept is kept again in {folder}")
+            }
             _ => {}
         }
     }

@@ -35,10 +35,10 @@ pub struct Disk {
 }
 
 /// Reads `disk`, and what it needs.
-pub(super) fn read(root: &Node, diagnostics: &mut Diagnostics) -> Disk {
-    let Some(found) = entry(root, "disk") else { return Disk::default() };
+pub(super) fn read(root: &Node, diagnostics: &mut Diagnostics) -> Option<Disk> {
+    let found = entry(root, "disk")?;
     let before = diagnostics.errors();
-    let Some(disk) = decode_key::<Disk>(&found.key, &found.value, diagnostics) else { return Disk::default() };
+    let disk: Disk = decode_key(&found.key, &found.value, diagnostics)?;
     for (name, size) in [("cache", &disk.cache), ("last_good", &disk.last_good)] {
         if let Some(size) = size.as_ref().filter(|size| ***size < LEAST) {
             let what = format!("`disk.{name}` of {} is too little to keep anything", **size);
@@ -51,7 +51,7 @@ pub(super) fn read(root: &Node, diagnostics: &mut Diagnostics) -> Disk {
         diagnostics.error(codes::BAD_VALUE, secret.span(), what).help(help);
     }
     if diagnostics.errors() > before {
-        return disk;
+        return Some(disk);
     }
     if disk.cache.is_none() && disk.last_good.is_none() {
         let what = "`disk` says nothing that is to be kept";
@@ -64,5 +64,5 @@ pub(super) fn read(root: &Node, diagnostics: &mut Diagnostics) -> Disk {
             .error(codes::CONFLICT, found.key.span(), what)
             .help("write `state: /var/lib/tidegate` at its top");
     }
-    disk
+    Some(disk)
 }

@@ -140,8 +140,9 @@ pub struct Config {
     /// gateways on one machine need two. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<Spanned<String>>,
-    /// What of kept answers outlives restarts, in the folder `state`.
-    pub disk: Disk,
+    /// What of kept answers outlives restarts, in the folder `state`. Default: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
     /// The Redis that several gateways share, for limits that hold over all of them: an address such as
     /// `redis://127.0.0.1:6379`, or a map. Default: none.
     #[schemars(schema_with = "schema::redis")]

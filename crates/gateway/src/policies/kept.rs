@@ -38,7 +38,7 @@ pub(super) fn figures(names: &[&'static str; 7], numbers: Numbers, tell: &mut dy
     ];
     let Numbers { objects, bytes, written, read, dropped, unreadable, failing } = numbers;
     let values = [objects, bytes, written, read, dropped, unreadable, u64::from(failing)];
-    for (nth, ((name, help), value)) in names.iter().zip(helps).zip(values).enumerate() {
+    for (nth, ((name, help), value)) in names.iter().copied().zip(helps).zip(values).enumerate() {
         tell(Figure { name, help, counts: (2..6).contains(&nth), value });
     }
 }

@@ -89,7 +89,8 @@ impl Disk {
         if (entry.secret && !is_sealed) || entry.use_left(now()) < LEAST {
             return self.keep.forget(key, variant(entry));
         }
-        let mut note = Vec::new();
+        // First whether it is for all, then its groups.
+        let mut note = vec![u8::from(entry.life.shareable)];
         entry.groups.names.iter().for_each(|name| note.text(name.as_bytes()));
         let marks = std::iter::once(&entry.resource).chain(&entry.groups.marks);
         let marks = marks.filter_map(|mark| u16::try_from(*mark).ok()).collect();
@@ -108,9 +109,10 @@ impl Disk {
         }
     }
 
-    /// Whether it is worth a question.
-    pub(super) fn has(&self, key: &[u8]) -> bool {
-        self.rests.load(Ordering::Relaxed) < now() && self.keep.has(key)
+    /// Whether it is worth a question. `public`: about what was said to be for all.
+    pub(super) fn has(&self, key: &[u8], public: bool) -> bool {
+        let wanted = |note: &[u8]| !public || note.first() == Some(&1);
+        self.rests.load(Ordering::Relaxed) < now() && self.keep.has(key, wanted)
     }
 
     /// Whether what was read has not been replaced meanwhile.
@@ -158,7 +160,7 @@ impl Disk {
 
 /// Whether a group stands in a note.
 fn holds(note: &[u8], group: &str) -> bool {
-    let mut rest = Reading(note);
+    let mut rest = Reading(note.get(1..).unwrap_or_default());
     std::iter::from_fn(|| rest.text()).any(|name| name == group.as_bytes())
 }
 
@@ -189,7 +191,8 @@ fn wall() -> u64 {
 
 impl Answer for Entry {
     fn write(&self, out: &mut Vec<u8>) -> bool {
-        let Life { fresh, while_revalidate, if_error, must_revalidate, no_cache, shareable, age: _ } = self.life;
+        let Life { fresh, while_revalidate, if_error, must_revalidate, no_cache, shareable, age: _ } =
+            self.life;
         out.long(wall());
         for time in [self.age(now()), fresh, while_revalidate, if_error] {
             out.long(nanos(time));

@@ -38,6 +38,7 @@ use crate::fault::Fault;
 use crate::observe::Figure;
 use crate::values::Template;
 use answer::{Status, give, ttl};
+use disk::Disk;
 use entry::{Entry, now};
 use fetch::{Fetch, came};
 use flight::Role;
@@ -88,7 +89,7 @@ impl Policy for Compiled {
         let lasting = self.disk.as_ref().map(|_| place.service);
         self.keys.set_shape(place.shape, self.rules.shared, lasting);
         self.store = Some(place.lives.keep(STORE, |before: Option<&Arc<Store>>| {
-            let same = before.filter(|store| store.disk.as_ref().map(|disk| disk.settings()) == self.disk.as_ref());
+            let same = before.filter(|store| store.disk.as_ref().map(Disk::settings) == self.disk.as_ref());
             same.cloned().unwrap_or_else(|| Store::new(self.memory, self.disk.clone()))
         }));
     }
@@ -201,7 +202,7 @@ impl Compiled {
             Found::OtherVariants => ("vary-miss", None),
             Found::Nothing => ("uri-miss", None),
         };
-        let on_disk = stale.is_none() && store.disk.as_ref().is_some_and(|disk| disk.has(key));
+        let on_disk = stale.is_none() && store.disk.as_ref().is_some_and(|disk| disk.has(key, personal));
         let go = |fetch| if on_disk { Sought::Read(fetch) } else { Sought::Go(fetch) };
         if asked.only_if_cached && !on_disk {
             return Sought::Refused(not_cached());

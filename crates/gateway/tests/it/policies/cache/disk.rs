@@ -131,7 +131,9 @@ fn what_has_changed_or_was_purged_stays_gone() {
     }
     first.wait_metric("tidegate_cache_disk_written_total", |count| count == paths.len() as f64);
     assert_eq!(request(first.addr(), "POST", "/a", &[HOST], b"x").status, 200);
-    for question in [json!({ "prefix": "/c/" }), json!({ "group": "g-1" }), json!({ "url": "/d", "soft": true })] {
+    for question in
+        [json!({ "prefix": "/c/" }), json!({ "group": "g-1" }), json!({ "url": "/d", "soft": true })]
+    {
         assert!(purge(&first, &question)["objects"].as_u64().unwrap() > 0, "{question}");
     }
     assert_eq!(ask(&first, "/e", &[]).status, 200);
@@ -208,7 +210,11 @@ fn another_configuration_misreads_nothing() {
     let after = own("header.x-user") + &shared(false);
     let second = started(&origin, state.path(), "{ cache: 64MiB }", &after);
     knows(&second, 2.0);
-    assert_eq!(ask(&second, "/own", &[tenant[0], tenant[1], ONLY]).status, 504, "the same word for another thing");
+    assert_eq!(
+        ask(&second, "/own", &[tenant[0], tenant[1], ONLY]).status,
+        504,
+        "the same word for another thing"
+    );
     assert_eq!(ask(&second, "/all", &[caller[0], ONLY]).status, 504);
     crash(second, 0.0);
     let third = started(&origin, state.path(), "{ cache: 64MiB }", &before);
