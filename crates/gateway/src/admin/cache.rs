@@ -48,6 +48,14 @@ pub(super) async fn show(State(control): Shared) -> Response {
             told.insert(name.to_owned(), value.into());
         }
     }
+    if let (Some(disk), Some(told)) = (store.on_disk(), told.as_object_mut()) {
+        let keep::Numbers { objects, bytes, written, read, dropped, unreadable, failing } = disk;
+        let disk = json!({
+            "objects": objects, "bytes": bytes, "written": written, "read": read, "dropped": dropped,
+            "unreadable": unreadable, "failing": failing,
+        });
+        told.insert("disk".to_owned(), disk);
+    }
     Json(told).into_response()
 }
 
@@ -67,6 +75,11 @@ pub(super) async fn purge(State(control): Shared, body: String) -> Response {
     let told = format!("{purge:?}");
     let run = move |store: &Store| store.purge(purge);
     match tokio::task::spawn_blocking(move || run(&store)).await {
+        Ok(purged) if purged.unwritten => {
+            let what = "it has gone from memory, but that cannot be written to the disk: after a restart it may be there \
+                        again";
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "disk_failed", what)
+        }
         Ok(purged) => {
             if !dry_run {
                 tracing::info!(

@@ -13,6 +13,7 @@ mod consumer;
 mod credentials;
 mod decode;
 mod diagnostic;
+mod disk;
 mod documents;
 mod effective;
 mod forms;
@@ -51,6 +52,7 @@ pub use credentials::{
 };
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
+pub use disk::Disk;
 pub use documents::{Document, Documents};
 pub use effective::{Effective, Origin, Setting, effective};
 pub(crate) use forms::written_as_it_is;
@@ -140,6 +142,9 @@ pub struct Config {
     /// gateways on one machine need two. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<Spanned<String>>,
+    /// What of kept answers outlives restarts, in the folder `state`. Default: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
     /// The Redis that several gateways share, for limits that hold over all of them: an address such as
     /// `redis://127.0.0.1:6379`, or a map. Default: none.
     #[schemars(schema_with = "schema::redis")]

@@ -26,6 +26,7 @@ pub mod identity_keys;
 pub mod introspection;
 pub mod ip;
 pub mod jwt;
+mod kept;
 pub mod lists;
 pub mod mirror;
 pub mod mtls;
@@ -215,6 +216,8 @@ pub struct Context {
     pub redis: Option<Redis>,
     /// The documents that routes point at.
     pub documents: validate::Contracts,
+    /// What of kept answers is to outlive restarts.
+    pub disk: config::Disk,
     /// The folder of what is to outlive restarts.
     pub state: Option<PathBuf>,
     /// Whether that is all there is: what a policy does not find is missing. Not so where a policy is looked at alone.

@@ -130,6 +130,7 @@ fn context(config: &Config, previous: Option<&Snapshot>, faults: &mut Diagnostic
         redis: config.redis.clone(),
         cache_memory: Some(config.cache_memory.bytes()),
         documents: Contracts::new(config.documents.clone()),
+        disk: config.disk.clone().unwrap_or_default(),
         state: config.state.as_ref().map(|state| state.as_str().into()),
         is_whole: true,
         ..Context::default()

@@ -39,6 +39,8 @@ pub(super) struct Entry {
     pub(super) resource: usize,
     /// Whether it was made stale by command.
     pub(super) spent: AtomicBool,
+    /// Whether its key or what chose it may hold what proves a caller.
+    pub(super) secret: bool,
 }
 
 /// The groups that an answer is in, to be dropped with them.
@@ -69,6 +71,12 @@ impl Entry {
             Some(_) => Err(Duration::ZERO),
             None => Err(age.saturating_sub(self.life.fresh)),
         }
+    }
+
+    /// How long it is still of any use without asking the service.
+    pub(super) fn use_left(&self, now: u64) -> Duration {
+        let later = self.life.while_revalidate.max(self.life.if_error);
+        self.life.fresh.saturating_add(later).saturating_sub(self.age(now))
     }
 
     /// The bytes it takes.

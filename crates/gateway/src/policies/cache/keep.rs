@@ -15,6 +15,7 @@ use super::rules::Life;
 use super::store::{Held, Store};
 use crate::exchange::{Exchange, Tap};
 use crate::http::list::elements;
+use crate::policies::kept::is_secret;
 
 /// Nanoseconds in which nobody waits for answers of a key after one that could not be kept.
 pub(super) const PASS: u64 = 10_000_000_000;
@@ -33,6 +34,8 @@ pub(super) struct Kept {
     pub(super) resource: usize,
     /// The largest body that is kept.
     pub(super) largest: u64,
+    /// Whether the key may hold what proves a caller.
+    pub(super) secret: bool,
 }
 
 /// An answer on its way.
@@ -120,6 +123,7 @@ impl Tap for Keep {
         if self.held.is_none() || !whole {
             return;
         }
+        let secret = self.kept.secret || self.vary.iter().any(|(name, _)| is_secret(name.as_name().text()));
         let mut body = std::mem::take(&mut self.body);
         body.shrink_to_fit();
         let entry = Entry {
@@ -133,6 +137,7 @@ impl Tap for Keep {
             groups: self.kept.groups.clone(),
             resource: self.kept.resource,
             spent: AtomicBool::new(false),
+            secret,
         };
         self.store.put(&self.kept.key, Arc::new(entry), self.kept.asked.1);
         // Only now, so that those who wait find it.
@@ -207,5 +212,6 @@ pub(super) fn renewed(known: &Entry, told: &Fields, life: Life, asked: u64) -> E
         groups: known.groups.clone(),
         resource: known.resource,
         spent: AtomicBool::new(false),
+        secret: known.secret,
     }
 }

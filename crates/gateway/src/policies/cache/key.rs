@@ -10,6 +10,7 @@ use http1::{FieldId, Fields, NameBuf, names};
 
 use crate::exchange::Exchange;
 use crate::exchange::source::decoded;
+use crate::policies::kept::is_secret;
 use crate::values::Source;
 
 /// Variants of one key (RFC 9111 section 4.1) that are kept beside each other.
@@ -77,10 +78,27 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Keeps answers apart from those of before the route gave them another shape.
-    pub(super) fn set_shape(&mut self, shape: &str) {
-        let hash = digest(&SHA256, shape.as_bytes());
-        self.shape = hash.as_ref().try_into().ok().filter(|_| !shape.is_empty());
+    /// Keeps answers apart from those of before the route gave them another shape, or told requests apart by something else;
+    /// and where they outlive the process, from those of another service.
+    pub(super) fn set_shape(&mut self, shape: &str, shared: bool, service: Option<&str>) {
+        let Keys { query, headers, sources, .. } = self;
+        let own = shared || !(headers.is_empty() && sources.is_empty() && *query == Query::All);
+        let own = if own { format!("{shared} {query:?} {headers:?} {sources:?}") } else { String::new() };
+        let text = format!("{shape}\0{own}\0{}", service.unwrap_or_default());
+        let hash = digest(&SHA256, text.as_bytes());
+        let some = !shape.is_empty() || !own.is_empty() || service.is_some();
+        self.shape = hash.as_ref().try_into().ok().filter(|_| some);
+    }
+
+    /// Whether keys may hold what proves a caller.
+    pub(super) fn hold_secrets(&self) -> bool {
+        let named = self.headers.iter().any(|name| is_secret(name.as_name().text()));
+        named
+            || self.sources.iter().any(|source| match source {
+                Source::Cookie(_) => true,
+                Source::Header(name) => is_secret(name.to_string().as_bytes()),
+                _ => false,
+            })
     }
 
     /// Puts the key of a request into `key`. False when it has none that could be kept.

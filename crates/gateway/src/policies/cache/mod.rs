@@ -8,9 +8,11 @@
 mod answer;
 mod change;
 mod control;
+mod disk;
 mod entry;
 mod fetch;
 mod flight;
+mod from_disk;
 mod keep;
 mod key;
 mod purge;
@@ -36,6 +38,7 @@ use crate::fault::Fault;
 use crate::observe::Figure;
 use crate::values::Template;
 use answer::{Status, give, ttl};
+use disk::Disk;
 use entry::{Entry, now};
 use fetch::{Fetch, came};
 use flight::Role;
@@ -48,6 +51,8 @@ use store::Found;
 pub const STORE: &str = "cache";
 /// Bytes that it takes unless the configuration says otherwise.
 pub const MEMORY: u64 = 256 * 1024 * 1024;
+/// Where an answer comes from that another request has brought.
+const COLLAPSED: &str = "collapsed";
 /// Nanoseconds in which nobody waits for a service that has just failed.
 const FAILED: u64 = 1_000_000_000;
 
@@ -60,6 +65,10 @@ struct Compiled {
     wait: Duration,
     /// Bytes of the store, if it is the first to make it.
     memory: u64,
+    /// Where the answers are on the disk as well.
+    disk: Option<::keep::Settings>,
+    /// Whether keys may hold what proves a caller.
+    secret: bool,
     /// Known once the policy has its place on a route.
     store: Option<Arc<Store>>,
 }
@@ -77,10 +86,20 @@ enum Use {
 impl Policy for Compiled {
     fn settle(&mut self, place: &mut Place<'_, '_>) {
         self.keys.route = place.route.into();
-        self.keys.set_shape(place.shape);
-        self.store = Some(
-            place.lives.keep(STORE, |before| before.cloned().unwrap_or_else(|| Store::new(self.memory))),
-        );
+        let lasting = self.disk.as_ref().map(|_| place.service);
+        self.keys.set_shape(place.shape, self.rules.shared, lasting);
+        self.store = Some(place.lives.keep(STORE, |before: Option<&Arc<Store>>| {
+            let same = before.filter(|store| store.disk.as_ref().map(Disk::settings) == self.disk.as_ref());
+            same.cloned().unwrap_or_else(|| Store::new(self.memory, self.disk.clone()))
+        }));
+    }
+
+    fn start(&self) {
+        self.store.iter().for_each(|store| store.start());
+    }
+
+    fn close(&self) {
+        self.store.iter().for_each(|store| store.close());
     }
 
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
@@ -109,6 +128,7 @@ impl Policy for Compiled {
                 self.go(store, exchange, fetch)
             }
             Sought::Wait(flight) => Verdict::Wait(Box::pin(self.wait(store, exchange, key, flight))),
+            Sought::Read(fetch) => Verdict::Wait(Box::pin(self.read(store, exchange, key, fetch))),
         }
     }
 
@@ -157,6 +177,8 @@ enum Sought {
     Given,
     Refused(Box<Answer>),
     Go(Fetch),
+    /// It may be on the disk.
+    Read(Fetch),
     Wait(Arc<flight::Flight>),
 }
 
@@ -170,13 +192,9 @@ impl Compiled {
                 let at = now();
                 match usable(&entry, &asked, at) {
                     Use::Ask => ("stale", Some(entry)),
-                    Use::Give => {
-                        hit(exchange, &entry, at, waited);
-                        return Sought::Given;
-                    }
-                    Use::GiveAndRenew => {
-                        self.renew(store, exchange, &entry, key);
-                        hit(exchange, &entry, at, waited);
+                    usable => {
+                        let how = (at, if waited { COLLAPSED } else { "" });
+                        self.offer(store, exchange, (&entry, usable), key, how);
                         return Sought::Given;
                     }
                 }
@@ -184,26 +202,27 @@ impl Compiled {
             Found::OtherVariants => ("vary-miss", None),
             Found::Nothing => ("uri-miss", None),
         };
-        if asked.only_if_cached {
-            let answer = Answer::problem(504, "not_cached", "there is no such answer in the cache");
-            return Sought::Refused(Box::new(answer));
+        let on_disk = stale.is_none() && store.disk.as_ref().is_some_and(|disk| disk.has(key, personal));
+        let go = |fetch| if on_disk { Sought::Read(fetch) } else { Sought::Go(fetch) };
+        if asked.only_if_cached && !on_disk {
+            return Sought::Refused(not_cached());
         }
         let mut fetch = Fetch { key: key.to_vec(), personal, stale, ..Fetch::without_key(forward) };
         // Only a whole answer is kept, and only one that others may have is waited for.
         let whole = exchange.request.method == Method::Get && !exchange.request.fields.contains(names::RANGE);
         if !whole {
             fetch.key.clear();
-            return Sought::Go(fetch);
+            return go(fetch);
         }
         let alone = personal || asked.no_cache || asked.no_store || self.wait.is_zero() || exchange.rehearsal;
         // Waiting behind one variant after the other would be a queue.
         if alone || (waited && forward == "vary-miss") || store.passes(key, now()) {
-            return Sought::Go(fetch);
+            return go(fetch);
         }
         match store.flights.join(key) {
             Role::Leader(leader) => {
                 fetch.leader = Some(leader);
-                Sought::Go(fetch)
+                go(fetch)
             }
             Role::Follower(flight) => Sought::Wait(flight),
         }
@@ -235,9 +254,25 @@ impl Compiled {
                 }
                 Sought::Wait(next) => flight = next,
                 Sought::Go(fetch) => return self.go(store, exchange, fetch),
+                Sought::Read(fetch) => return Box::pin(self.read(store, exchange, key, fetch)).await,
                 Sought::Refused(answer) => return Verdict::Answer(answer),
             }
         }
+    }
+
+    /// Gives what is kept, and has it renewed where that is due.
+    fn offer(
+        &self,
+        store: &Arc<Store>,
+        exchange: &mut Exchange,
+        (entry, usable): (&Arc<Entry>, Use),
+        key: &[u8],
+        how: (u64, &'static str),
+    ) {
+        if matches!(usable, Use::GiveAndRenew) {
+            self.renew(store, exchange, entry, key);
+        }
+        hit(exchange, entry, how);
     }
 
     /// What a client says about caches, where it is listened to.
@@ -348,6 +383,7 @@ impl Compiled {
             groups: change::groups(store, exchange, &self.groups),
             resource: change::resource(store, &exchange.host, &exchange.path),
             largest: self.largest,
+            secret: self.secret,
         };
         let keep = Keep::begin(store, exchange, kept, fetch.leader.take())?;
         exchange.tap = Some(Box::new(keep));
@@ -396,12 +432,19 @@ impl Compiled {
     }
 }
 
-/// Gives what is kept.
-fn hit(exchange: &mut Exchange, entry: &Entry, at: u64, collapsed: bool) {
+/// The answer where a client wants nothing but what is kept.
+fn not_cached() -> Box<Answer> {
+    Box::new(Answer::problem(504, "not_cached", "there is no such answer in the cache"))
+}
+
+/// Gives what is kept; `how` says when, and where it comes from.
+fn hit(exchange: &mut Exchange, entry: &Entry, (at, how): (u64, &'static str)) {
+    let collapsed = how == COLLAPSED;
     give(exchange, entry, at);
     exchange.record.cache = if entry.freshness(at).is_ok() { "hit" } else { "stale" };
     let forward = if collapsed { "uri-miss" } else { "" };
-    let status = Status { forward, ttl: ttl(entry, at), collapsed, ..Status::default() };
+    let detail = if collapsed { "" } else { how };
+    let status = Status { forward, ttl: ttl(entry, at), collapsed, detail, ..Status::default() };
     status.tell(&mut exchange.response.fields);
 }
 

@@ -40,6 +40,8 @@ pub struct Purged {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Whether the disk could not be told, so that they may be there again after a restart.
+    pub unwritten: bool,
 }
 
 impl Purged {
@@ -53,6 +55,11 @@ impl Purged {
 impl Purge {
     /// Whether an answer is meant.
     pub(super) fn means(&self, key: &[u8], entry: &Entry) -> bool {
+        self.chooses(key, &|group| entry.groups.names.iter().any(|name| **name == *group))
+    }
+
+    /// The same for one of which it is known whether it is in a group.
+    pub(super) fn chooses(&self, key: &[u8], is_in: &dyn Fn(&str) -> bool) -> bool {
         let mut parts = parts(key);
         let (_, host, _) = (parts.next(), parts.next().flatten(), parts.next());
         let (path, query) = (parts.next().flatten().unwrap_or_default(), parts.next().flatten());
@@ -64,9 +71,6 @@ impl Purge {
         by_url
             && self.prefix.as_ref().is_none_or(|url| of_host(url) && path.starts_with(&url.path))
             && self.route.as_ref().is_none_or(|wanted| route == Some(wanted.as_bytes()))
-            && self
-                .group
-                .as_ref()
-                .is_none_or(|wanted| entry.groups.names.iter().any(|name| **name == **wanted))
+            && self.group.as_ref().is_none_or(|wanted| is_in(wanted))
     }
 }

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::key::{Keys, Parameter, Query};
 use super::rules::Rules;
-use super::{Compiled, MEMORY};
+use super::{Compiled, MEMORY, disk};
 use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
-use crate::policies::{Context, Policy, Settings};
+use crate::policies::{Context, Policy, Settings, kept};
 use crate::values::{self, HeaderName, Size, Source, Template};
 
 /// Longest lifetime and window that can be written.
@@ -170,8 +170,11 @@ impl Settings for Cache {
         let headers = map.vary.iter().filter_map(|name| NameBuf::new(name.as_str()).ok()).collect();
         let sources = sources.into_iter().map(Spanned::into_inner).collect();
         let largest = map.max_object.map_or(1 << 20, |size| size.bytes());
+        let keys = Keys { query, headers, sources, route: Arc::from(""), shape: None };
         Some(Box::new(Compiled {
-            keys: Keys { query, headers, sources, route: Arc::from(""), shape: None },
+            secret: keys.hold_secrets(),
+            disk: kept::settings(context, ("cache", disk::form()), context.disk.cache.as_ref(), true),
+            keys,
             rules,
             groups: map.groups.into_vec(),
             largest,

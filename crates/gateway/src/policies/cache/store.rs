@@ -3,7 +3,7 @@
 //! `quick_cache` says what stays (S3-FIFO); beside it stand marks, by which whole resources and groups go out of use at
 //! once without being looked for. A worker takes a lock only for the look-up in one shard.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,13 @@ use http1::Fields;
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
+use super::disk::{self, Disk};
 use super::entry::{Entry, now};
 use super::flight::Flights;
 use super::key::MOST_VARIANTS;
 use super::purge::{Purge, Purged};
 use crate::observe::Figure;
+use crate::policies::kept;
 
 /// Marks of resources and groups. Several share one; then one goes out of use with the other, which costs a fetch.
 const MARKS: usize = 1 << 15;
@@ -26,6 +28,16 @@ const SHARD: u64 = 8 * 1024 * 1024;
 const USUAL: u64 = 16 * 1024;
 /// Purges that are remembered for answers on their way.
 const REMEMBERED: usize = 256;
+/// The numbers of what is on the disk.
+const ON_DISK: [&str; 7] = [
+    "tidegate_cache_disk_objects",
+    "tidegate_cache_disk_bytes",
+    "tidegate_cache_disk_written",
+    "tidegate_cache_disk_read",
+    "tidegate_cache_disk_dropped",
+    "tidegate_cache_disk_unreadable",
+    "tidegate_cache_disk_failing",
+];
 /// The part of the memory that answers on their way may take.
 const HELD_PART: u64 = 4;
 
@@ -54,6 +66,8 @@ pub struct Store {
     purges: Mutex<VecDeque<Arc<Purge>>>,
     held: AtomicU64,
     evicted: Arc<AtomicU64>,
+    /// The same on a disk, and more of it.
+    pub(super) disk: Option<Disk>,
     /// What has happened.
     pub counts: Counts,
 }
@@ -102,8 +116,8 @@ pub(super) enum Found {
 }
 
 impl Store {
-    /// An empty one for so many bytes.
-    pub fn new(memory: u64) -> Arc<Store> {
+    /// An empty one for so many bytes, with what is on a disk.
+    pub fn new(memory: u64, disk: Option<keep::Settings>) -> Arc<Store> {
         let evicted = Arc::new(AtomicU64::new(0));
         let shards = usize::try_from(memory / SHARD).unwrap_or(64).clamp(1, 64);
         let mut options = OptionsBuilder::new();
@@ -125,8 +139,19 @@ impl Store {
             purges: Mutex::default(),
             held: AtomicU64::new(0),
             evicted,
+            disk: disk.map(Disk::new),
             counts: Counts::default(),
         })
+    }
+
+    /// Begins to use the disk, if there is one.
+    pub(super) fn start(&self) {
+        self.disk.iter().for_each(Disk::start);
+    }
+
+    /// Keeps what there is before the end.
+    pub(super) fn close(&self) {
+        self.disk.iter().for_each(Disk::close);
     }
 
     /// Lets it take so many bytes from now on.
@@ -139,6 +164,11 @@ impl Store {
     /// Kept answers, each variant of a key with the others as one; the bytes they take; those they may take.
     pub fn size(&self) -> (u64, u64, u64) {
         (self.kept.len() as u64, self.kept.weight(), self.kept.capacity())
+    }
+
+    /// The same for what is on the disk, if there is one.
+    pub fn on_disk(&self) -> Option<keep::Numbers> {
+        self.disk.as_ref().map(Disk::numbers)
     }
 
     /// What has happened, by short names.
@@ -181,6 +211,9 @@ impl Store {
         ] {
             tell(Figure { name, help, counts, value });
         }
+        if let Some(disk) = &self.disk {
+            kept::figures(&ON_DISK, disk.numbers(), tell);
+        }
     }
 
     /// The answer of a key that this request may have. `public`: only one that was said to be for all.
@@ -202,23 +235,69 @@ impl Store {
         if self.is_changed(&entry) || !self.outlives(key, &entry, began) {
             return false;
         }
+        // First, so that what is read from the disk just now does not take its place.
+        if let Some(disk) = &self.disk {
+            disk.put(key, &entry);
+        }
         let known = self.kept.peek(key);
         let others = known.iter().flat_map(|slot| &slot.variants);
         let others = others.filter(|other| !self.is_changed(other) && other.vary != entry.vary).cloned();
         let variants = std::iter::once(entry.clone()).chain(others).take(MOST_VARIANTS).collect();
         self.kept.insert(key.into(), Arc::new(Slot::new(key, variants)));
         self.counts.stored.fetch_add(1, Ordering::Relaxed);
-        // A purge that ran meanwhile may have looked here before the answer came.
-        if self.purged() != before {
+        // A purge that ran meanwhile, or a change, may have looked here before the answer came.
+        if self.purged() != before || (self.disk.is_some() && self.is_changed(&entry)) {
             self.kept.remove(key);
+            self.forget(key, &entry);
             return false;
         }
         self.mark(self.passes.get(self.place(&("pass", key))), 0);
         true
     }
 
+    fn forget(&self, key: &[u8], entry: &Entry) {
+        if let Some(disk) = &self.disk {
+            disk.forget(key, entry);
+        }
+    }
+
+    /// Takes over what was read from the disk: the answer of this key that the request may have. It was looked for at that
+    /// time, after so many purges.
+    pub(super) fn adopt(
+        &self,
+        key: &[u8],
+        found: &[keep::Read],
+        (asked, purges): (u64, u64),
+        (request, public): (&Fields, bool),
+    ) -> Option<Arc<Entry>> {
+        let disk = self.disk.as_ref()?;
+        let read = found.iter().filter_map(|read| Some((read.number, disk::entry(read, asked)?)));
+        let (number, entry) = read
+            .filter(|(_, entry)| (!public || entry.life.shareable) && entry.serves(request))
+            .find(|(_, entry)| !self.is_changed(entry) && self.outlives(key, entry, purges))?;
+        let entry = Arc::new(entry);
+        let known = self.kept.peek(key);
+        let others = known.iter().flat_map(|slot| &slot.variants);
+        let others: Vec<_> = others.filter(|other| !self.is_changed(other)).cloned().collect();
+        // What came meanwhile is newer.
+        if let Some(newer) = others.iter().find(|other| other.vary == entry.vary) {
+            return (!public || newer.life.shareable).then(|| newer.clone());
+        }
+        let variants = std::iter::once(entry.clone()).chain(others).take(MOST_VARIANTS).collect();
+        self.kept.insert(key.into(), Arc::new(Slot::new(key, variants)));
+        if self.is_changed(&entry)
+            || !self.outlives(key, &entry, purges)
+            || !disk.is_current(key, &entry, number)
+        {
+            self.kept.remove(key);
+            return None;
+        }
+        Some(entry)
+    }
+
     /// Lets one answer of a key go.
     pub(super) fn drop_variant(&self, key: &[u8], gone: &Arc<Entry>) {
+        self.forget(key, gone);
         let Some(slot) = self.kept.peek(key) else { return };
         let stay: Vec<_> = slot.variants.iter().filter(|entry| !Arc::ptr_eq(entry, gone)).cloned().collect();
         match stay.len() {
@@ -240,12 +319,16 @@ impl Store {
 
     /// The mark of what this is the name of.
     pub(super) fn place(&self, of: &impl Hash) -> usize {
-        usize::try_from(self.hashes.hash_one(of) % MARKS as u64).unwrap_or(0)
+        let hash = if self.disk.is_some() { disk::hash(of) } else { self.hashes.hash_one(of) };
+        usize::try_from(hash % MARKS as u64).unwrap_or(0)
     }
 
     /// What has this mark has changed just now.
     pub(super) fn change(&self, place: usize) {
         self.mark(self.marks.get(place), now());
+        if let Some(disk) = &self.disk {
+            disk.change(place);
+        }
     }
 
     fn mark(&self, place: Option<&AtomicU64>, time: u64) {
@@ -292,7 +375,7 @@ impl Store {
             purges.push_back(purge.clone());
             self.purged.fetch_add(1, Ordering::AcqRel);
         }
-        let mut purged = Purged::default();
+        let (mut purged, mut seen) = (Purged::default(), HashSet::new());
         // Keys first: nothing is changed while a shard is being walked through.
         let all: Vec<(Box<[u8]>, Arc<Slot>)> = self.kept.iter().collect();
         for (key, slot) in all {
@@ -305,6 +388,9 @@ impl Store {
                 continue;
             }
             purged.count(&gone);
+            if self.disk.is_some() {
+                seen.extend(gone.iter().map(|entry| (key.clone(), disk::variant(entry))));
+            }
             match () {
                 () if purge.dry_run => {}
                 () if purge.soft => {
@@ -316,6 +402,12 @@ impl Store {
                     self.kept.insert(key, Arc::new(slot));
                 }
             }
+        }
+        if let Some(disk) = &self.disk {
+            let (sum, written) = disk.purge(&purge, &seen);
+            purged.objects = purged.objects.saturating_add(sum.objects);
+            purged.bytes = purged.bytes.saturating_add(sum.bytes);
+            purged.unwritten = !written;
         }
         if !purge.dry_run {
             self.counts.purged.fetch_add(purged.objects, Ordering::Relaxed);

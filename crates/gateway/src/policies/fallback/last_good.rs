@@ -9,15 +9,27 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::digest::{Context as Digest, SHA256};
 use http1::{Fields, Framing, Method, Name, names};
 
-use super::super::Place;
+use super::super::{Place, kept};
 use super::store::{Kept, MOST_OF_ONE, Room, Selecting, Store};
 use crate::exchange::{Exchange, Tap};
+use crate::observe::Figure;
 use crate::observe::redact::Redaction;
 use crate::upstream::ladder::StandIn;
 use crate::values;
 
 /// An answer that is younger is not replaced: under load, each key costs a copy a second.
 const REFRESH: Duration = Duration::from_secs(1);
+
+/// The numbers of what is on the disk.
+const ON_DISK: [&str; 7] = [
+    "tidegate_last_good_disk_objects",
+    "tidegate_last_good_disk_bytes",
+    "tidegate_last_good_disk_written",
+    "tidegate_last_good_disk_read",
+    "tidegate_last_good_disk_dropped",
+    "tidegate_last_good_disk_unreadable",
+    "tidegate_last_good_disk_failing",
+];
 
 /// What stands in the answers of a kept one is made anew, or is about one client, one connection or one moment.
 const LEFT_OUT: [&str; 14] = [
@@ -41,6 +53,7 @@ const LEFT_OUT: [&str; 14] = [
 pub(super) struct LastGood {
     age: Duration,
     shared: bool,
+    disk: Option<keep::Settings>,
     home: OnceLock<Home>,
 }
 
@@ -53,15 +66,39 @@ struct Home {
 struct Key(Vec<u8>);
 
 impl LastGood {
-    pub(super) fn new(age: values::Duration, shared: bool) -> LastGood {
-        LastGood { age: age.get(), shared, home: OnceLock::new() }
+    pub(super) fn new(age: values::Duration, shared: bool, disk: Option<keep::Settings>) -> LastGood {
+        LastGood { age: age.get(), shared, disk, home: OnceLock::new() }
     }
 
     /// Takes its place on a route.
     pub(super) fn settle(&self, place: &mut Place<'_, '_>) {
-        let known = |known: Option<&Arc<Store>>| known.cloned().unwrap_or_else(Store::new);
+        let known = |known: Option<&Arc<Store>>| {
+            let same = known.filter(|store| store.disk() == self.disk.as_ref());
+            same.cloned().unwrap_or_else(|| Store::new(self.disk.clone()))
+        };
         let store = place.lives.keep("last good answers", known);
         let _ = self.home.set(Home { route: place.route.into(), store });
+    }
+
+    /// Reads what was kept before a restart.
+    pub(super) fn start(&self) {
+        if let Some(home) = self.home.get() {
+            home.store.start();
+        }
+    }
+
+    /// Keeps what there is before the end.
+    pub(super) fn close(&self) {
+        if let Some(home) = self.home.get() {
+            home.store.close();
+        }
+    }
+
+    /// Tells its numbers.
+    pub(super) fn figures(&self, tell: &mut dyn FnMut(Figure)) {
+        if let Some(numbers) = self.home.get().and_then(|home| home.store.numbers()) {
+            kept::figures(&ON_DISK, numbers, tell);
+        }
     }
 
     /// Looks at a request before it is sent.
@@ -139,7 +176,7 @@ impl StandIn for LastGood {
         response.clear();
         response.set_status(kept.status);
         response.fields.copy_from(&kept.fields);
-        let age = kept.at.elapsed().as_secs();
+        let age = kept.age().as_secs();
         response.fields.set(names::AGE, itoa::Buffer::new().format(age).as_bytes());
         response.fields.set(names::CACHE_CONTROL, b"no-store");
         // RFC 9211 section 2.2: it was forwarded because what is kept is stale, and that went wrong.
@@ -236,6 +273,7 @@ impl Tap for Recorder {
         body.shrink_to_fit();
         let kept = Kept {
             at: self.at,
+            older: Duration::ZERO,
             status: self.status,
             fields: std::mem::take(&mut self.fields),
             body: body.into(),

@@ -3,6 +3,7 @@
 //! Compiles the steps; the road walks them. Keeps the last good answers of its route, where a step gives them.
 
 mod answer;
+mod disk;
 mod last_good;
 mod settings;
 mod store;
@@ -12,9 +13,10 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Context, Place, Policy, Settings};
+use super::{Context, Place, Policy, Settings, kept};
 use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
+use crate::observe::Figure;
 use crate::upstream::care::Care;
 use crate::upstream::failures::Failures;
 use crate::upstream::ladder::{By, Counts, Ladder, StandIn, Step};
@@ -139,7 +141,9 @@ impl Settings for Fallback {
                         .help("keep one step with it, as `last_good: 1h`");
                 }
                 Kind::LastGood { age, shared } => {
-                    let kept = keeper.insert(Arc::new(LastGood::new(age, shared)));
+                    let bytes = context.disk.last_good.as_ref();
+                    let disk = kept::settings(context, ("last-good", disk::FORM.into()), bytes, false);
+                    let kept = keeper.insert(Arc::new(LastGood::new(age, shared, disk)));
                     steps.push(here("last_good", "last-good", kept.clone()));
                 }
                 Kind::Answer(answer) => {
@@ -192,6 +196,24 @@ impl Policy for Compiled {
         let identity = format!("fallback {} {}", place.route, steps.join(" "));
         let fresh = || Counts::new(steps.len());
         ladder.counts = place.lives.keep(&identity, |known| known.cloned().unwrap_or_else(fresh));
+    }
+
+    fn start(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.start();
+        }
+    }
+
+    fn close(&self) {
+        if let Some(keeper) = &self.keeper {
+            keeper.close();
+        }
+    }
+
+    fn figures(&self, tell: &mut dyn FnMut(Figure)) {
+        if let Some(keeper) = &self.keeper {
+            keeper.figures(tell);
+        }
     }
 
     fn care(&self, care: &mut Care) {

@@ -13,6 +13,7 @@ use crate::setup::with_routes;
 
 mod attacks;
 mod collapsing;
+mod disk;
 mod kept;
 
 const ROUTES: &str = r#"

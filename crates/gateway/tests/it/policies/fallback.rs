@@ -7,6 +7,8 @@ use testkit::client::{self, Raw, Response};
 use testkit::gateway::Gateway;
 use testkit::origin::{Origin, Recorded, Reply};
 
+mod disk;
+
 /// An origin whose health is a number: 200 answers, 0 goes away, another is its status.
 fn moody(name: &'static str) -> (Origin, Arc<AtomicU16>) {
     let mood = Arc::new(AtomicU16::new(200));

@@ -24,6 +24,7 @@ fn entry(size: usize, variant: &str, groups: &[&str], asked: u64) -> Arc<Entry> 
         }),
         resource: 7,
         spent: AtomicBool::new(false),
+        secret: false,
     })
 }
 
@@ -39,7 +40,7 @@ fn finds(store: &Store, key: &[u8], variant: &str) -> bool {
 
 #[test]
 fn its_bytes_are_bounded_whatever_comes() {
-    let store = Store::new(1 << 20);
+    let store = Store::new(1 << 20, None);
     for nth in 0..1000_u32 {
         store.put(&nth.to_le_bytes(), entry(10_000, "a", &[], now()), 0);
     }
@@ -54,7 +55,7 @@ fn its_bytes_are_bounded_whatever_comes() {
 
 #[test]
 fn variants_of_one_key_are_bounded_and_the_newest_stay() {
-    let store = Store::new(1 << 24);
+    let store = Store::new(1 << 24, None);
     for nth in 0..100 {
         store.put(b"key", entry(10, &nth.to_string(), &[], now()), 0);
     }
@@ -65,7 +66,7 @@ fn variants_of_one_key_are_bounded_and_the_newest_stay() {
 
 #[test]
 fn what_changed_is_not_found_again_nor_kept_late() {
-    let store = Store::new(1 << 24);
+    let store = Store::new(1 << 24, None);
     let before = now();
     store.put(b"key", entry(10, "a", &[], before), 0);
     assert!(finds(&store, b"key", "a"));
@@ -78,7 +79,7 @@ fn what_changed_is_not_found_again_nor_kept_late() {
 
 #[test]
 fn a_purge_counts_what_goes_and_what_is_on_its_way_stays_out() {
-    let store = Store::new(1 << 24);
+    let store = Store::new(1 << 24, None);
     let began = store.purged();
     for (key, group) in [(b"1", "a"), (b"2", "b"), (b"3", "a")] {
         store.put(key, entry(10, "v", &[group], now()), began);
@@ -96,7 +97,7 @@ fn a_purge_counts_what_goes_and_what_is_on_its_way_stays_out() {
 
 #[test]
 fn what_is_on_its_way_is_bounded() {
-    let store = Store::new(1 << 20);
+    let store = Store::new(1 << 20, None);
     let first = store.hold(200_000).unwrap();
     assert!(store.hold(200_000).is_none());
     drop(first);
