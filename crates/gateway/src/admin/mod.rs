@@ -11,6 +11,7 @@ pub mod audit;
 mod bans;
 mod cache;
 mod certificates;
+pub mod cases;
 pub mod changes;
 pub mod connections;
 pub mod console;

@@ -399,7 +399,7 @@ fn nothing(zero: bool, what: &str, span: Span, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn dangling(
+pub(super) fn dangling(
     name: &str,
     known: &HashSet<&str>,
     span: Span,

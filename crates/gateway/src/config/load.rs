@@ -8,7 +8,8 @@ use super::diagnostic::Diagnostics;
 use super::include::Gathering;
 use super::node::Node;
 use super::place::{Files, Span};
-use super::{check, read};
+use super::{AdminListen, Config};
+use super::{case, check, read};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -112,3 +113,4 @@ fn gathered(
     }
     Ok(Loaded { config, tree, paths, diagnostics })
 }
+    case::check(&config, known, &mut diagnostics);

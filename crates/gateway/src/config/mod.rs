@@ -7,6 +7,7 @@
 mod admin;
 mod aggregate;
 mod breaker;
+mod case;
 mod check;
 pub mod codes;
 mod consumer;
@@ -43,6 +44,9 @@ mod versions;
 pub use admin::{Admin, AdminListen, AdminToken, Role};
 pub use aggregate::{Aggregate, List as AggregateList, PartSettings, Select};
 pub use breaker::{CircuitBreaker, SlowShare};
+pub use case::{
+    Case, CaseClient, CaseLine, CaseOutcome, CaseRequest, CaseRequestMap, CaseUrl, Expected, NO_ROUTE,
+};
 pub use codes::Code;
 pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login, RsaSignature, SigningKey};
 pub use credentials::{
@@ -159,6 +163,9 @@ pub struct Config {
     /// their order does not matter.
     #[schemars(schema_with = "schema::routes")]
     pub routes: Named<Route>,
+    /// Tests by name: requests, and what is to become of them. `tidegate test` runs them, `tidegate check --test` too; a
+    /// gateway that runs does not look at them.
+    pub tests: Named<Case>,
     /// The documents that routes point at, as they were read.
     #[serde(skip)]
     #[schemars(skip)]

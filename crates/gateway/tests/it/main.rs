@@ -45,6 +45,7 @@ mod cli {
     mod key;
     mod schema;
     mod token;
+    mod test;
     mod version;
 }
 mod http {
