@@ -220,6 +220,7 @@ pub(super) async fn status(State(control): Shared) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "state": if control.is_draining() { "draining" } else { "ready" },
         "revision": snapshot.revision,
+        "longest_window_seconds": control.telemetry.longest(),
         "uptime_seconds": control.started.elapsed().as_secs(),
         "workers": control.gateway.live.workers,
         "routes": snapshot.written,

@@ -41,7 +41,7 @@ mod tree;
 mod variables;
 mod versions;
 
-pub use admin::{Admin, AdminListen, AdminToken, Role};
+pub use admin::{Admin, AdminListen, AdminToken, Role, Rollups, RollupsMap, SocketMode, SocketPath};
 pub use aggregate::{Aggregate, List as AggregateList, PartSettings, Select};
 pub use breaker::{CircuitBreaker, SlowShare};
 pub use case::{
@@ -58,7 +58,7 @@ pub use documents::{Document, Documents};
 pub use effective::{Effective, Origin, Setting, effective};
 pub use health::{Eject, HealthCheck, Slow};
 pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
-pub use load::{Environment, Known, Loaded, System, load, load_draft, load_text};
+pub use load::{Environment, Known, Loaded, System, admin_listen, load, load_draft, load_text};
 pub use mock::{Mock, MockMap};
 pub use node::{Entry, Form, Kind, Node, Scalar};
 pub use notify::{NoticeKind, Notify, Receiver, Smtp, SmtpTls, syslog_place};
@@ -89,7 +89,7 @@ pub struct Config {
     /// limits, time-outs or trusted proxies of its own.
     #[schemars(schema_with = "schema::listeners")]
     pub listeners: Named<Listener>,
-    /// The admin address, with health, metrics, admin API and console: an address, `off`, or a map. Default
+    /// The admin address, with health, metrics, admin API and console: an address, a unix socket, `off`, or a map. Default
     /// 127.0.0.1:9900, which only this machine reaches.
     #[schemars(schema_with = "schema::admin")]
     pub admin: Admin,

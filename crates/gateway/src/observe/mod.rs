@@ -5,7 +5,7 @@
 //! at once is dropped and counted.
 
 pub mod access_log;
-mod clock;
+pub(crate) mod clock;
 pub mod connections;
 mod escape;
 mod figure;

@@ -31,6 +31,7 @@ mod admin {
     mod notices;
     mod policies;
     mod samples;
+    mod socket;
     mod telemetry;
 }
 mod cli {
@@ -44,8 +45,8 @@ mod cli {
     mod init;
     mod key;
     mod schema;
-    mod token;
     mod test;
+    mod token;
     mod version;
 }
 mod http {
