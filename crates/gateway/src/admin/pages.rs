@@ -168,7 +168,7 @@ fn door(service: &Service) -> Option<DoorReading<'_>> {
 fn retries(service: &Service) -> Option<RetryReading<'_>> {
     let [sent, refused] = service.budget.counts();
     let told = service.retry.is_some() || sent > 0 || refused > 0;
-    told.then(|| RetryReading { service: &service.name, sent, refused })
+    told.then(|| RetryReading { service: &service.name, sent, lost: service.budget.lost(), refused })
 }
 
 /// Reads what stood in for services that failed, route by route.

@@ -9,6 +9,7 @@ pub(crate) mod clock;
 pub mod connections;
 mod escape;
 mod figure;
+pub mod fill;
 pub mod handshakes;
 pub mod histogram;
 pub mod http2;

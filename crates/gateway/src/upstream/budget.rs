@@ -27,6 +27,8 @@ pub struct Budget {
 struct Shard {
     slots: [Slot; SLOTS],
     sent_again: AtomicU64,
+    /// Those of them that failed too.
+    lost: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -87,6 +89,18 @@ impl Budget {
             counts.fold(0, u64::wrapping_add)
         };
         [sum(|shard| &shard.sent_again), sum(|shard| &shard.refused)]
+    }
+
+    /// A request that was sent again has failed again.
+    pub fn lose(&self, worker: usize) {
+        if let Some(shard) = self.shards.get(worker) {
+            add(&shard.lost, 1);
+        }
+    }
+
+    /// How many of those that were sent again failed too.
+    pub fn lost(&self) -> u64 {
+        self.shards.iter().fold(0, |sum, shard| sum.wrapping_add(shard.lost.load(Ordering::Relaxed)))
     }
 
     fn number(&self, now: Instant) -> u64 {
