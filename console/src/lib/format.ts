@@ -52,3 +52,5 @@ export function health(calls: number, errorRate: number): 'good' | 'warn' | 'bad
 }
 
 export const WINDOWS = ['10s', '1m', '5m', '15m', '1h', '6h', '1d'];
+/** Windows of what a gateway keeps on its disk, if it does: their days. */
+export const LONG_WINDOWS = [7, 30, 90];

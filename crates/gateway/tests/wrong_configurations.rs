@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use tidegate::admin::cases;
 use tidegate::config::codes::{self, CODES};
 use tidegate::config::{self, Diagnostics, Environment, Known, Loaded};
 use tidegate::snapshot::compile::compile;
@@ -79,13 +80,16 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Reads and compiles, as the gateway does: warnings, or all the faults.
+/// Reads and compiles, as the gateway does, and runs the tests: warnings, or all the faults.
 fn found(loaded: Result<Loaded, Diagnostics>) -> (bool, Diagnostics) {
     match loaded {
         Err(diagnostics) => (false, diagnostics),
         Ok(mut loaded) => {
             let snapshot = compile(&loaded.config, 1, None, 1, &mut loaded.diagnostics);
-            (snapshot.is_some(), loaded.diagnostics)
+            if let Some(snapshot) = &snapshot {
+                cases::report(&cases::run(&loaded.config, snapshot, ""), &mut loaded.diagnostics);
+            }
+            (snapshot.is_some() && !loaded.diagnostics.has_errors(), loaded.diagnostics)
         }
     }
 }

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use crate::observe::Connections;
 use crate::snapshot::Snapshot;
 use crate::snapshot::live::Live;
-pub use sockets::{BindError, Inherited, Offered};
+pub use sockets::{BindError, Inherited, Offered, OfferedFile};
 use sockets::{Fresh, bind_new};
 use thread::Command;
 

@@ -7,6 +7,8 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -55,17 +57,38 @@ pub struct Offered {
     pub socket: TcpListener,
 }
 
+/// A unix socket that somebody else opened.
+pub struct OfferedFile {
+    /// Where its file is.
+    pub path: PathBuf,
+    /// The socket, listening.
+    pub socket: UnixListener,
+}
+
 /// Sockets that somebody else opened, until a listener claims them.
 #[derive(Default)]
 pub struct Inherited {
     offered: Vec<Offered>,
+    files: Vec<OfferedFile>,
     claimed: Vec<String>,
 }
 
 impl Inherited {
     /// All of these.
     pub fn new(offered: Vec<Offered>) -> Inherited {
-        Inherited { offered, claimed: Vec::new() }
+        Inherited { offered, ..Inherited::default() }
+    }
+
+    /// These unix sockets besides.
+    pub fn with_files(self, files: Vec<OfferedFile>) -> Inherited {
+        Inherited { files, ..self }
+    }
+
+    /// The unix socket of a path.
+    pub fn claim_file(&mut self, name: &str, path: &Path) -> Option<UnixListener> {
+        let place = self.files.iter().position(|offered| offered.path == path)?;
+        self.claimed.push(name.to_owned());
+        Some(self.files.swap_remove(place).socket)
     }
 
     /// The sockets for a name and an address. A giver without a configuration says by the name alone what a socket is
@@ -87,6 +110,9 @@ impl Inherited {
         for offered in &self.offered {
             let address = offered.socket.local_addr().map(|address| address.to_string()).unwrap_or_default();
             tracing::warn!(name = offered.name, address, "nothing listens on a socket that was handed over");
+        }
+        for OfferedFile { path, .. } in &self.files {
+            tracing::warn!(path = %path.display(), "nothing listens on a unix socket that was handed over");
         }
         self.claimed
     }

@@ -4,6 +4,7 @@
 //! has them, and a problem where it has not. Nothing here changes anything.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::control::Control;
 use super::pages::json_response;
+use super::telemetry::LONGEST;
 use super::{Shared, problem};
 use crate::observe::histogram::BOUNDS_MICROS;
 use crate::observe::telemetry::{Counts, Curve, Key, Kind, OTHER, Store};
@@ -21,8 +23,6 @@ use crate::values::{Duration, nearest};
 
 /// The window where none is asked for.
 const WINDOW: u64 = 300;
-/// The longest window: what the coarsest ring keeps.
-const LONGEST: u64 = 86_400;
 /// Names of a kind that are told at most, those with the most calls first.
 const MOST_NODES: usize = 1_000;
 const KINDS: [&str; 5] = ["gateway", "listener", "route", "service", "target"];
@@ -61,7 +61,7 @@ pub(super) async fn topology(
 
 /// The curves of one thing.
 pub(super) async fn series(State(control): Shared, asked: Result<Query<Asked>, QueryRejection>) -> Response {
-    curve(&control, asked, |key, curve| {
+    curve(control, asked, |key, curve| {
         let column = |of: &dyn Fn(&Counts) -> Value| -> Vec<Value> {
             curve.steps.iter().map(|(_, counts)| of(counts)).collect()
         };
@@ -79,11 +79,12 @@ pub(super) async fn series(State(control): Shared, asked: Result<Query<Asked>, Q
         told.extend(columns.map(|(name, column)| (name.to_owned(), column.into())));
         told
     })
+    .await
 }
 
 /// How durations were spread over time: for each step and bucket that holds something, how much.
 pub(super) async fn heatmap(State(control): Shared, asked: Result<Query<Asked>, QueryRejection>) -> Response {
-    curve(&control, asked, |key, curve| {
+    curve(control, asked, |key, curve| {
         let cells = curve.steps.iter().enumerate().flat_map(|(column, (_, counts))| {
             let filled = counts.latency.buckets.into_iter().enumerate().filter(|(_, count)| *count > 0);
             filled.map(move |(row, count)| json!([column, row, count]))
@@ -94,11 +95,12 @@ pub(super) async fn heatmap(State(control): Shared, asked: Result<Query<Asked>, 
         told.insert("cells".into(), cells.collect());
         told
     })
+    .await
 }
 
 /// Finds out what is asked and answers with its curve.
-fn curve(
-    control: &Control,
+async fn curve(
+    control: Arc<Control>,
     asked: Result<Query<Asked>, QueryRejection>,
     told: impl FnOnce(&Key, &Curve) -> Map<String, Value>,
 ) -> Response {
@@ -106,31 +108,45 @@ fn curve(
         Ok(Query(asked)) => asked,
         Err(error) => return unclear(&error.body_text()),
     };
-    let found = seconds(asked.window.as_deref()).and_then(|seconds| Ok((key(&asked)?, seconds)));
+    let longest = control.telemetry.longest();
+    let found = within(asked.window.as_deref(), longest).and_then(|seconds| Ok((key(&asked)?, seconds)));
     let (key, seconds) = match found {
         Ok(found) => found,
         Err(what) => return unclear(&what),
     };
-    let store = control.telemetry.store();
-    if !is_known(control, &store, &key) {
-        let what = format!("there is no {} `{}`", kind_name(key.kind), key.name);
-        return problem(StatusCode::NOT_FOUND, "not_counted", &what);
+    let known = is_known(&control, &control.telemetry.store(), &key);
+    let (name, kind) = (key.name.clone(), key.kind);
+    let found = if seconds > LONGEST {
+        // From the disk, which may take its time.
+        tokio::task::spawn_blocking(move || (control.telemetry.curve(&key, seconds), key)).await.ok()
+    } else {
+        known.then(|| (control.telemetry.curve(&key, seconds), key))
+    };
+    // Something was counted of what has gone since.
+    match found.filter(|(curve, _)| known || curve.steps.iter().any(|(_, counts)| !counts.is_empty())) {
+        Some((curve, key)) => json_response(StatusCode::OK, &Value::Object(told(&key, &curve))),
+        None => {
+            let what = format!("there is no {} `{name}`", kind_name(kind));
+            problem(StatusCode::NOT_FOUND, "not_counted", &what)
+        }
     }
-    let curve = store.curve(&key, seconds);
-    drop(store);
-    json_response(StatusCode::OK, &Value::Object(told(&key, &curve)))
 }
 
 pub(super) fn unclear(what: &str) -> Response {
     problem(StatusCode::BAD_REQUEST, "question_unclear", what)
 }
 
+/// The seconds of a window of what is kept in memory.
 pub(super) fn seconds(window: Option<&str>) -> Result<u64, String> {
+    within(window, LONGEST)
+}
+
+fn within(window: Option<&str>, longest: u64) -> Result<u64, String> {
     let Some(text) = window else { return Ok(WINDOW) };
     let asked: Duration = text.parse().map_err(|error| format!("window: {error}"))?;
     match asked.as_millis() / 1000 {
-        seconds @ 1..=LONGEST => Ok(seconds),
-        _ => Err(format!("window: `{text}` is not between 1s and 1d")),
+        seconds if (1..=longest).contains(&seconds) => Ok(seconds),
+        _ => Err(format!("window: `{text}` is not between 1s and {}d", longest / 86_400)),
     }
 }
 

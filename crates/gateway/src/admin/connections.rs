@@ -1,7 +1,8 @@
 //! The connections of the admin address: few, and none for ever.
 //!
-//! Takes a listener; gives the server library streams that end when nothing moves on them, and in any case after a
-//! while, so that nobody can hold all of them or all descriptors.
+//! Takes a listener of TCP or of a unix socket; gives the server library streams that end when nothing moves on them, and
+//! in any case after a while, so that nobody can hold all of them or all descriptors. Knows who is at the other end: of a
+//! unix socket the kernel says which user that is.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,9 +14,11 @@ use std::time::Duration;
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
+
+use super::address::Listening;
 
 /// What bounds the connections.
 #[derive(Clone, Copy)]
@@ -34,55 +37,114 @@ impl Default for Bounds {
     }
 }
 
+/// What is listened on.
+pub enum Socket {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix socket.
+    Unix(UnixListener),
+}
+
+impl Socket {
+    /// Listens on the runtime that this is called on.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(listening: Listening) -> io::Result<Socket> {
+        match listening {
+            Listening::Tcp(listener) => TcpListener::from_std(listener).map(Socket::Tcp),
+            Listening::Unix(listener) => UnixListener::from_std(listener).map(Socket::Unix),
+        }
+    }
+}
+
 /// A listener whose connections are bounded.
 pub struct Bounded {
-    listener: TcpListener,
+    listener: Socket,
     bounds: Bounds,
     free: Arc<Semaphore>,
 }
 
 impl Bounded {
     /// Bounds the connections of a listener.
-    pub fn new(listener: TcpListener, bounds: Bounds) -> Bounded {
+    pub fn new(listener: Socket, bounds: Bounds) -> Bounded {
         Bounded { listener, bounds, free: Arc::new(Semaphore::new(bounds.most)) }
     }
 }
 
 impl Listener for Bounded {
     type Io = Stream;
-    type Addr = SocketAddr;
+    type Addr = Peer;
 
-    async fn accept(&mut self) -> (Stream, SocketAddr) {
+    async fn accept(&mut self) -> (Stream, Peer) {
         // Never closed, so there is always a permit to come.
         let permit = self.free.clone().acquire_owned().await.ok();
-        let (stream, peer) = Listener::accept(&mut self.listener).await;
+        let (wire, peer) = match &mut self.listener {
+            Socket::Tcp(listener) => {
+                let (stream, peer) = Listener::accept(listener).await;
+                (Wire::Tcp(stream), Peer::Address(peer))
+            }
+            Socket::Unix(listener) => {
+                let (stream, _) = Listener::accept(listener).await;
+                let user = stream.peer_cred().ok().map(|peer| peer.uid());
+                (Wire::Unix(stream), Peer::User(user))
+            }
+        };
         let Bounds { idle, age, .. } = self.bounds;
         let end = Instant::now() + age;
-        (Stream { stream, idle, end, due: Box::pin(sleep(idle.min(age))), _permit: permit }, peer)
+        (Stream { wire, idle, end, due: Box::pin(sleep(idle.min(age))), _permit: permit }, peer)
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    fn local_addr(&self) -> io::Result<Peer> {
+        match &self.listener {
+            Socket::Tcp(listener) => listener.local_addr().map(Peer::Address),
+            Socket::Unix(_) => Ok(Peer::User(Some(own_user()))),
+        }
     }
 }
 
 /// The other end of a connection.
-#[derive(Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A TCP address.
+    Address(SocketAddr),
+    /// A user of this machine, as the kernel says; `None` where it does not.
+    User(Option<u32>),
+}
+
+impl Peer {
+    /// Whether it may ask the admin API, if it has a token: over a unix socket only the gateway's own user and root may,
+    /// whatever the permissions of the file.
+    pub fn may_ask(self) -> bool {
+        match self {
+            Peer::Address(_) => true,
+            Peer::User(user) => user.is_some_and(|user| user == 0 || user == own_user()),
+        }
+    }
+}
+
+fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
 
 impl Connected<IncomingStream<'_, Bounded>> for Peer {
     fn connect_info(stream: IncomingStream<'_, Bounded>) -> Peer {
-        Peer(*stream.remote_addr())
+        *stream.remote_addr()
     }
 }
 
 /// A connection that ends by itself.
 pub struct Stream {
-    stream: TcpStream,
+    wire: Wire,
     idle: Duration,
     end: Instant,
     due: Pin<Box<Sleep>>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+enum Wire {
+    Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
 impl Stream {
@@ -102,23 +164,35 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let polled = match &mut self.wire {
+            Wire::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Wire::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        };
         self.in_time(cx, polled)
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let polled = match &mut self.wire {
+            Wire::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Wire::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        };
         self.in_time(cx, polled)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        match &mut self.wire {
+            Wire::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Wire::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.wire {
+            Wire::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Wire::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }
 
@@ -136,7 +210,7 @@ mod tests {
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 told.send(listener.local_addr().unwrap()).unwrap();
-                let bounded = Bounded::new(listener, Bounds { most: 1, idle, age });
+                let bounded = Bounded::new(Socket::Tcp(listener), Bounds { most: 1, idle, age });
                 let router = axum::Router::new().route("/", axum::routing::get(|| async { "here" }));
                 axum::serve(bounded, router).await.unwrap();
             });
@@ -161,6 +235,15 @@ mod tests {
         next.read_to_string(&mut answer).unwrap();
         assert!(answer.ends_with("here"), "{answer}");
         assert!(silent.read(&mut [0; 64]).is_ok_and(|count| count == 0));
+    }
+
+    #[test]
+    fn over_a_unix_socket_only_the_own_user_and_root_may_ask() {
+        let own = own_user();
+        assert!(Peer::User(Some(own)).may_ask() && Peer::User(Some(0)).may_ask());
+        assert!(!Peer::User(Some(own.wrapping_add(4_711).max(1))).may_ask());
+        assert!(!Peer::User(None).may_ask(), "whom the kernel does not know nobody knows");
+        assert!(Peer::Address(SocketAddr::from(([127, 0, 0, 1], 1))).may_ask());
     }
 
     #[test]

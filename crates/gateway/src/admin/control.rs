@@ -13,10 +13,11 @@ use super::audit::Audit;
 use super::changes::Changes;
 use super::notices::Notices;
 use super::notify::Notify;
+use super::rollups::Rollups;
 pub use super::source::Source;
 use super::telemetry::Telemetry;
 use crate::accept::{Gateway, Inherited};
-use crate::config::{self, Config, Diagnostics, Loaded};
+use crate::config::{Config, Diagnostics, Loaded};
 use crate::identity::Keeper;
 use crate::observe;
 use crate::snapshot::Snapshot;
@@ -72,6 +73,8 @@ pub struct Records {
     pub audit: Audit,
     /// Changes of the configuration.
     pub changes: Changes,
+    /// Sums of each hour, where they are kept.
+    pub rollups: Option<Rollups>,
 }
 
 /// The running gateway and its configuration.
@@ -101,7 +104,6 @@ pub struct Control {
     draining: AtomicBool,
     /// Told when the files of certificates are to be looked at.
     pub certificates: tokio::sync::Notify,
-    admin_wanted: Option<std::net::SocketAddr>,
 }
 
 impl Control {
@@ -123,19 +125,15 @@ impl Control {
         let mut monitor = Monitor::default();
         monitor.adopt(&snapshot.services);
         let gateway = Gateway::start(Live::new(Arc::new(snapshot), observe, workers), inherited)?;
-        let admin_wanted = match loaded.config.admin.listen {
-            config::AdminListen::At(address) => Some(address.get()),
-            config::AdminListen::Off => None,
-        };
         let state = State { config: Arc::new(loaded.config), paths: loaded.paths, refused: None };
-        let Records { access, audit, changes } = records;
+        let Records { access, audit, changes, rollups } = records;
         Ok(Control {
             gateway,
             source,
             started: Instant::now(),
             notify: Notify::from_environment(),
             notices: Notices::default(),
-            telemetry: Telemetry::new(),
+            telemetry: Telemetry::new(rollups),
             access,
             audit,
             changes,
@@ -145,7 +143,6 @@ impl Control {
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
             certificates: tokio::sync::Notify::new(),
-            admin_wanted,
         })
     }
 
@@ -228,7 +225,9 @@ impl Control {
         for (setting, changed) in [
             ("workers", config.workers != next.workers),
             ("admin.listen", config.admin.listen != next.admin.listen),
+            ("admin.socket_mode", config.admin.socket_mode != next.admin.socket_mode),
             ("admin.state", config.admin.state != next.admin.state),
+            ("admin.rollups", config.admin.rollups != next.admin.rollups),
             ("log", config.log != next.log),
         ] {
             if changed {
@@ -272,11 +271,6 @@ impl Control {
     /// How long a new process may take until it serves.
     pub fn handover_time(&self) -> Duration {
         self.config().drain.handover.get()
-    }
-
-    /// The admin address as the configuration of the start had it.
-    pub fn admin_wanted(&self) -> Option<std::net::SocketAddr> {
-        self.admin_wanted
     }
 
     /// What runs, in one line.

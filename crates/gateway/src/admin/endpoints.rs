@@ -53,11 +53,13 @@ pub(super) struct Endpoint {
 }
 
 const WINDOW: (&str, &str) = ("window", "A duration from 1s to 1d; without it 5m.");
+const CURVE_WINDOW: (&str, &str) =
+    ("window", "A duration from 1s to 1d, or to what `admin.rollups` keeps; without it 5m.");
 const CURVE: &[(&str, &str)] = &[
     ("kind", "`gateway` (without it), `listener`, `route`, `service` or `target`."),
     ("name", "The name of the thing; none for the gateway."),
     ("service", "The service that a target is of."),
-    WINDOW,
+    CURVE_WINDOW,
 ];
 const FILTER: (&str, &str) = ("filter", "Terms that must all hold, such as `status>=500 route:/orders/*`.");
 const SAMPLES: &[(&str, &str)] =

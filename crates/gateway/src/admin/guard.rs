@@ -4,13 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::access::Caller;
+use super::connections::Peer;
 use super::control::Control;
 use super::endpoints::{self, Endpoint};
 use super::{LARGEST_BODY, problem};
@@ -30,6 +31,12 @@ pub(super) async fn guard(State(control): State<Arc<Control>>, mut request: Requ
     }
     if !api {
         return next.run(request).await;
+    }
+    // Without a peer, as no connection has, nobody is let in.
+    let peer = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(peer)| *peer);
+    if !peer.is_some_and(Peer::may_ask) {
+        control.access.turned_away();
+        return refuse("over the unix socket the admin API answers to the gateway's own user and to root");
     }
     let endpoint = request
         .extensions()

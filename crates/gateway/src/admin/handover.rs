@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use socket2::SockRef;
 
 use super::inherit;
-use crate::accept::{Inherited, Offered};
+use crate::accept::{Inherited, Offered, OfferedFile};
 use crate::tls::tickets::Handed;
 
 /// Tells the new process that its standard input is one end of a socket pair.
@@ -46,6 +47,8 @@ const LOOK: Duration = Duration::from_millis(50);
 enum Message {
     /// Here are sockets of a listener.
     Sockets { name: String, wanted: Option<SocketAddr>, kept: bool },
+    /// Here is the unix socket of a path.
+    File { path: PathBuf },
     /// Here are the keys that seal the sessions of a listener's clients.
     Tickets(Handed),
     /// Those were all.
@@ -142,7 +145,7 @@ impl Predecessor {
         let end = io::stdin().as_fd().try_clone_to_owned()?;
         rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
         let channel = Channel::new(end, EXCHANGE)?;
-        let (mut offered, mut tickets) = (Vec::new(), Vec::new());
+        let (mut offered, mut files, mut tickets) = (Vec::new(), Vec::new(), Vec::new());
         loop {
             match channel.receive()? {
                 None => return Err(io::Error::other("the process that hands over is gone")),
@@ -154,12 +157,17 @@ impl Predecessor {
                         socket: TcpListener::from(socket),
                     }));
                 }
+                Some((Message::File { path }, sockets)) => {
+                    let opened = sockets.into_iter().next().map(UnixListener::from);
+                    files.extend(opened.map(|socket| OfferedFile { path, socket }));
+                }
                 Some((Message::Tickets(handed), _)) => tickets.push(handed),
                 Some((Message::All, _)) => break,
                 Some(_) => {}
             }
         }
-        Ok(Predecessor { tickets, ..Predecessor::with(Some(channel), Inherited::new(offered)) })
+        let inherited = Inherited::new(offered).with_files(files);
+        Ok(Predecessor { tickets, ..Predecessor::with(Some(channel), inherited) })
     }
 
     fn with(channel: Option<Channel>, inherited: Inherited) -> Predecessor {
@@ -204,12 +212,21 @@ pub struct HandedOver {
     pub claimed: Vec<String>,
 }
 
+/// All that goes over.
+pub struct Goods {
+    /// The sockets of listeners.
+    pub sockets: Vec<Offered>,
+    /// Unix sockets.
+    pub files: Vec<OfferedFile>,
+    /// The keys that sessions of clients are sealed by.
+    pub tickets: Vec<Handed>,
+}
+
 /// Starts the program and hands the sockets over; waits until it serves, says no, ends, the time is over or `give_up`.
 /// On failure the new process is gone and nothing has changed. Blocks.
 pub fn hand_over(
     program: &Program,
-    offered: &[Offered],
-    tickets: Vec<Handed>,
+    goods: Goods,
     within: Duration,
     give_up: &dyn Fn() -> bool,
 ) -> Result<HandedOver, String> {
@@ -227,7 +244,7 @@ pub fn hand_over(
         command.spawn().map_err(|error| format!("cannot start {}: {error}", program.path.display()))?;
     // The command holds the other end: it must not seem to live on when the child is gone.
     drop(command);
-    let outcome = match offer(&channel, offered, tickets) {
+    let outcome = match offer(&channel, goods) {
         Ok(()) => wait(&channel, &mut child, until, give_up),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(GONE.to_owned()),
         Err(error) => Err(format!("cannot hand sockets over: {error}")),
@@ -242,8 +259,8 @@ pub fn hand_over(
     }
 }
 
-fn offer(channel: &Channel, offered: &[Offered], tickets: Vec<Handed>) -> io::Result<()> {
-    let mut rest = offered;
+fn offer(channel: &Channel, goods: Goods) -> io::Result<()> {
+    let mut rest = goods.sockets.as_slice();
     while let Some(first) = rest.first() {
         let alike = |offered: &&Offered| offered.name == first.name && offered.wanted == first.wanted;
         let count = rest.iter().take(BATCH).take_while(alike).count();
@@ -253,7 +270,10 @@ fn offer(channel: &Channel, offered: &[Offered], tickets: Vec<Handed>) -> io::Re
         channel.send(&Message::Sockets { name, wanted, kept }, &sockets)?;
         rest = others;
     }
-    for handed in tickets {
+    for OfferedFile { path, socket } in goods.files {
+        channel.send(&Message::File { path }, &[socket.as_fd()])?;
+    }
+    for handed in goods.tickets {
         channel.send(&Message::Tickets(handed), &[])?;
     }
     channel.send(&Message::All, &[])

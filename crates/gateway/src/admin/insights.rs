@@ -1,8 +1,11 @@
 //! What is not as usual about things that have no curve: certificates that end, routes that nobody uses, time-outs that
-//! always fire, caches that never hit.
+//! always fire, caches that never hit, limits that are nearly used up, retries that never help.
 //!
 //! Takes the snapshot that runs and the counters of its routes; gives sentences as those of `observe::telemetry::insights`.
 //! Looks every ten seconds from the thread of the telemetry. Must rather miss something small than cry wolf.
+
+mod again;
+mod near;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -34,6 +37,8 @@ const NAMED: usize = 8;
 #[derive(Default)]
 pub(super) struct Watch {
     suspects: HashMap<Arc<str>, Suspect>,
+    near: near::Near,
+    retries: again::Retries,
 }
 
 /// A route of which most answers were failures: what it had counted when that began.
@@ -56,6 +61,12 @@ impl Watch {
             }
         }
         self.suspects.retain(|name, _| snapshot.routes.iter().any(|route| route.key == *name));
+        found.extend(self.near.look(control, store, now));
+        for service in &snapshot.services {
+            let [sent, _] = service.budget.counts();
+            found.extend(self.retries.look(&service.name, (sent, service.budget.lost()), now));
+        }
+        self.retries.keep(|name| snapshot.services.iter().any(|service| &*service.name == name));
         let idle = snapshot.routes.iter().filter(|route| route.stats.order().is_none());
         found.extend(unused(idle.map(|route| &*route.key), uptime));
         found

@@ -6,10 +6,12 @@
 
 pub mod access;
 mod acme;
+pub mod address;
 mod api;
 pub mod audit;
 mod bans;
 mod cache;
+pub mod cases;
 mod certificates;
 pub mod changes;
 pub mod connections;
@@ -32,6 +34,7 @@ mod openapi;
 mod pages;
 mod policies;
 pub mod process;
+pub mod rollups;
 mod routes;
 mod samples;
 mod session;
@@ -53,20 +56,15 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde_json::{Map, Value};
-use tokio::net::TcpListener;
 
-use connections::{Bounded, Bounds, Peer};
+use connections::{Bounded, Bounds, Peer, Socket};
 use control::Control;
 
 /// The largest body that the admin API takes: a configuration of many thousand routes.
 const LARGEST_BODY: usize = 8 << 20;
 
 /// Answers on the admin address until it is to `end`, which may be never.
-pub async fn serve(
-    listener: TcpListener,
-    control: Arc<Control>,
-    end: impl Future<Output = ()> + Send + 'static,
-) {
+pub async fn serve(listener: Socket, control: Arc<Control>, end: impl Future<Output = ()> + Send + 'static) {
     // What stands here everybody may ask who reaches the address; the rest is in the list of endpoints.
     let routes = Router::new()
         .route("/", get(console::index))

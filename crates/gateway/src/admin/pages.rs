@@ -176,7 +176,7 @@ fn door(service: &Service) -> Option<DoorReading<'_>> {
 fn retries(service: &Service) -> Option<RetryReading<'_>> {
     let [sent, refused] = service.budget.counts();
     let told = service.retry.is_some() || sent > 0 || refused > 0;
-    told.then(|| RetryReading { service: &service.name, sent, refused })
+    told.then(|| RetryReading { service: &service.name, sent, lost: service.budget.lost(), refused })
 }
 
 /// Reads what was hedged of a service's requests, where any may be.
@@ -249,6 +249,7 @@ pub(super) async fn status(State(control): Shared) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "state": if control.is_draining() { "draining" } else { "ready" },
         "revision": snapshot.revision,
+        "longest_window_seconds": control.telemetry.longest(),
         "uptime_seconds": control.started.elapsed().as_secs(),
         "workers": control.gateway.live.workers,
         "routes": snapshot.written,

@@ -6,19 +6,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::access::{Access, Fresh};
+use super::address::{self, AdminAddress, AdminSocket};
 use super::audit::Audit;
 use super::changes::Changes;
+use super::connections::Socket;
 use super::control::{Control, Records, Source};
-use super::handover::{self, HandedOver, Program};
+use super::handover::{self, Goods, HandedOver, Program};
 use super::pages::reload_and_tell;
+use super::rollups::Rollups;
 use super::signals::{Asked, Signals};
 use super::state_folder;
 use super::{telemetry, watch, watchdog};
-use crate::accept::{Inherited, Offered};
+use crate::accept::Inherited;
 use crate::config::{self, AdminListen, Config, Diagnostics, Workers};
 use crate::observe::access_log::{AccessLog, LogSettings, LogTarget};
 use crate::observe::line::LineFormat;
@@ -26,8 +28,6 @@ use crate::observe::redact::Redaction;
 use crate::observe::{Samples, Shared, Tracer};
 use crate::tls::tickets::Handed;
 
-/// What sockets of the admin address are called when they are handed over.
-const ADMIN: &str = "admin address";
 /// Time for the workers to begin.
 const BEGINNING: Duration = Duration::from_secs(10);
 /// Time for log and traces to be written at the end.
@@ -58,12 +58,12 @@ pub struct Process {
     /// Its control side.
     pub control: Arc<Control>,
     /// Where it is looked at, if anywhere.
-    pub admin: Option<std::net::SocketAddr>,
+    pub admin: Option<AdminAddress>,
     observe: Arc<Shared>,
     signals: Signals,
     program: Option<Program>,
     fresh: Option<Fresh>,
-    admin_socket: Option<std::net::TcpListener>,
+    admin_socket: Option<AdminSocket>,
     admin_end: Option<oneshot::Sender<()>>,
 }
 
@@ -119,7 +119,7 @@ impl Process {
         };
         raise_descriptor_limit();
         let observe = open_observe(&loaded.config, workers)?;
-        let admin = bind_admin(&loaded.config, inherited)?;
+        let admin = AdminSocket::open(&loaded.config.admin, inherited)?;
         let (records, fresh) = open_records(&source, &loaded.config)?;
         let control = Control::start(source, loaded, snapshot, observe.clone(), workers, records, inherited)
             .await
@@ -128,7 +128,7 @@ impl Process {
         let (admin_end, ended) = oneshot::channel();
         let mut process = Process {
             control: control.clone(),
-            admin: admin.as_ref().and_then(|listener| listener.local_addr().ok()),
+            admin: admin.as_ref().map(|socket| socket.address.clone()),
             observe,
             signals,
             program: start.program,
@@ -136,10 +136,10 @@ impl Process {
             admin_socket: None,
             admin_end: Some(admin_end),
         };
-        if let Some(listener) = admin {
+        if let Some(socket) = admin {
             telemetry::start(&control)
                 .map_err(|error| StartError::System(format!("cannot start a thread: {error}")))?;
-            process.serve_admin(listener, ended)?;
+            process.serve_admin(socket, ended)?;
         }
         if let Some(seen) = seen {
             tokio::spawn(watch::run(control.clone(), seen));
@@ -162,14 +162,10 @@ impl Process {
         Ok(process)
     }
 
-    fn serve_admin(
-        &mut self,
-        listener: std::net::TcpListener,
-        ended: oneshot::Receiver<()>,
-    ) -> Result<(), StartError> {
+    fn serve_admin(&mut self, socket: AdminSocket, ended: oneshot::Receiver<()>) -> Result<(), StartError> {
         let told = |error| StartError::Bind(format!("the admin address cannot be served: {error}"));
-        self.admin_socket = Some(listener.try_clone().map_err(told)?);
-        let listener = TcpListener::from_std(listener).map_err(told)?;
+        self.admin_socket = Some(socket.try_clone().map_err(told)?);
+        let listener = Socket::new(socket.listener).map_err(told)?;
         let end = async {
             // Without a word it answers until the process ends.
             if ended.await.is_err() {
@@ -186,9 +182,9 @@ impl Process {
             let secure = snapshot.listener(&name).is_some_and(|listener| listener.tls.is_some());
             tracing::info!("listener {name} on {}://{address}", if secure { "https" } else { "http" });
         }
-        if let Some(admin) = self.admin {
-            tracing::info!("admin on http://{admin}");
-            if !admin.ip().is_loopback() {
+        if let Some(admin) = &self.admin {
+            tracing::info!("admin on {admin}");
+            if matches!(admin, AdminAddress::At(address) if !address.ip().is_loopback()) {
                 tracing::warn!(
                     "the admin address can be reached from other machines: tokens and answers travel unencrypted"
                 );
@@ -208,7 +204,7 @@ impl Process {
             .into_iter()
             .map(|(name, address, _)| (name.to_string(), address.to_string().into()))
             .collect();
-        let admin = self.admin.map(|admin| admin.to_string());
+        let admin = self.admin.as_ref().map(AdminAddress::told);
         let text = json!({ "pid": std::process::id(), "listeners": listeners, "admin": admin }).to_string();
         // Renamed into place, so that nobody reads half of it.
         let mut draft = path.as_os_str().to_owned();
@@ -238,7 +234,12 @@ impl Process {
                 self.control.notify.succeeded_by(pid);
                 tracing::info!(pid, timeout_seconds = timeout.as_secs(), "handed over; draining");
                 self.admin_end.take().map(|end| end.send(()));
-                self.admin_socket = None;
+                // A file that nobody took over leads nowhere.
+                if let Some(socket) = self.admin_socket.take()
+                    && !claimed.iter().any(|name| name == address::NAME)
+                {
+                    socket.remove();
+                }
                 claimed
             }
         };
@@ -258,11 +259,13 @@ impl Process {
         let (control, observe) = (self.control.clone(), self.observe.clone());
         let ended = tokio::task::spawn_blocking(move || {
             control.gateway.stop();
+            control.telemetry.close(&control, LAST_LINES);
             let snapshot = control.gateway.live.snapshot();
             snapshot.routes.iter().flat_map(|route| &route.policies).for_each(|bound| bound.policy.close());
             observe.close(LAST_LINES);
         });
         let _ = ended.await;
+        self.admin_socket.iter().for_each(AdminSocket::remove);
         tracing::info!(clean, "ended");
         clean
     }
@@ -329,17 +332,18 @@ impl Process {
         if std::process::id() == 1 {
             return Err("process 1 of a container takes all others with it when it ends".into());
         }
-        let mut offered = self.control.gateway.offer().map_err(|error| error.to_string())?;
-        if let (Some(socket), Some(wanted)) = (&self.admin_socket, self.control.admin_wanted()) {
-            let socket = socket.try_clone().map_err(|error| error.to_string())?;
-            offered.push(Offered { name: ADMIN.into(), wanted: Some(wanted), kept: false, socket });
+        let mut sockets = self.control.gateway.offer().map_err(|error| error.to_string())?;
+        let mut files = Vec::new();
+        if let Some(socket) = &self.admin_socket {
+            socket.offer(&mut sockets, &mut files).map_err(|error| error.to_string())?;
         }
         let snapshot = self.control.gateway.live.snapshot();
         let tickets = snapshot.listeners.iter();
         let tickets = tickets.filter_map(|one| Some(one.tls.as_ref()?.tickets().hand(&one.name))).collect();
         let within = self.control.handover_time();
+        let goods = Goods { sockets, files, tickets };
         let give_up = move || ending.load(Ordering::Acquire) > 0;
-        Ok(move || handover::hand_over(&program, &offered, tickets, within, &give_up))
+        Ok(move || handover::hand_over(&program, goods, within, &give_up))
     }
 }
 
@@ -388,28 +392,21 @@ fn open_records(source: &Source, config: &Config) -> Result<(Records, Option<Fre
     if let Ok(text) = source.text() {
         changes.note(&text, "the file", "as it was at the start");
     }
-    Ok((Records { access, audit, changes }, fresh))
+    let rollups = open_rollups(config, state).map_err(StartError::System)?;
+    Ok((Records { access, audit, changes, rollups }, fresh))
 }
 
-fn bind_admin(
-    config: &Config,
-    inherited: &mut Inherited,
-) -> Result<Option<std::net::TcpListener>, StartError> {
-    let AdminListen::At(address) = config.admin.listen else { return Ok(None) };
-    let address = address.get();
-    let told = |error| {
-        StartError::Bind(format!(
-            "the admin address cannot use {address}: {error}; set `admin: {{ listen: .. }}`"
-        ))
+/// Sums of each hour, where they are to be kept.
+fn open_rollups(config: &Config, state: Option<&Path>) -> Result<Option<Rollups>, String> {
+    let Some(settings) = config.admin.rollups.as_ref().map(config::Rollups::settings) else {
+        return Ok(None);
     };
-    let offered = inherited.claim(ADMIN, address).into_iter().next();
-    let listener = match offered {
-        Some(offered) => Ok(offered.socket),
-        None => std::net::TcpListener::bind(address),
+    let Some(state) = state else {
+        tracing::warn!("`admin.rollups` needs a folder: set `admin.state`; nothing is kept on disk");
+        return Ok(None);
     };
-    let listener = listener.map_err(told)?;
-    listener.set_nonblocking(true).map_err(told)?;
-    Ok(Some(listener))
+    let rollups = Rollups::start(state.join("telemetry"), settings);
+    rollups.map(Some).map_err(|error| format!("cannot start a thread: {error}"))
 }
 
 /// As many descriptors as the system lets this process have: each client costs two.

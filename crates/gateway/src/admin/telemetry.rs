@@ -13,9 +13,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::control::Control;
 use super::insights::Watch;
+use super::rollups::Rollups;
 use crate::observe::connections::Refusal;
 use crate::observe::telemetry::insights::{Insight, insights};
-use crate::observe::telemetry::{BUDGET, Counts, Key, Kind, MOST_SERIES, Store};
+use crate::observe::telemetry::{BUDGET, Counts, Curve, Key, Kind, MOST_SERIES, Store};
 use crate::observe::{Connections, Figure, RouteStats};
 use crate::upstream::service::Endpoint;
 
@@ -25,6 +26,8 @@ const AFTERLIFE: u64 = 120;
 const MOST_READ: usize = MOST_SERIES;
 /// Routes among which those that were used for the first time are looked for in a second.
 const MOST_SEARCHED: usize = 10_000;
+/// The longest window of what is kept in memory, in seconds.
+pub(super) const LONGEST: u64 = 86_400;
 /// Seconds between two looks at what is slow for each route.
 const SLOW_STEP: u64 = 10;
 /// Calls in an hour from which on a route has a p99 to speak of.
@@ -37,6 +40,7 @@ pub struct Telemetry {
     insights: Mutex<Arc<Vec<Insight>>>,
     started: Instant,
     started_second: u64,
+    rollups: Option<Rollups>,
 }
 
 /// Counters that are read.
@@ -71,8 +75,8 @@ struct Sources {
 }
 
 impl Telemetry {
-    /// Nothing yet.
-    pub(super) fn new() -> Telemetry {
+    /// Nothing yet, but for what is kept on disk.
+    pub(super) fn new(rollups: Option<Rollups>) -> Telemetry {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         Telemetry {
             store: Mutex::new(Store::new(now)),
@@ -80,6 +84,7 @@ impl Telemetry {
             insights: Mutex::default(),
             started: Instant::now(),
             started_second: now,
+            rollups,
         }
     }
 
@@ -108,13 +113,36 @@ impl Telemetry {
 
     /// What it takes, for the metrics page.
     pub(super) fn figures(&self) -> Vec<Figure> {
+        let rollups = self.rollups.iter().flat_map(Rollups::figures);
         let store = self.store();
         let gauge = |name, help, value: usize| Figure { name, help, counts: false, value: value as u64 };
-        vec![
+        let own = [
             gauge("tidegate_telemetry_bytes", "Memory of the curves of the last day.", store.bytes()),
             gauge("tidegate_telemetry_limit_bytes", "Most memory that the curves may take.", BUDGET),
             gauge("tidegate_telemetry_series", "Things that have curves of their own.", store.len()),
-        ]
+        ];
+        own.into_iter().chain(rollups).collect()
+    }
+
+    /// The longest window that a curve can have, in seconds.
+    pub(super) fn longest(&self) -> u64 {
+        self.rollups.as_ref().map_or(0, Rollups::longest).max(LONGEST)
+    }
+
+    /// The curve of a thing. One of more than a day comes from the disk: not for the control runtime.
+    pub(super) fn curve(&self, key: &Key, seconds: u64) -> Curve {
+        match &self.rollups {
+            Some(rollups) if seconds > LONGEST => rollups.curve(key, self.second(), seconds),
+            _ => self.store().curve(key, seconds),
+        }
+    }
+
+    /// The process is about to end: keeps what was counted until now. Waits for the disk no longer than this.
+    pub(super) fn close(&self, control: &Control, within: Duration) {
+        if let Some(rollups) = &self.rollups {
+            self.sources().tick(control);
+            rollups.close(within);
+        }
     }
 
     /// Seconds since 1970 on a clock that never goes back.
@@ -152,6 +180,9 @@ impl Sources {
         let mut told: Vec<(Key, Counts)> = Vec::new();
         self.find(control, now);
         self.read(now, |key, counts| told.push((key.clone(), counts.clone())));
+        if let Some(rollups) = &control.telemetry.rollups {
+            rollups.add(now.saturating_sub(1), &told);
+        }
         let mut store = control.telemetry.store();
         for (key, counts) in &told {
             store.add(now.saturating_sub(1), key, counts);

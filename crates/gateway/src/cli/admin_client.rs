@@ -1,17 +1,28 @@
 //! Asks the admin address of a running gateway: one request, one answer, one connection.
 //!
-//! Takes where it listens, a path and maybe a JSON body; gives status and body. Every wait has an end and an answer a
-//! greatest size. Speaks as much HTTP/1.1 as the admin address does; the data plane never uses it.
+//! Takes where it listens, a URL or `unix:` and a path, a path and maybe a JSON body; gives status and body. Every wait has
+//! an end and an answer a greatest size. Speaks as much HTTP/1.1 as the admin address does; the data plane never uses it.
 
+use std::fmt;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use http1::{BodyDecoder, HeadLimits, Method, ResponseHead, ResponseParser};
 use serde_json::Value;
+use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::Exit;
+use super::{Exit, USUAL_FILE};
 use crate::admin::access::VARIABLE;
+use crate::config::{self, AdminListen};
+
+/// Where a gateway's admin address is when nothing else is said.
+const USUAL: &str = "http://127.0.0.1:9900";
+/// The configuration of a gateway that the system runs.
+const OF_THE_SYSTEM: &str = "/etc/tidegate";
 
 /// Time for the connection to be accepted.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -20,8 +31,49 @@ const ANSWER: Duration = Duration::from_secs(30);
 /// Most bytes of an answer.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Sends one request to `admin`, a URL such as `http://127.0.0.1:9900` or just `127.0.0.1:9900`, and gives status and
-/// body of the answer.
+/// The admin address that a command is to ask.
+#[derive(clap::Args)]
+pub struct At {
+    /// The admin address of the gateway: a URL, or `unix:` and the path of its socket [default: as gateway.yaml here or else
+    /// /etc/tidegate says, else http://127.0.0.1:9900]
+    #[arg(long, value_name = "URL", global = true)]
+    admin: Option<String>,
+    #[arg(skip)]
+    found: OnceLock<String>,
+}
+
+impl Deref for At {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match &self.admin {
+            Some(said) => said,
+            None => self.found.get_or_init(|| {
+                let files = [USUAL_FILE, OF_THE_SYSTEM].into_iter().map(Path::new);
+                files.filter(|file| file.exists()).find_map(written).unwrap_or_else(|| USUAL.to_owned())
+            }),
+        }
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+/// Where a configuration puts the admin address, if it says so and that can be asked.
+fn written(file: &Path) -> Option<String> {
+    match config::admin_listen(file, &config::System)? {
+        AdminListen::Off => None,
+        AdminListen::At(address) if address.get().port() == 0 => None,
+        AdminListen::At(address) => Some(format!("http://{address}")),
+        AdminListen::Unix(path) => Some(format!("unix:{}", path.get().display())),
+    }
+}
+
+/// Sends one request to `admin`, a URL such as `http://127.0.0.1:9900` or just `127.0.0.1:9900`, or `unix:` and a path, and
+/// gives status and body of the answer.
 ///
 /// # Errors
 /// A sentence that says what cannot be reached and why.
@@ -84,13 +136,18 @@ fn call_with(
     fields: &[(&str, &str)],
     body: Option<&Value>,
 ) -> Result<(u16, String), String> {
-    let authority = authority(admin)?;
-    let failed = |what: &dyn std::fmt::Display| format!("cannot reach the admin address {authority}: {what}");
-    let mut stream = connect(authority).map_err(|error| failed(&error))?;
+    let place = place(admin)?;
+    let failed = |what: &dyn fmt::Display| format!("cannot reach the admin address {place}: {what}");
+    let mut stream = match place {
+        Place::Tcp(authority) => connect(authority),
+        Place::Unix(path) => connect_unix(path),
+    }
+    .map_err(|error| failed(&error))?;
+    let host = place.host();
     let text = body.map(Value::to_string).unwrap_or_default();
     let more: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let request = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nAccept: application/json\r\nConnection: close\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nAccept: application/json\r\nConnection: close\r\n\
          Content-Type: application/json\r\n{}{more}Content-Length: {}\r\n\r\n{text}",
         authorization(),
         text.len()
@@ -103,8 +160,40 @@ fn call_with(
     Ok((status, String::from_utf8_lossy(&body).into_owned()))
 }
 
-/// `127.0.0.1:9900` of `http://127.0.0.1:9900/`.
-fn authority(admin: &str) -> Result<&str, String> {
+/// Where to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place<'a> {
+    Tcp(&'a str),
+    Unix(&'a Path),
+}
+
+impl Place<'_> {
+    /// What stands in `Host`.
+    fn host(&self) -> &str {
+        match self {
+            Place::Tcp(authority) => authority,
+            Place::Unix(_) => "localhost",
+        }
+    }
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Tcp(authority) => f.write_str(authority),
+            Place::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// `127.0.0.1:9900` of `http://127.0.0.1:9900/`, or the path behind `unix:`.
+fn place(admin: &str) -> Result<Place<'_>, String> {
+    if let Some(path) = admin.strip_prefix("unix:") {
+        return match path.starts_with('/') {
+            true => Ok(Place::Unix(Path::new(path))),
+            false => Err(format!("`{admin}`: write the whole path, such as `unix:/run/tidegate/admin.sock`")),
+        };
+    }
     if admin.starts_with("https:") {
         return Err(format!("`{admin}`: the admin address speaks plain HTTP; write `http://`"));
     }
@@ -113,25 +202,35 @@ fn authority(admin: &str) -> Result<&str, String> {
     let clean = !authority.is_empty() && authority.bytes().all(|byte| byte.is_ascii_graphic());
     let port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
     if clean && port {
-        Ok(authority)
+        Ok(Place::Tcp(authority))
     } else {
-        Err(format!("`{admin}` is not an admin address such as `http://127.0.0.1:9900`"))
+        Err(format!(
+            "`{admin}` is not an admin address such as `http://127.0.0.1:9900` or `unix:/run/tidegate/admin.sock`"
+        ))
     }
 }
 
-fn connect(authority: &str) -> std::io::Result<TcpStream> {
+fn connect(authority: &str) -> std::io::Result<Socket> {
     let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
     for address in authority.to_socket_addrs()?.collect::<Vec<SocketAddr>>() {
         match TcpStream::connect_timeout(&address, CONNECT) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => return Ok(stream.into()),
             Err(error) => last = error,
         }
     }
     Err(last)
 }
 
+fn connect_unix(path: &Path) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // It bounds connecting too (unix(7)).
+    socket.set_write_timeout(Some(CONNECT))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(socket)
+}
+
 /// Everything up to the end of the connection.
-fn read(stream: &mut TcpStream) -> std::io::Result<Vec<u8>> {
+fn read(stream: &mut Socket) -> std::io::Result<Vec<u8>> {
     let until = Instant::now() + ANSWER;
     let (mut answer, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
     loop {
@@ -179,17 +278,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_admin_address_is_a_url_or_a_host_with_a_port() {
-        for (text, authority_of) in [
-            ("http://127.0.0.1:9900", Some("127.0.0.1:9900")),
-            ("http://gate:9900/", Some("gate:9900")),
-            ("[::1]:9900", Some("[::1]:9900")),
+    fn the_admin_address_is_a_url_a_host_with_a_port_or_a_socket() {
+        for (text, place_of) in [
+            ("http://127.0.0.1:9900", Some(Place::Tcp("127.0.0.1:9900"))),
+            ("http://gate:9900/", Some(Place::Tcp("gate:9900"))),
+            ("[::1]:9900", Some(Place::Tcp("[::1]:9900"))),
+            ("unix:/run/a.sock", Some(Place::Unix(Path::new("/run/a.sock")))),
+            ("unix:a.sock", None),
             ("https://127.0.0.1:9900", None),
             ("127.0.0.1", None),
             ("http://a b:1", None),
             ("", None),
         ] {
-            assert_eq!(authority(text).ok(), authority_of, "{text}");
+            assert_eq!(place(text).ok(), place_of, "{text}");
         }
     }
 

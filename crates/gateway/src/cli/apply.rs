@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::admin_client::{self, Told};
-use super::status::USUAL_ADMIN;
+use super::admin_client::{self, At, Told};
 use super::{Exit, output};
 use crate::values::{Duration, Percent};
 
@@ -32,9 +31,8 @@ pub struct Options {
     /// Refuse if the gateway's configuration is not the one with this fingerprint
     #[arg(long, value_name = "ETAG")]
     if_match: Option<String>,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print as JSON
     #[arg(long)]
     json: bool,

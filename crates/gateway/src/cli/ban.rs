@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::status::{USUAL_ADMIN, refuse};
+use super::admin_client::At;
+use super::status::refuse;
 use super::{Exit, admin_client};
 
 /// What `ban` is told.
@@ -17,9 +18,8 @@ pub struct Options {
     /// Why, for the list
     #[arg(long, default_value = "", value_name = "TEXT")]
     why: String,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
 }
 
 /// What `unban` is told.
@@ -28,17 +28,15 @@ pub struct Lifted {
     /// The address or network, as in the list
     #[arg(value_name = "ADDRESS")]
     network: String,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
 }
 
 /// What `bans` is told.
 #[derive(clap::Args)]
 pub struct Listed {
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print the list as JSON
     #[arg(long)]
     json: bool,

@@ -1,12 +1,13 @@
 //! `tidegate check`: every fault of a configuration, with its place and its remedy.
 //!
-//! Reads and compiles as `run` does, and starts nothing.
+//! Reads and compiles as `run` does, runs the tests of the configuration when asked to, and starts nothing.
 
 use std::path::PathBuf;
 
 use serde_json::json;
 
 use super::{Exit, file_or_usual, output};
+use crate::admin::cases;
 use crate::admin::control::Source;
 use crate::config::{Diagnostics, Loaded};
 
@@ -15,6 +16,9 @@ use crate::config::{Diagnostics, Loaded};
 pub struct Options {
     /// The configuration: a file, or a folder of *.yaml files [default: gateway.yaml]
     file: Option<PathBuf>,
+    /// Also run the tests of the configuration; one that does not hold is a fault
+    #[arg(long)]
+    test: bool,
     /// How to print what is found
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -23,8 +27,9 @@ pub struct Options {
     json: bool,
 }
 
+/// How findings are printed.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
+pub enum Format {
     /// For people, on stderr
     Text,
     /// One object, on stdout
@@ -37,9 +42,15 @@ enum Format {
 pub fn run(options: Options) -> Exit {
     let file = file_or_usual(options.file);
     let name = file.display().to_string();
-    let outcome = Source::Path(file).compile(1, None, 1);
+    let outcome = Source::Path(file).compile(1, None, 1).and_then(|(mut loaded, snapshot)| {
+        if options.test {
+            let all = cases::run(&loaded.config, &snapshot, "");
+            cases::report(&all, &mut loaded.diagnostics);
+        }
+        if loaded.diagnostics.has_errors() { Err(loaded.diagnostics) } else { Ok(loaded) }
+    });
     let (loaded, diagnostics) = match &outcome {
-        Ok((loaded, _)) => (Some(loaded), &loaded.diagnostics),
+        Ok(loaded) => (Some(loaded), &loaded.diagnostics),
         Err(diagnostics) => (None, diagnostics),
     };
     match if options.json { Format::Json } else { options.format } {
@@ -61,6 +72,8 @@ fn tell(name: &str, loaded: Option<&Loaded>, diagnostics: &Diagnostics) {
             count(config.services.len(), "service"),
             count(config.routes.len(), "route"),
         ];
+        let tests = Some(config.tests.len()).filter(|tests| *tests > 0).map(|tests| count(tests, "test"));
+        let parts: Vec<String> = parts.into_iter().chain(tests).collect();
         output::talk(&format!("{name} is good: {}\n", parts.join(", ")));
     }
 }
@@ -73,7 +86,8 @@ fn tell_programs(name: &str, loaded: Option<&Loaded>, diagnostics: &Diagnostics)
     output::json(&told);
 }
 
-fn count(number: usize, noun: &str) -> String {
+/// `1 route`, `2 routes`.
+pub fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -2,16 +2,14 @@
 
 use serde_json::Value;
 
-use super::admin_client::{self, Told};
-use super::status::USUAL_ADMIN;
+use super::admin_client::{self, At, Told};
 use super::{Exit, output};
 
 /// What the command is told.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
 }
 
 /// Runs the command.

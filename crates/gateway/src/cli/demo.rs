@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Exit;
 use super::run::{log_to_stderr, text_source};
+use crate::admin::address::AdminAddress;
 use crate::admin::process::{Process, Start};
 use crate::config::LogLevel;
 use crate::demo::{self, DemoError, DemoOptions, Running};
@@ -53,7 +54,9 @@ fn start(name: &str, text: &str, variables: &BTreeMap<String, String>) -> Result
         runtime.block_on(Process::start(source, Start::default())).map_err(|error| error.to_string())?;
     let gateway = process.control.gateway.address("main").ok_or("the demo has no listener `main`")?;
     let secure = process.control.gateway.address("secure");
-    let admin = process.admin.ok_or("the demo has no admin address")?;
+    let Some(AdminAddress::At(admin)) = process.admin else {
+        return Err("the demo has no admin address of TCP".into());
+    };
     let token = process.take_token().map(|fresh| fresh.token);
     let wait = move || {
         runtime.block_on(process.run());

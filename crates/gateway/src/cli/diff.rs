@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::admin_client::{self, Told};
-use super::status::USUAL_ADMIN;
+use super::admin_client::{self, At, Told};
 use super::{Exit, check, output};
 use crate::admin::changes::{self, answers};
 use crate::admin::source::Source;
@@ -17,9 +16,8 @@ pub struct Options {
     file: PathBuf,
     /// Another one, which is the newer of the two; without it, FILE is compared with the one of the running gateway
     other: Option<PathBuf>,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print as JSON
     #[arg(long)]
     json: bool,

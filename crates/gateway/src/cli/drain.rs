@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::status::{USUAL_ADMIN, refuse};
+use super::admin_client::At;
+use super::status::refuse;
 use super::{Exit, admin_client};
 
 /// What the commands are told.
@@ -14,9 +15,8 @@ pub struct Options {
     /// Only in this service; without it, in every service that has the target
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,

@@ -33,7 +33,7 @@ pub struct Options {
     /// The configuration: a file, or a folder of *.yaml files [default: gateway.yaml]
     #[arg(short, long, value_name = "FILE", conflicts_with = "admin")]
     config: Option<PathBuf>,
-    /// Ask the gateway that runs at this admin address, such as http://127.0.0.1:9900
+    /// Ask the gateway that runs at this admin address: http://127.0.0.1:9900, unix:/run/tidegate/admin.sock
     #[arg(long, value_name = "URL")]
     admin: Option<String>,
     /// Print everything as JSON

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::status::{USUAL_ADMIN, refuse};
+use super::admin_client::At;
+use super::status::refuse;
 use super::{Exit, admin_client};
 
 /// What `guard` is told.
@@ -10,9 +11,8 @@ use super::{Exit, admin_client};
 pub struct Options {
     #[command(subcommand)]
     what: Option<What>,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL", global = true)]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::admin_client::{self, Told};
-use super::status::USUAL_ADMIN;
+use super::admin_client::{self, At, Told};
 use super::tail::plain;
 use super::{Exit, output};
 
@@ -12,9 +11,8 @@ use super::{Exit, output};
 pub struct Options {
     /// One change: its text as it was
     number: Option<u64>,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print as JSON
     #[arg(long)]
     json: bool,

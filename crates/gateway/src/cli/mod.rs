@@ -29,6 +29,7 @@ pub mod schema;
 pub mod split;
 pub mod status;
 pub mod tail;
+pub mod test;
 pub mod token;
 pub mod top;
 pub mod version;
@@ -59,6 +60,8 @@ enum Command {
     Import(import::Options),
     /// Check a configuration and print every fault with its place and remedy
     Check(check::Options),
+    /// Run the tests that stand in a configuration, without a gateway
+    Test(test::Options),
     /// Tell what differs between two configurations, or between one and the running gateway's
     Diff(diff::Options),
     /// Put a configuration in the place of a running gateway's, and go back by itself unless confirmed
@@ -150,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Init(options) => init::run(options),
         Command::Import(options) => import::run(options),
         Command::Check(options) => check::run(options),
+        Command::Test(options) => test::run(options),
         Command::Diff(options) => diff::run(options),
         Command::Apply(options) => apply::run(options),
         Command::Confirm(options) => confirm::run(options),

@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use super::status::{USUAL_ADMIN, refuse};
+use super::admin_client::At;
+use super::status::refuse;
 use super::{Exit, admin_client};
 
 /// What the command is told.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,

@@ -2,8 +2,7 @@
 
 use serde_json::json;
 
-use super::admin_client::{self, Told};
-use super::status::USUAL_ADMIN;
+use super::admin_client::{self, At, Told};
 use super::{Exit, apply};
 
 /// What the command is told.
@@ -11,9 +10,8 @@ use super::{Exit, apply};
 pub struct Options {
     /// The number that `tidegate history` tells; without it the one before the last change
     number: Option<u64>,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print as JSON
     #[arg(long)]
     json: bool,

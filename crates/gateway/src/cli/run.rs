@@ -7,6 +7,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::{Exit, file_or_usual};
 use crate::admin::access::{Fresh, VARIABLE};
+use crate::admin::address::AdminAddress;
 use crate::admin::control::Source;
 use crate::admin::handover::{Predecessor, Program};
 use crate::admin::process::{self, Process, Start, StartError};
@@ -86,7 +87,7 @@ pub fn serve(source: Source, ready_file: Option<&Path>, json: bool, ready: impl 
         let start = Start { ready_file, inherited: Some(before.sockets()), tickets, program };
         match Process::start(source, start).await {
             Ok(mut process) => {
-                if let (Some(fresh), Some(admin)) = (process.take_token(), process.admin) {
+                if let (Some(fresh), Some(admin)) = (process.take_token(), &process.admin) {
                     show_once(&fresh, admin);
                 }
                 before.ready();
@@ -117,14 +118,21 @@ fn refuse(error: &StartError) -> Exit {
 }
 
 /// Shows a token this once: not in the log, whose lines are kept.
-fn show_once(fresh: &Fresh, admin: std::net::SocketAddr) {
+fn show_once(fresh: &Fresh, admin: &AdminAddress) {
     let kept = match &fresh.kept {
         Some(file) => format!("Only its hash is kept, in {}.", file.display()),
         None => "It lasts as long as this process.".to_owned(),
     };
     let token = &fresh.token;
+    let console = match admin {
+        AdminAddress::At(_) => format!("{admin}/#token={token}"),
+        // A browser reaches a unix socket through somebody who may open it.
+        AdminAddress::Unix(path) => {
+            format!("ssh -L 9900:{} HOST, then http://localhost:9900/#token={token}", path.display())
+        }
+    };
     tell(&format!(
-        "\n  The admin token, shown this once: {token}\n  {kept}\n  Console: http://{admin}/#token={token}\n  \
+        "\n  The admin token, shown this once: {token}\n  {kept}\n  Console: {console}\n  \
          Commands: export {VARIABLE}={token}\n"
     ));
 }

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::status::{USUAL_ADMIN, refuse};
+use super::admin_client::At;
+use super::status::refuse;
 use super::{Exit, admin_client};
 
 /// What the command is told.
@@ -23,9 +24,8 @@ pub struct Options {
     /// Let the progress go on from the weights that hold now
     #[arg(long, requires = "route")]
     resume: bool,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,

@@ -2,17 +2,14 @@
 
 use serde_json::Value;
 
+use super::admin_client::At;
 use super::{Exit, admin_client};
-
-/// Where a gateway's admin address is when nothing else is said.
-pub const USUAL_ADMIN: &str = "http://127.0.0.1:9900";
 
 /// What the command is told.
 #[derive(clap::Args)]
 pub struct Options {
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print the whole answer as JSON
     #[arg(long)]
     json: bool,

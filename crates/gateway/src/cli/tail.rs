@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::status::{USUAL_ADMIN, refuse};
+use super::admin_client::At;
+use super::status::refuse;
 use super::{Exit, admin_client};
 
 /// Time between two questions.
@@ -22,9 +23,8 @@ pub struct Options {
     /// Print each request as a line of JSON, with all that is known of it
     #[arg(long)]
     json: bool,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
 }
 
 /// Runs the command: until it is interrupted, unless only what is kept is wanted.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Exit;
-use super::status::{USUAL_ADMIN, refuse};
+use super::admin_client::At;
+use super::status::refuse;
 use super::tail::{ask, plain};
 
 /// Lines of each table.
@@ -23,9 +24,8 @@ pub struct Options {
     /// Print once and end
     #[arg(long)]
     once: bool,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
 }
 
 /// Runs the command: until it is interrupted, unless it is to print once.

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::status::{USUAL_ADMIN, refuse};
+use super::admin_client::At;
+use super::status::refuse;
 use super::{Exit, admin_client};
 
 /// What the command is told.
@@ -17,9 +18,8 @@ pub struct Options {
     /// Its weight, 0 to 1000; without it, that of the configuration holds again
     #[arg(value_name = "WEIGHT", value_parser = clap::value_parser!(u32).range(0..=1000))]
     weight: Option<u32>,
-    /// The admin address of the gateway
-    #[arg(long, default_value = USUAL_ADMIN, value_name = "URL")]
-    admin: String,
+    #[command(flatten)]
+    admin: At,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,

@@ -142,6 +142,7 @@ impl Checking<'_> {
     }
 
     fn process(&self, diagnostics: &mut Diagnostics) {
+        self.config.admin.check(self.at(&["admin", "rollups"]), diagnostics);
         let drain = &self.config.drain;
         nothing(drain.timeout.is_zero(), "`drain.timeout`", self.at(&["drain", "timeout"]), diagnostics);
         nothing(drain.handover.is_zero(), "`drain.handover`", self.at(&["drain", "handover"]), diagnostics);
@@ -399,7 +400,7 @@ fn nothing(zero: bool, what: &str, span: Span, diagnostics: &mut Diagnostics) {
     }
 }
 
-fn dangling(
+pub(super) fn dangling(
     name: &str,
     known: &HashSet<&str>,
     span: Span,

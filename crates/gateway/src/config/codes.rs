@@ -125,6 +125,9 @@ codes! {
     BAD_TLS = "TG050", "A file of TLS cannot be read or used: a certificate, a key, a list of authorities.",
         "listeners:\n  web: { address: \"0.0.0.0:443\", tls: { certificates: { cert: shop.crt, key: shop.key } } }   # no such file",
         "Mend the file that the message names. Of a certificate that has expired this is a warning.";
+    TEST_FAILED = "TG060", "A test of the configuration does not hold. Told by `tidegate test` and `tidegate check --test`; a gateway starts all the same.",
+        "routes:\n  /a: { respond: 204 }\ntests:\n  a is here: { request: GET /a, expect: { status: 200 } }",
+        "See why with `tidegate explain` and the same request; mend the configuration, or what the test expects.";
 }
 
 /// The page `docs/errors.md`.

@@ -1,7 +1,7 @@
 //! One tree from many files: `include:` in a file, or a folder instead of a file.
 //!
-//! Takes a path; gives the merged tree. `listeners`, `consumers`, `services`, `policies` and `routes` come together
-//! from all files; every other key stands in one of them only. Reads each file once.
+//! Takes a path; gives the merged tree. `listeners`, `consumers`, `services`, `policies`, `routes` and `tests` come
+//! together from all files; every other key stands in one of them only. Reads each file once.
 
 use super::codes;
 use super::decode::decode_key;
@@ -16,7 +16,7 @@ use std::collections::{HashMap, HashSet, hash_map};
 use std::path::{Path, PathBuf};
 
 /// Parts of a configuration that may be spread over files.
-const SPREAD: [&str; 5] = ["listeners", "consumers", "services", "policies", "routes"];
+const SPREAD: [&str; 6] = ["listeners", "consumers", "services", "policies", "routes", "tests"];
 /// How many files a configuration may have.
 const MOST_FILES: usize = 1_000;
 

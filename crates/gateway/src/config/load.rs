@@ -3,12 +3,13 @@
 //! Gather the files into one tree, read the types from it, check what types cannot say. Every stage reports all it
 //! finds; a configuration with a fault is not given out.
 
-use super::Config;
+use super::decode::decode;
 use super::diagnostic::Diagnostics;
 use super::include::Gathering;
 use super::node::Node;
 use super::place::{Files, Span};
-use super::{check, read};
+use super::{AdminListen, Config};
+use super::{case, check, read};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +93,19 @@ pub fn load_text(
     gathered(environment, known, |gathering| gathering.text(name, text.into(), None))
 }
 
+/// Where a configuration says that the admin address is, whatever else may be wrong with it; `None` when it says nothing that
+/// can be read.
+pub fn admin_listen(path: &Path, environment: &dyn Environment) -> Option<AdminListen> {
+    let mut diagnostics = Diagnostics::new(Files::default());
+    let mut gathering = Gathering::new(environment, &mut diagnostics);
+    gathering.path(path, Span::NONE);
+    let (tree, ..) = gathering.finish();
+    let written = read::entry(&tree, "admin")?;
+    let mut aside = Diagnostics::default();
+    let listen = read::long_form(&written.value, "listen");
+    decode(listen.get("listen")?, &mut aside)
+}
+
 fn gathered(
     environment: &dyn Environment,
     known: &Known<'_>,
@@ -107,6 +121,7 @@ fn gathered(
     }
     let config = read::config(&tree, documents, known, &mut diagnostics);
     check::config(&config, &tree, &mut diagnostics);
+    case::check(&config, known, &mut diagnostics);
     if diagnostics.has_errors() {
         return Err(diagnostics);
     }

@@ -7,6 +7,7 @@
 mod admin;
 mod aggregate;
 mod breaker;
+mod case;
 mod check;
 pub mod codes;
 mod consumer;
@@ -42,9 +43,12 @@ mod tree;
 mod variables;
 mod versions;
 
-pub use admin::{Admin, AdminListen, AdminToken, Role};
+pub use admin::{Admin, AdminListen, AdminToken, Role, Rollups, RollupsMap, SocketMode, SocketPath};
 pub use aggregate::{Aggregate, List as AggregateList, PartSettings, Select};
 pub use breaker::{CircuitBreaker, CircuitOf, SlowShare};
+pub use case::{
+    Case, CaseClient, CaseLine, CaseOutcome, CaseRequest, CaseRequestMap, CaseUrl, Expected, NO_ROUTE,
+};
 pub use codes::Code;
 pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login, RsaSignature, SigningKey};
 pub use credentials::{
@@ -58,7 +62,7 @@ pub use effective::{Effective, Origin, Setting, effective};
 pub(crate) use forms::written_as_it_is;
 pub use health::{Eject, HealthCheck, Slow};
 pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};
-pub use load::{Environment, Known, Loaded, System, load, load_draft, load_text};
+pub use load::{Environment, Known, Loaded, System, admin_listen, load, load_draft, load_text};
 pub use mock::{Mock, MockMap};
 pub use node::{Entry, Form, Kind, Node, Scalar};
 pub use notify::{NoticeKind, Notify, Receiver, Smtp, SmtpTls, syslog_place};
@@ -89,7 +93,7 @@ pub struct Config {
     /// limits, time-outs or trusted proxies of its own.
     #[schemars(schema_with = "schema::listeners")]
     pub listeners: Named<Listener>,
-    /// The admin address, with health, metrics, admin API and console: an address, `off`, or a map. Default
+    /// The admin address, with health, metrics, admin API and console: an address, a unix socket, `off`, or a map. Default
     /// 127.0.0.1:9900, which only this machine reaches.
     #[schemars(schema_with = "schema::admin")]
     pub admin: Admin,
@@ -166,6 +170,9 @@ pub struct Config {
     /// their order does not matter.
     #[schemars(schema_with = "schema::routes")]
     pub routes: Named<Route>,
+    /// Tests by name: requests, and what is to become of them. `tidegate test` runs them, `tidegate check --test` too; a
+    /// gateway that runs does not look at them.
+    pub tests: Named<Case>,
     /// The documents that routes point at, as they were read.
     #[serde(skip)]
     #[schemars(skip)]

@@ -53,6 +53,11 @@ const METHODS: &[&str] = &[
 pub struct Method(String);
 
 impl Method {
+    /// GET.
+    pub(super) fn get() -> Self {
+        Self("GET".to_owned())
+    }
+
     /// The method as it stands in a request.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -50,6 +50,7 @@ pub(super) const KEYS: &[&str] = &[
     "policies",
     "defaults",
     "routes",
+    "tests",
 ];
 /// What kept answers may take, unless the file says otherwise.
 const CACHE_MEMORY: Size = Size::from_kib(256 * 1024);
@@ -117,6 +118,7 @@ pub(super) fn config(
         policies: bundles(root, known, diagnostics),
         defaults: defaults(root, known, diagnostics),
         routes: routes(root, known, diagnostics),
+        tests: super::case::read(table(root, "tests", diagnostics), diagnostics),
         documents,
     }
 }

@@ -55,7 +55,7 @@ impl Clock {
 
 /// Year, month and day of a count of days since 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date
 /// algorithms", `civil_from_days`, for days that are not before 1970).
-fn date(days: u64) -> (u64, u64, u64) {
+pub(crate) fn date(days: u64) -> (u64, u64, u64) {
     let days = days.saturating_add(719_468);
     let era = days / 146_097;
     let of_era = days % 146_097;

@@ -5,10 +5,11 @@
 //! at once is dropped and counted.
 
 pub mod access_log;
-mod clock;
+pub(crate) mod clock;
 pub mod connections;
 mod escape;
 mod figure;
+pub mod fill;
 pub mod handshakes;
 pub mod histogram;
 pub mod http2;

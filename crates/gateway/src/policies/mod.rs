@@ -57,6 +57,7 @@ use crate::fault::Fault;
 use crate::identity::{Callers, Shelf};
 pub use crate::identity::{Lives, Remembered};
 use crate::observe::Figure;
+use crate::observe::fill::Fill;
 use crate::upstream::care::Care;
 use crate::upstream::service::Service;
 
@@ -271,6 +272,9 @@ pub trait Policy: Send + Sync {
 
     /// Tells its numbers. Those of one name are told once for all routes, so they are about all of them.
     fn figures(&self, _tell: &mut dyn FnMut(Figure)) {}
+
+    /// Tells how much is in use of what it bounds, where that is one thing for all requests of the route.
+    fn fills(&self, _tell: &mut dyn FnMut(Fill)) {}
 
     /// Whether it learns who calls.
     fn identifies(&self) -> bool {

@@ -27,6 +27,8 @@ pub struct Budget {
 struct Shard {
     slots: [Slot; SLOTS],
     again: Granted,
+    /// Requests that were sent again and failed again.
+    lost: AtomicU64,
     hedges: Granted,
     hedges_won: AtomicU64,
 }
@@ -117,6 +119,18 @@ impl Budget {
 
     fn sum(&self, counter: fn(&Shard) -> &AtomicU64) -> u64 {
         self.shards.iter().map(|shard| counter(shard).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+    }
+
+    /// A request that was sent again has failed again.
+    pub fn lose(&self, worker: usize) {
+        if let Some(shard) = self.shards.get(worker) {
+            add(&shard.lost, 1);
+        }
+    }
+
+    /// How many of those that were sent again failed too.
+    pub fn lost(&self) -> u64 {
+        self.sum(|shard| &shard.lost)
     }
 
     fn number(&self, now: Instant) -> u64 {

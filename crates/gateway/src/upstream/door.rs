@@ -51,6 +51,11 @@ impl Door {
         }))
     }
 
+    /// How many it lets in at a time.
+    pub fn most(&self) -> usize {
+        self.settings.most
+    }
+
     /// Requests inside, requests that wait, and requests that were refused.
     pub fn counts(&self) -> [u64; 3] {
         let inside = self.settings.most.saturating_sub(self.places.available_permits());

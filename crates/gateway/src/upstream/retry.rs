@@ -175,6 +175,7 @@ impl<'a> Again<'a> {
     /// Whether an answer of this status is passed over, because the request is sent again. That is then due.
     pub fn passes_over(&self, exchange: &Exchange) -> bool {
         let fault = Fault::ServiceFailed(exchange.response.status);
+        self.lose();
         // Who says when to come again does not want it now. So says an open circuit further on, too.
         let may = self.retry.get().is_some() && !exchange.response.fields.contains(names::RETRY_AFTER);
         let granted = may && self.grant(exchange, &fault, true);
@@ -186,7 +187,17 @@ impl<'a> Again<'a> {
     pub fn goes_on(&self, exchange: &Exchange, fault: &Fault, sent: bool) -> bool {
         // An answer was either passed over, or it has gone to the client.
         let answered = matches!(fault, Fault::ServiceFailed(_));
+        if !answered {
+            self.lose();
+        }
         self.granted.take() || (!answered && self.grant(exchange, fault, sent))
+    }
+
+    /// An attempt has failed, which is counted where it was not the first.
+    fn lose(&self) {
+        if self.is_again() {
+            self.budget.lose(self.worker);
+        }
     }
 
     fn grant(&self, exchange: &Exchange, fault: &Fault, sent: bool) -> bool {

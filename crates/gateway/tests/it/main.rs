@@ -32,6 +32,7 @@ mod admin {
     mod notices;
     mod policies;
     mod samples;
+    mod socket;
     mod telemetry;
 }
 mod cli {
@@ -45,6 +46,7 @@ mod cli {
     mod init;
     mod key;
     mod schema;
+    mod test;
     mod token;
     mod version;
 }

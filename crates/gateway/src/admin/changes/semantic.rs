@@ -15,7 +15,7 @@ const MOST: usize = 500;
 /// One thing that differs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Change {
-    /// What kind of thing: `route`, `service`, `listener`, `bundle`, `consumer`, or `setting`.
+    /// What kind of thing: `route`, `service`, `listener`, `bundle`, `consumer`, `test`, or `setting`.
     pub kind: &'static str,
     /// Its name.
     pub name: String,
@@ -40,6 +40,7 @@ pub fn compare(before: &Config, after: &Config) -> Vec<Change> {
         ("listeners", "listener"),
         ("policies", "bundle"),
         ("consumers", "consumer"),
+        ("tests", "test"),
     ];
     for (section, kind) in kinds {
         let part = |all: &serde_json::Map<String, Value>| match all.get(section) {

@@ -12,6 +12,8 @@ pub struct RetryReading<'a> {
     pub service: &'a str,
     /// Requests that were sent again.
     pub sent: u64,
+    /// Requests that were, and failed again.
+    pub lost: u64,
     /// Requests that were not, because the budget was used up.
     pub refused: u64,
 }
@@ -20,6 +22,13 @@ pub(super) fn write(page: &mut Exposition, retries: &[RetryReading<'_>]) {
     let retries = || retries.iter().take(MOST).map(|one| ([("service", one.service)], one));
     page.family("tidegate_retries", Kind::Counter, "", "Requests that were sent to a service again.");
     retries().for_each(|(labels, one)| page.counter(&labels, one.sent));
+    page.family(
+        "tidegate_retries_lost",
+        Kind::Counter,
+        "",
+        "Requests that were sent again and failed again.",
+    );
+    retries().for_each(|(labels, one)| page.counter(&labels, one.lost));
     let help = "Requests that were not sent again because the budget of the service was used up.";
     page.family("tidegate_retries_over_budget", Kind::Counter, "", help);
     retries().for_each(|(labels, one)| page.counter(&labels, one.refused));

@@ -14,6 +14,7 @@ use super::per::{Scope, sources, words};
 use super::{Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Problem, Verdict};
+use crate::observe::fill::{Fill, Used};
 use crate::values::{Duration, PerWord, Source};
 use places::{Held, Places};
 pub use settings::Concurrency;
@@ -192,6 +193,13 @@ impl Policy for Compiled {
         }))
     }
 
+    fn fills(&self, tell: &mut dyn FnMut(Fill)) {
+        if self.per.is_empty() {
+            let what = format!("the concurrency limit `{}`", self.name);
+            tell(Fill { what, used: Used::Now(self.places.running()), most: self.limit() as f64 });
+        }
+    }
+
     fn response(&self, exchange: &mut Exchange) {
         if self.least.is_none() {
             return;
@@ -206,7 +214,22 @@ impl Policy for Compiled {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{asked, fault, run};
+    use super::super::tests::{asked, bound, fault, run};
+    use super::{Fill, Used};
+
+    #[test]
+    fn how_many_are_under_way_is_told_where_all_count_together() {
+        let told = |lines: &str| {
+            let (policies, mut exchange) = (bound(lines).unwrap(), asked("GET", "/", &[]));
+            let _ = futures_util::FutureExt::now_or_never(super::super::request(&policies, &mut exchange));
+            let mut told = Vec::new();
+            policies.iter().for_each(|bound| bound.policy.fills(&mut |fill| told.push(fill)));
+            told
+        };
+        let what = "the concurrency limit `20`".to_owned();
+        assert_eq!(told("concurrency: 20"), [Fill { what, used: Used::Now(1), most: 20.0 }]);
+        assert_eq!(told("concurrency: { max: 20, per: ip }"), []);
+    }
 
     #[test]
     fn numbers_that_mean_nothing_are_told() {

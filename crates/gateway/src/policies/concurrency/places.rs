@@ -79,6 +79,11 @@ impl Places {
         taken.is_ok().then(|| Held { places: self.clone(), key })
     }
 
+    /// How many are taken.
+    pub(super) fn running(&self) -> u64 {
+        self.running.load(Ordering::Relaxed)
+    }
+
     /// Whether there is one.
     pub(super) fn is_free(&self, key: u64, limit: u64) -> bool {
         let taken = match &self.keys {

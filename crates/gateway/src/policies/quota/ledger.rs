@@ -186,6 +186,15 @@ impl Ledger {
         live.take(most).map(|(key, account)| (*key, account.clone())).collect()
     }
 
+    /// The fullest account of a quota, and how much was used of it; none while accounts are written down: nobody waits here.
+    pub(super) fn fullest(&self, quota: &str) -> Option<(String, u64)> {
+        let (known, now) = (self.known.try_lock().ok()?, wall());
+        let is_own = |account: &Account| account.label.first().is_some_and(|name| name == quota);
+        let live = known.iter().filter(|(_, account)| is_own(account) && account.period.end > now);
+        let (key, account) = live.max_by_key(|(key, account)| self.used(**key, account.period))?;
+        Some((account.label.last().cloned()?, self.used(*key, account.period)))
+    }
+
     /// Writes down what is not yet, as far as that is done soon.
     pub(super) fn flush(&self) {
         let (done, wait) = channel();
@@ -343,6 +352,7 @@ mod tests {
         assert_eq!(first.take(7, period, 5, 3, owner), Ok(4));
         assert_eq!(first.take(7, period, 5, 2, owner), Err(4));
         first.flush();
+        assert_eq!((0..1_000_000).find_map(|_| first.fullest("calls")), Some(("ada".to_owned(), 4)));
         // Another process that takes over knows it, and each learns of the other.
         let second = open(folder.path());
         assert_eq!(second.used(7, period), 4);

@@ -26,6 +26,7 @@ use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Allowance, Answer, Body, Exchange, Problem, Verdict};
 use crate::observe::Figure;
+use crate::observe::fill::{Fill, Used};
 use crate::values::{PerWord, Source};
 use calendar::Every;
 use ledger::{LARGEST, Ledger, Owner, Period};
@@ -287,6 +288,15 @@ impl Policy for Compiled {
             json!({ "quota": quota, "key": key, "used": account.used, "period": shown(account.period) })
         });
         told.collect()
+    }
+
+    fn fills(&self, tell: &mut dyn FnMut(Fill)) {
+        let Some((key, used)) = self.ledger.as_ref().and_then(|ledger| ledger.fullest(&self.name)) else {
+            return;
+        };
+        let whose = if key.is_empty() { String::new() } else { format!(" of `{key}`") };
+        let what = format!("the quota `{}`{whose}", self.name);
+        tell(Fill { what, used: Used::Now(used), most: self.amount as f64 });
     }
 
     fn close(&self) {

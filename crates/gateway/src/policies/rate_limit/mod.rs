@@ -29,6 +29,7 @@ use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Meter, Problem, Verdict};
 use crate::observe::Figure;
+use crate::observe::fill::{Fill, Used};
 use counted::{Counted, now};
 use fields::{Fields, Told};
 use local::{KEYS, Local};
@@ -315,6 +316,23 @@ impl Policy for Compiled {
         }
     }
 
+    fn fills(&self, tell: &mut dyn FnMut(Fill)) {
+        let of_all = |limit: &&Window| {
+            let Settled { per, scope, cost, tiers, .. } = &limit.settled;
+            per.is_empty() && *scope == Scope::Route && tiers.len() == 1 && *cost == Cost::Number(1)
+        };
+        if self.shadow {
+            return;
+        }
+        let now = now();
+        for grade in self.limits.iter().filter(of_all).flat_map(|limit| &limit.grades) {
+            let (_, place) = grade.counted.flow(now);
+            let measure = grade.counted.tier.measure(place);
+            let what = format!("the rate limit `{}`", measure.name);
+            tell(Fill { what, used: Used::Calls, most: measure.rate.per_second() });
+        }
+    }
+
     fn figures(&self, tell: &mut dyn FnMut(Figure)) {
         let table = &self.counts.local.table;
         tell(Figure {
@@ -363,8 +381,21 @@ fn seconds(nanos: u64) -> u64 {
 mod tests {
     use std::time::Instant;
 
-    use super::super::tests::{asked, fault, lines, run};
+    use super::super::tests::{asked, bound, fault, lines, run};
     use super::*;
+
+    #[test]
+    fn a_rate_of_all_requests_of_a_route_is_told() {
+        let told = |lines: &str| {
+            let mut told = Vec::new();
+            bound(lines).unwrap().iter().for_each(|bound| bound.policy.fills(&mut |fill| told.push(fill)));
+            told.into_iter().map(|fill| (fill.what, fill.most)).collect::<Vec<_>>()
+        };
+        let one = |what: &str, most| vec![(format!("the rate limit `{what}`"), most)];
+        assert_eq!(told("rate_limit: { rate: 120/min, per: all }"), one("120/min", 2.0));
+        assert_eq!(told("rate_limit: 120/min"), []);
+        assert_eq!(told("rate_limit: { rate: 120/min, per: all, scope: global }"), []);
+    }
 
     #[test]
     fn limits_that_cannot_be_kept_are_told() {

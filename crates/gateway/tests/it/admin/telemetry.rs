@@ -158,3 +158,74 @@ fn pages_of_other_sites_are_told_nothing() {
         }
     }
 }
+
+fn kept(state: &std::path::Path, origin: &Origin) -> Gateway {
+    testkit::gateway!(
+        "listen: 127.0.0.1:0\nworkers: 1\nadmin: {{ listen: 127.0.0.1:0, state: \"{}\", rollups: {{ keep: 10d, size: 1MiB }} }}\n\
+         drain: {{ timeout: 50s, spread: 5s, handover: 50s }}\nservices: {{ app: \"{}\" }}\nroutes:\n  /orders/*: {{ to: app }}\n",
+        state.display(),
+        origin.url()
+    )
+}
+
+/// Calls of a route in a window of days.
+fn calls_of_days(gateway: &Gateway, route: &str) -> u64 {
+    let series = gateway.admin(&format!("/api/v1/series?kind=route&name={route}&window=7d"));
+    let series = series.json();
+    assert_eq!(
+        (&series["step_seconds"], series["at"].as_array().map(Vec::len) >= Some(168)),
+        (&3_600.into(), true)
+    );
+    series["calls"].as_array().unwrap().iter().filter_map(Value::as_u64).sum()
+}
+
+#[test]
+fn curves_of_days_outlive_restarts_and_hand_overs() {
+    let (origin, state) = (Origin::start(), tempfile::tempdir().unwrap());
+    let mut gateway = kept(state.path(), &origin);
+    assert_eq!(gateway.admin("/api/v1/status").json()["longest_window_seconds"], 864_000);
+    (0..3).for_each(|_| assert_eq!(gateway.get("/orders/1").status, 200));
+    eventually("the calls of the running hour", || (calls_of_days(&gateway, "/orders/*") == 3).then_some(()));
+    gateway.hand_over();
+    assert!(gateway.wait_for_end().success());
+    (0..2).for_each(|_| assert_eq!(gateway.get("/orders/1").status, 200));
+    eventually("the calls of both processes", || (calls_of_days(&gateway, "/orders/*") == 5).then_some(()));
+    gateway.signal(testkit::gateway::Signal::TERM);
+    let files = || std::fs::read_dir(state.path().join("telemetry")).unwrap();
+    let lines = || -> usize {
+        let logs = files()
+            .map(|file| file.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|end| end == "log"));
+        logs.map(|path| std::fs::read_to_string(path).unwrap().matches("route [\"/orders/*\"").count()).sum()
+    };
+    eventually("what both processes have written", || (lines() >= 2).then_some(()));
+    // A line that a crash has torn costs itself alone.
+    let log = files()
+        .map(|file| file.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "log"));
+    let log = log.unwrap();
+    let torn = std::fs::read_to_string(&log).unwrap() + "TH1 0000000000000000 route [\"/ord";
+    std::fs::write(&log, torn).unwrap();
+    let next = kept(state.path(), &origin);
+    eventually("the calls of before", || (calls_of_days(&next, "/orders/*") == 5).then_some(()));
+    assert_eq!(next.get("/orders/1").status, 200);
+    eventually("one more", || (calls_of_days(&next, "/orders/*") == 6).then_some(()));
+    assert_eq!(next.metric("tidegate_rollups_failing"), 0.0);
+    let map = next.admin("/api/v1/heatmap?kind=service&name=app&window=2d").json();
+    assert!(map["cells"].as_array().is_some_and(|cells| !cells.is_empty()), "{map}");
+    let long = next.admin("/api/v1/series?window=11d");
+    assert_eq!((long.status, long.text().contains("between 1s and 10d")), (400, true), "{}", long.text());
+}
+
+#[test]
+fn without_a_disk_windows_end_with_the_day() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, ROUTES);
+    let answer = gateway.admin("/api/v1/series?window=2d");
+    assert_eq!(
+        (answer.status, answer.text().contains("between 1s and 1d")),
+        (400, true),
+        "{}",
+        answer.text()
+    );
+}

@@ -51,6 +51,20 @@ fn a_request_is_sent_again_and_everybody_can_see_it() {
 }
 
 #[test]
+fn those_that_fail_again_are_counted() {
+    // Of three attempts the second fails too and the third does not; then none does.
+    let origin = failing(2, || Reply::status(503).body("not now"));
+    let gateway = retrying(&origin, "attempts: 3, budget: 100%");
+    assert_eq!(gateway.get("/a").status, 200);
+    gateway.wait_metric("tidegate_retries_total{service=\"app\"}", |count| count == 2.0);
+    assert_eq!(gateway.metric("tidegate_retries_lost_total{service=\"app\"}"), 1.0);
+    drop(origin);
+    assert_eq!(gateway.get("/b").status, 502);
+    // Nobody listens any more: both repetitions fail, however that is noticed.
+    gateway.wait_metric("tidegate_retries_lost_total{service=\"app\"}", |count| count == 3.0);
+}
+
+#[test]
 fn another_target_is_asked() {
     let ill = Origin::answering(|_| Reply::status(502));
     let well = Origin::start();
