@@ -254,10 +254,11 @@ impl Fault {
                 "http_request_error",
                 "the body of a call of gRPC-Web is not base64",
             ),
-            Fault::BodyUnfit(misfit) => Facts {
-                detail: Cow::Owned(misfit.to_string()),
-                ..line(status_of(misfit), misfit.code(), Client, "http_request_error", "")
-            },
+            Fault::BodyUnfit(misfit) => {
+                let blame = if *misfit == Misfit::Busy { Gateway } else { Client };
+                let told = line(status_of(misfit), misfit.code(), blame, "http_request_error", "");
+                Facts { detail: Cow::Owned(misfit.to_string()), ..told }
+            }
             Fault::AnswerUnfit(_) => line(
                 502,
                 "answer_unfit",
@@ -342,5 +343,6 @@ fn status_of(misfit: &Misfit) -> u16 {
         Refusal::Large => 413,
         Refusal::Kind => 415,
         Refusal::Undoable => 422,
+        Refusal::Later => 503,
     }
 }

@@ -23,9 +23,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http1::{Fields, Framing, Method};
 
-use crate::exchange::{Answer, Exchange, RequestId, Trace};
+use crate::exchange::{Answer, Exchange, RequestId, Trace, programs};
 use crate::fault::{Blame, Fault, response};
 use crate::http::client::{ClientConnection, ClientReader};
 use crate::http::preflight;
@@ -353,8 +354,21 @@ async fn send_instead(
     exchange: &mut Exchange,
     client: &mut ClientConnection,
 ) -> Result<(), Fault> {
-    let body = exchange.instead.take().unwrap_or_default();
+    let mut body = exchange.instead.take().unwrap_or_default();
+    if exchange.shaping.is_some() {
+        body = Box::pin(by_program(exchange, body)).await?;
+    }
     send(listener, exchange, client, &body).await
+}
+
+/// What programs make of a body that is there already.
+async fn by_program(exchange: &mut Exchange, body: Bytes) -> Result<Bytes, Fault> {
+    let Some(plan) = exchange.shaping.as_mut().and_then(|shaping| shaping.long_answer()) else { return Ok(body) };
+    let made = programs::made(*plan, body.to_vec()).await.map_err(Fault::AnswerUnfit)?;
+    if exchange.coat.is_none() {
+        exchange.response.framing = Framing::Length(made.len() as u64);
+    }
+    Ok(Bytes::from(made))
 }
 
 async fn send(

@@ -92,7 +92,7 @@ fn faults() -> Vec<Fault> {
 }
 
 /// One misfit of each kind, with sentences that hold for all of the kind.
-fn misfits() -> [Misfit; 11] {
+fn misfits() -> [Misfit; 14] {
     [
         Misfit::Syntax("the body breaks a rule of its format", 0),
         Misfit::Cut,
@@ -105,6 +105,9 @@ fn misfits() -> [Misfit; 11] {
         Misfit::Coding("the body is coded in a way that cannot be taken apart here"),
         Misfit::Kind("the body is in a format that is not taken here"),
         Misfit::Unsayable("a name or value of the body cannot be said in the format that is asked for"),
+        Misfit::Program("the program refuses the document"),
+        Misfit::Spent("the program takes more steps than it may"),
+        Misfit::Busy,
     ]
 }
 

@@ -4,6 +4,7 @@
 //! misfit was told, nothing more is to be asked of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::chain::Chain;
 use crate::coding::{Coding, Decoder};
@@ -31,6 +32,13 @@ pub struct Plan {
     pub coding: Option<Coding>,
     /// What it may be.
     pub limits: Limits,
+}
+
+impl Plan {
+    /// The time that programs of jq may take over the body; none where nothing of it may take long.
+    pub fn time(&self) -> Option<Duration> {
+        self.programs.iter().filter_map(|(program, _)| program.time()).reduce(Duration::saturating_add)
+    }
 }
 
 /// A body that is made another one.

@@ -37,6 +37,7 @@ impl Chain {
                 slots: slots.clone(),
                 place: Place::default(),
                 builder: Builder::new(*limits),
+                limits: *limits,
                 open: None,
                 passing: 0,
             })),
@@ -96,6 +97,7 @@ struct Held {
     slots: Arc<[Option<String>]>,
     place: Place,
     builder: Builder,
+    limits: Limits,
     /// How many levels are open of what is held.
     open: Option<usize>,
     /// How many levels are open of what no path leads to.
@@ -152,7 +154,7 @@ impl Held {
         });
         let Some(mut value) = self.builder.take_whole() else { return Ok(()) };
         self.open = None;
-        self.ops.iter().for_each(|op| apply(op, &mut value, &self.slots));
+        self.ops.iter().try_for_each(|op| apply(op, &mut value, &self.slots, &self.limits))?;
         value.tell(next)
     }
 }

@@ -3,10 +3,12 @@
 //! What comes out at once is bounded by what went in: a body that unfolds to more than a hundred times its size, once it is
 //! large, is a bomb.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use brotli::DecompressorWriter;
 use flate2::write::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use zstd::stream::raw::{DParameter, Decoder as ZstdDecoder, Operation};
 
 use crate::{Limits, Misfit};
@@ -17,6 +19,8 @@ const RATIO: u64 = 100;
 const FREE: u64 = 1024 * 1024;
 /// Bytes that are taken at once.
 const STEP: usize = 4 * 1024;
+/// Codings, one over the other, that are taken off a whole body.
+const MOST_CODINGS: usize = 2;
 /// Bytes of the window of a body in Zstandard, as a power of two: those of the media type (RFC 8878 section 3.1.1.1.2).
 const ZSTD_WINDOW: u32 = 23;
 
@@ -25,6 +29,8 @@ const ZSTD_WINDOW: u32 = 23;
 pub enum Coding {
     /// RFC 1952.
     Gzip,
+    /// RFC 1950.
+    Deflate,
     /// Brotli (RFC 7932).
     Brotli,
     /// Zstandard (RFC 8878).
@@ -40,11 +46,39 @@ impl Coding {
         match words.trim_ascii().to_ascii_lowercase().as_slice() {
             b"" | b"identity" => Ok(None),
             b"gzip" | b"x-gzip" => Ok(Some(Coding::Gzip)),
+            b"deflate" => Ok(Some(Coding::Deflate)),
             b"br" => Ok(Some(Coding::Brotli)),
             b"zstd" => Ok(Some(Coding::Zstd)),
             _ => Err(Misfit::Coding("the body is coded in a way that cannot be taken apart here")),
         }
     }
+}
+
+/// Takes the codings that a `Content-Encoding` lists off a whole body, which then has `most` bytes at most.
+///
+/// # Errors
+/// A coding is not known here, or not what it says, or there are too many; or the body is larger.
+pub fn decoded<'b>(body: &'b [u8], codings: &[u8], most: usize) -> Result<Cow<'b, [u8]>, Misfit> {
+    let list = codings.split(|byte| *byte == b',').map(Coding::of);
+    let list = list.filter_map(Result::transpose).collect::<Result<Vec<Coding>, Misfit>>()?;
+    if list.len() > MOST_CODINGS {
+        return Err(Misfit::Coding("the body is coded too often"));
+    }
+    let limits = Limits { decoded: most as u64, ..Limits::default() };
+    let mut plain = Cow::Borrowed(body);
+    // The last one was put on last (RFC 9110 section 8.4).
+    for coding in list.into_iter().rev() {
+        let mut out = Vec::new();
+        let mut give = |part: &[u8]| {
+            out.extend_from_slice(part);
+            Ok(())
+        };
+        let mut decoder = Decoder::new(coding, &limits)?;
+        decoder.push(&plain, &mut give)?;
+        decoder.finish(&mut give)?;
+        plain = Cow::Owned(out);
+    }
+    if plain.len() > most { Err(Misfit::Bomb) } else { Ok(plain) }
 }
 
 const BROKEN: Misfit = Misfit::Coding("the body is not coded as it says");
@@ -60,6 +94,8 @@ pub(crate) struct Decoder {
 
 enum Kind {
     Gzip(Box<MultiGzDecoder<Bounded>>),
+    /// With whether it has ended.
+    Deflate(Decompress, bool, Bounded),
     Brotli(Box<DecompressorWriter<Bounded>>),
     /// With whether a frame has ended, and nothing stands behind it.
     Zstd(ZstdDecoder<'static>, bool, Bounded),
@@ -93,6 +129,7 @@ impl Decoder {
     pub(crate) fn new(coding: Coding, limits: &Limits) -> Result<Decoder, Misfit> {
         let kind = match coding {
             Coding::Gzip => Kind::Gzip(Box::new(MultiGzDecoder::new(Bounded::default()))),
+            Coding::Deflate => Kind::Deflate(Decompress::new(true), false, Bounded::default()),
             Coding::Brotli => Kind::Brotli(Box::new(DecompressorWriter::new(Bounded::default(), STEP))),
             Coding::Zstd => {
                 let mut decoder = ZstdDecoder::new().map_err(|_| BROKEN)?;
@@ -114,6 +151,7 @@ impl Decoder {
             self.set_room();
             let written = match &mut self.kind {
                 Kind::Gzip(decoder) => decoder.write_all(part),
+                Kind::Deflate(decoder, ended, out) => inflate(decoder, ended, part, out),
                 Kind::Brotli(decoder) => decoder.write_all(part),
                 Kind::Zstd(decoder, ended, out) => unfold(decoder, ended, part, out),
                 Kind::Over => Err(io::Error::other("over")),
@@ -129,8 +167,8 @@ impl Decoder {
         let ended = match &mut self.kind {
             Kind::Gzip(decoder) => decoder.try_finish(),
             Kind::Brotli(decoder) => decoder.close(),
-            Kind::Zstd(_, true, _) => Ok(()),
-            Kind::Zstd(..) | Kind::Over => Err(io::Error::other("not whole")),
+            Kind::Zstd(_, true, _) | Kind::Deflate(_, true, _) => Ok(()),
+            Kind::Zstd(..) | Kind::Deflate(..) | Kind::Over => Err(io::Error::other("not whole")),
         };
         let given = self.give(ended, give);
         self.kind = Kind::Over;
@@ -141,7 +179,7 @@ impl Decoder {
         match &mut self.kind {
             Kind::Gzip(decoder) => Some(decoder.get_mut()),
             Kind::Brotli(decoder) => Some(decoder.get_mut()),
-            Kind::Zstd(_, _, out) => Some(out),
+            Kind::Zstd(_, _, out) | Kind::Deflate(_, _, out) => Some(out),
             Kind::Over => None,
         }
     }
@@ -171,6 +209,29 @@ impl Decoder {
             give(&unfolded)?;
         }
         Ok(())
+    }
+}
+
+fn inflate(decoder: &mut Decompress, ended: &mut bool, part: &[u8], out: &mut Bounded) -> io::Result<()> {
+    let mut rest = part;
+    let mut buffer = vec![0; STEP.saturating_mul(8)];
+    loop {
+        if *ended {
+            return if rest.is_empty() { Ok(()) } else { Err(io::Error::other("more")) };
+        }
+        let (taken, given) = (decoder.total_in(), decoder.total_out());
+        let status = decoder.decompress(rest, &mut buffer, FlushDecompress::None)?;
+        let since = |before: u64, now: u64| usize::try_from(now.saturating_sub(before)).unwrap_or(usize::MAX);
+        let written = since(given, decoder.total_out());
+        if !rest.is_empty() && written == 0 && decoder.total_in() == taken && status != Status::StreamEnd {
+            return Err(io::Error::other("stuck"));
+        }
+        out.write_all(buffer.get(..written).unwrap_or_default())?;
+        rest = rest.get(since(taken, decoder.total_in())..).unwrap_or_default();
+        *ended = status == Status::StreamEnd;
+        if !*ended && rest.is_empty() && written < buffer.len() {
+            return Ok(());
+        }
     }
 }
 
@@ -209,6 +270,11 @@ mod tests {
                 encoder.write_all(bytes).unwrap();
                 encoder.finish().unwrap()
             }
+            Coding::Deflate => {
+                let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::new(6));
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap()
+            }
             Coding::Brotli => {
                 let mut encoder = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 18);
                 encoder.write_all(bytes).unwrap();
@@ -218,7 +284,7 @@ mod tests {
         }
     }
 
-    fn decoded(coding: Coding, bytes: &[u8], size: usize, most: u64) -> Result<Vec<u8>, Misfit> {
+    fn in_pieces(coding: Coding, bytes: &[u8], size: usize, most: u64) -> Result<Vec<u8>, Misfit> {
         let limits = Limits { decoded: most, ..Limits::default() };
         let mut decoder = Decoder::new(coding, &limits)?;
         let mut out = Vec::new();
@@ -231,7 +297,7 @@ mod tests {
         Ok(out)
     }
 
-    const ALL: [Coding; 3] = [Coding::Gzip, Coding::Brotli, Coding::Zstd];
+    const ALL: [Coding; 4] = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd];
 
     #[test]
     fn a_body_is_taken_apart_in_any_pieces() {
@@ -239,9 +305,9 @@ mod tests {
         for coding in ALL {
             let bytes = coded(coding, text.as_bytes());
             for size in [1, 100, 1 << 20] {
-                assert_eq!(decoded(coding, &bytes, size, u64::MAX).unwrap(), text.as_bytes(), "{coding:?}");
+                assert_eq!(in_pieces(coding, &bytes, size, u64::MAX).unwrap(), text.as_bytes(), "{coding:?}");
             }
-            assert_eq!(decoded(coding, &bytes, 100, 1000), Err(Misfit::Bomb), "{coding:?}");
+            assert_eq!(in_pieces(coding, &bytes, 100, 1000), Err(Misfit::Bomb), "{coding:?}");
         }
     }
 
@@ -250,15 +316,15 @@ mod tests {
         for coding in ALL {
             let bytes = coded(coding, b"{\"a\":[1,2,3,4,5,6,7,8,9,10]}");
             for end in 0..bytes.len() {
-                let refused = decoded(coding, &bytes[..end], 7, u64::MAX);
+                let refused = in_pieces(coding, &bytes[..end], 7, u64::MAX);
                 assert!(
                     refused.is_err() || (end == 0 && coding == Coding::Zstd),
                     "{coding:?} {end}: {refused:?}"
                 );
             }
-            assert!(decoded(coding, b"{\"a\":1}", 7, u64::MAX).is_err(), "{coding:?}");
+            assert!(in_pieces(coding, b"{\"a\":1}", 7, u64::MAX).is_err(), "{coding:?}");
             let trailed = [bytes.as_slice(), b"{\"b\":1}"].concat();
-            assert!(decoded(coding, &trailed, 700, u64::MAX).is_err(), "{coding:?}");
+            assert!(in_pieces(coding, &trailed, 700, u64::MAX).is_err(), "{coding:?}");
         }
     }
 
@@ -266,7 +332,29 @@ mod tests {
     fn a_bomb_does_not_unfold() {
         for coding in ALL {
             let bytes = coded(coding, &vec![b' '; 8 << 20]);
-            assert_eq!(decoded(coding, &bytes, 1 << 16, u64::MAX), Err(Misfit::Bomb), "{coding:?}");
+            assert_eq!(in_pieces(coding, &bytes, 1 << 16, u64::MAX), Err(Misfit::Bomb), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn codings_of_a_whole_body_come_off_in_their_order() {
+        let data = b"{\"a\":1}";
+        let gzip = |bytes: &[u8]| coded(Coding::Gzip, bytes);
+        for (coding, words) in ALL.into_iter().zip(["GZIP", "deflate", "br", " zstd "]) {
+            assert_eq!(&*decoded(&coded(coding, data), words.as_bytes(), 10).unwrap(), data, "{words}");
+            assert_eq!(decoded(&coded(coding, data), words.as_bytes(), 6), Err(Misfit::Bomb), "{words}");
+        }
+        assert_eq!(&*decoded(data, b"", 7).unwrap(), data);
+        assert_eq!(&*decoded(data, b"identity,", 7).unwrap(), data);
+        assert_eq!(&*decoded(&gzip(&gzip(data)), b"gzip, x-gzip", 1000).unwrap(), data);
+        let over = [coded(Coding::Zstd, &gzip(data)), gzip(&coded(Coding::Zstd, data))];
+        assert_eq!(&*decoded(&over[0], b"gzip, zstd", 1000).unwrap(), data);
+        assert_eq!(decoded(&over[1], b"gzip, zstd", 1000), Err(BROKEN));
+        assert_eq!(decoded(&gzip(&vec![0; 8 << 20]), b"gzip", 1 << 20), Err(Misfit::Bomb));
+        assert_eq!(decoded(data, b"", 6), Err(Misfit::Bomb));
+        assert_eq!(decoded(data, b"gzip", 10), Err(BROKEN));
+        for codings in [&b"rot13"[..], b"gzip, gzip, gzip"] {
+            assert!(matches!(decoded(data, codings, 10), Err(Misfit::Coding(_))));
         }
     }
 }

@@ -29,6 +29,12 @@ pub enum Misfit {
     Kind(&'static str),
     /// It cannot be said in the format that is asked for.
     Unsayable(&'static str),
+    /// The program that was to make another of it made none.
+    Program(&'static str),
+    /// That program used up what it may.
+    Spent(&'static str),
+    /// Nobody could run that program in time.
+    Busy,
 }
 
 /// What kind of refusal a misfit is.
@@ -42,6 +48,8 @@ pub enum Refusal {
     Kind,
     /// It is right, and cannot be done.
     Undoable,
+    /// It could be done at another time.
+    Later,
 }
 
 impl Misfit {
@@ -59,6 +67,9 @@ impl Misfit {
             Misfit::Coding(_) => "body_coding",
             Misfit::Kind(_) => "body_kind",
             Misfit::Unsayable(_) => "body_unsayable",
+            Misfit::Program(_) => "body_program",
+            Misfit::Spent(_) => "body_program_spent",
+            Misfit::Busy => "body_programs_busy",
         }
     }
 
@@ -68,10 +79,11 @@ impl Misfit {
             Misfit::Syntax(..) | Misfit::Cut | Misfit::Deep(_) | Misfit::Wide(_) | Misfit::Long(..) => {
                 Refusal::Bad
             }
-            Misfit::Duplicate => Refusal::Bad,
+            Misfit::Duplicate | Misfit::Program(_) | Misfit::Spent(_) => Refusal::Bad,
             Misfit::Large(_) | Misfit::Bomb => Refusal::Large,
             Misfit::Coding(_) | Misfit::Kind(_) => Refusal::Kind,
             Misfit::Unsayable(_) => Refusal::Undoable,
+            Misfit::Busy => Refusal::Later,
         }
     }
 }
@@ -90,6 +102,8 @@ impl fmt::Display for Misfit {
             }
             Misfit::Bomb => f.write_str("the body unfolds to more than a body may"),
             Misfit::Coding(what) | Misfit::Kind(what) | Misfit::Unsayable(what) => f.write_str(what),
+            Misfit::Program(what) | Misfit::Spent(what) => f.write_str(what),
+            Misfit::Busy => f.write_str("too many bodies wait for a program"),
         }
     }
 }

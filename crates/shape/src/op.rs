@@ -4,7 +4,9 @@
 //! place below the last `*` of a path, or all of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::jq::Jq;
 use crate::path::{Path, Segment, Trie};
 use crate::text::written;
 use crate::value::Value;
@@ -39,6 +41,8 @@ pub enum Op {
     Flatten(Path, String),
     /// These are done to every element there.
     Map(Path, Vec<Op>),
+    /// A program makes another document of it.
+    Jq(Arc<Jq>),
 }
 
 /// How a value is made unreadable.
@@ -146,7 +150,17 @@ pub(crate) enum Whole {
     Move(Vec<String>, Vec<String>),
     Set(Vec<String>, Skeleton, bool),
     Flatten(Vec<String>, String),
+    Jq(Arc<Jq>),
     Op(Op),
+}
+
+impl Whole {
+    fn time(&self) -> Option<Duration> {
+        match self {
+            Whole::Jq(program) => Some(program.time()),
+            _ => None,
+        }
+    }
 }
 
 /// A compiled program.
@@ -173,6 +187,16 @@ impl Program {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
+    }
+
+    /// The time that programs of jq may take over a document; none where there is no such program. Then it is for those
+    /// threads only that have a [`crate::jq::Room`].
+    pub fn time(&self) -> Option<Duration> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::Whole(_, ops) => ops.iter().filter_map(|op| op.time()).reduce(Duration::saturating_add),
+            _ => None,
+        })
+        .reduce(Duration::saturating_add)
     }
 
     /// Whether a document of any size passes in constant memory.
@@ -205,6 +229,13 @@ impl Program {
             Op::Mask(paths, mask) => {
                 let acts = paths.iter().map(|path| (path, Act::Mask(mask.clone())));
                 self.edit(acts, before, fold)
+            }
+            Op::Jq(program) => {
+                if !before.is_empty() {
+                    return Err("a program of `jq` takes the whole document: write it outside of `map`".into());
+                }
+                self.whole(Vec::new(), Whole::Jq(program.clone()));
+                Ok(())
             }
             Op::Keep(_) | Op::Case(_) | Op::Wrap(_) if !before.is_empty() => {
                 self.whole(before.to_vec(), Whole::Op(op.clone()));

@@ -2,7 +2,7 @@
 //!
 //! An operation whose place is not there changes nothing.
 
-use crate::Value;
+use crate::{Limits, Misfit, Value};
 use crate::case::spelled;
 use crate::op::{Mask, Op, Skeleton, Whole};
 use crate::path::{Path, Segment};
@@ -11,13 +11,23 @@ use crate::text::{plain, written};
 use crate::value::{Members, is_name};
 
 /// Does what is to be done to a value held whole.
-pub(crate) fn apply(whole: &Whole, value: &mut Value, slots: &[Option<String>]) {
+///
+/// # Errors
+/// A program makes no document of it.
+pub(crate) fn apply(
+    whole: &Whole,
+    value: &mut Value,
+    slots: &[Option<String>],
+    limits: &Limits,
+) -> Result<(), Misfit> {
     match whole {
+        Whole::Jq(program) => *value = program.run(value, limits)?,
         Whole::Move(from, to) => shift(value, from, to),
         Whole::Set(names, skeleton, over) => set(value, names, skeleton.filled(slots), *over),
         Whole::Flatten(names, prefix) => flatten(value, names, prefix),
         Whole::Op(op) => done(op, value, slots, false),
     }
+    Ok(())
 }
 
 /// Does an operation to a tree.
@@ -59,6 +69,8 @@ pub(crate) fn done(op: &Op, value: &mut Value, slots: &[Option<String>], fold: b
             let at = [path.segments.as_slice(), &[Segment::Any]].concat();
             each(value, &at, &mut |found| ops.iter().for_each(|op| done(op, found, slots, fold)));
         }
+        // Of a whole document only, and there is one way to run it.
+        Op::Jq(_) => {}
     }
 }
 

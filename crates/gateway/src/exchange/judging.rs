@@ -5,14 +5,22 @@
 
 use std::rc::Rc;
 
+use http1::Fields;
+
 use super::{Answer, Exchange};
 
 /// Judges the body of a request, all of it.
 pub trait BodyJudge {
-    /// Most bytes of the body.
-    fn most(&self) -> u64;
+    /// Most bytes of the body; none where it need not be read.
+    fn most(&self, exchange: &Exchange) -> Option<u64>;
 
-    /// Whether a service may get it.
+    /// Whether a service may get a body of this kind, as the head says when all policies have seen it.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn head(&self, exchange: &mut Exchange) -> Result<(), Box<Answer>>;
+
+    /// Whether a service may get it, as the service would get it.
     ///
     /// # Errors
     /// The refusal.
@@ -52,11 +60,20 @@ pub struct Judges {
     pub answer: Vec<Rc<dyn AnswerJudge>>,
     /// Afterwards.
     pub late: Vec<Rc<dyn LateJudge>>,
+    /// The fields of the answer as the service gave them.
+    pub came: Option<Fields>,
 }
 
 impl Exchange {
     /// Who judges this exchange, to add to them.
     pub fn judges(&mut self) -> &mut Judges {
         self.judges.get_or_insert_default()
+    }
+
+    /// The head of the service's answer has come: keeps it for those who judge the answer.
+    pub fn head_came(&mut self) {
+        if let Some(judges) = &mut self.judges {
+            judges.came = Some(self.response.fields.clone());
+        }
     }
 }

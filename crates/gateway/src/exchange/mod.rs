@@ -13,6 +13,7 @@ pub mod identity;
 pub mod judging;
 pub mod passing;
 mod per;
+pub mod programs;
 pub mod record;
 pub mod secure;
 pub mod shaping;

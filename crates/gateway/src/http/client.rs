@@ -333,6 +333,11 @@ impl ClientReader {
         kept.whole().clone()
     }
 
+    /// Puts another body in the place of one that was held.
+    pub fn replace(&mut self, body: Vec<u8>) {
+        (self.kept, self.reshaped) = (Some(Box::new(Kept::of(body))), None);
+    }
+
     /// All of the body, where it has come whole and was kept.
     pub fn kept(&self) -> Option<&[u8]> {
         let kept = self.kept.as_ref().filter(|kept| self.is_done() && kept.whole().get())?;

@@ -2,7 +2,6 @@
 
 pub mod buffer;
 pub mod client;
-pub mod decoded;
 pub mod grpc;
 pub mod host;
 pub mod http2;

@@ -9,10 +9,11 @@ mod part;
 use std::fmt::Write as _;
 use std::pin::pin;
 
+use bytes::Bytes;
 use http1::{Fields, Framing, Name, names};
 use serde_json::json;
 
-use super::{answer_here, can_drain, door, patience, rescued, send_instead, signed_body};
+use super::{answer_here, by_program, can_drain, door, patience, rescued, send_instead, signed_body};
 use crate::aggregate::text::{Known, Unfilled};
 use crate::aggregate::{Aggregate, Rule, State, merge};
 use crate::exchange::record::PartTold;
@@ -159,6 +160,11 @@ async fn send(
         exchange.response.fields.set(names::CACHE_CONTROL, b"no-store");
     }
     door::dress(listener, exchange);
+    let made = match exchange.shaping {
+        Some(_) => Some(Box::pin(by_program(exchange, Bytes::copy_from_slice(body))).await?),
+        None => None,
+    };
+    let body = made.as_deref().unwrap_or(body);
     let responder = &mut client.responder;
     responder.keep_alive &= can_drain(exchange, &client.reader);
     responder.pass_on(exchange);

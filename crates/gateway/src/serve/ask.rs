@@ -91,6 +91,7 @@ pub(super) async fn ask(
         forwarding: view.snapshot.forwarding,
         shape: &|exchange| {
             watch.inspect(|watch| watch.head(exchange));
+            exchange.head_came();
             policies::response(&route.policies, exchange);
             if let Some(cache) = &view.snapshot.cache {
                 policies::cache::changed(cache, exchange);

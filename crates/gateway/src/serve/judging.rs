@@ -18,13 +18,22 @@ pub(super) async fn refusal(
     exchange: &mut Exchange,
     client: &mut ClientConnection,
 ) -> Result<Option<Box<Answer>>, Fault> {
-    let Some(judges) = &exchange.judges else { return Ok(None) };
-    if let Some(most) = judges.late.iter().map(|judge| judge.keeps()).max().filter(|most| *most > 0) {
-        client.reader.keep(most);
+    keep(exchange, client);
+    let judges = exchange.judges.as_ref().map(|judges| judges.body.clone()).unwrap_or_default();
+    for judge in &judges {
+        if let Err(refusal) = judge.head(exchange) {
+            return Ok(Some(refusal));
+        }
     }
-    let judges = judges.body.clone();
-    let Some(most) = judges.iter().map(|judge| judge.most()).min() else { return Ok(None) };
-    let limit = super::body_limit(exchange, listener)?.min(most);
+    let Some(most) = judges.iter().filter_map(|judge| judge.most(exchange)).min() else { return Ok(None) };
+    exchange.plan.body_limit = Some(exchange.plan.body_limit.unwrap_or(listener.body_limit).min(most));
+    let limit = super::body_limit(exchange, listener)?;
+    // What is judged is what the service would get.
+    if (exchange.plan.digest.is_some() || exchange.shaping.is_some())
+        && let Some(refusal) = super::signed_body::refusal(listener, exchange, client).await?
+    {
+        return Ok(Some(Box::new(refusal)));
+    }
     client.reader.body_limit = limit;
     await_continue(exchange, client).await?;
     let held = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -37,6 +46,14 @@ pub(super) async fn refusal(
         }
     }
     Ok(None)
+}
+
+/// Keeps what is read of the body for those who only watch.
+pub(super) fn keep(exchange: &Exchange, client: &mut ClientConnection) {
+    let late = exchange.judges.iter().flat_map(|judges| &judges.late);
+    if let Some(most) = late.map(|judge| judge.keeps()).max().filter(|most| *most > 0) {
+        client.reader.keep(most);
+    }
 }
 
 /// Lets those tell who only watched.

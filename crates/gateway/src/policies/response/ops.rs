@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
-use shape::{Filled, Mask, Op, Part, Path, Program, Skeleton};
+use shape::jq::MOST_STEPS;
+use shape::{Filled, Jq, Mask, Op, Part, Path, Program, Skeleton};
 
 use super::is_nothing;
 use crate::config::{Diagnostics, OneOrMany, Pairs, Spanned, codes};
@@ -61,9 +62,47 @@ pub(in crate::policies) struct Step {
     /// An array or object, for each of whose elements the steps of `body` are done.
     #[serde(skip_serializing_if = "Option::is_none")]
     map: Option<Spanned<BodyPath>>,
+    /// A program of jq, where the other operations do not reach: `.orders |= map(select(.open))`. It takes the whole body and
+    /// gives one value; docs/transformation.md says what it may do and how long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jq: Option<Spanned<JqSettings>>,
     /// The steps of `map`; their paths begin at each element.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     body: Vec<Spanned<Step>>,
+}
+
+/// A program of jq: its text, or a map.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename = "$shape", rename_all = "lowercase")]
+#[schemars(rename = "BodyJq", untagged)]
+pub(in crate::policies) enum JqSettings {
+    /// The program, as `program` of the long form.
+    Text(String),
+    /// What is said of it.
+    Map(Box<JqMap>),
+}
+
+/// A program of jq, and its bounds.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "BodyJqMap")]
+pub(in crate::policies) struct JqMap {
+    /// The program, up to 8KiB.
+    program: String,
+    /// Steps that it may take for one body, 1 to 1000000. Default: 1000000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_steps: Option<Spanned<u64>>,
+    /// The time that it may take for one body, waiting for its turn included, up to 30s. Default: 1s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout: Option<Spanned<values::Duration>>,
+}
+
+impl Serialize for JqSettings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            JqSettings::Text(program) => program.serialize(serializer),
+            JqSettings::Map(map) => map.serialize(serializer),
+        }
+    }
 }
 
 /// Values that become unreadable.
@@ -202,11 +241,45 @@ fn compiled(step: &Spanned<Step>, slots: &mut Vec<Template>, faults: &mut Diagno
         let prefix = step.prefix.as_ref().map(|prefix| (**prefix).clone()).unwrap_or_default();
         ops.push(Op::Flatten(path.path().clone(), prefix));
     }
+    if let Some(written) = &step.jq {
+        ops.push(Op::Jq(Arc::new(program(written, faults)?)));
+    }
     if let Some(path) = &step.map {
         let inner = step.body.iter().filter_map(|step| compiled(step, slots, faults)).collect();
         ops.push(Op::Map(path.path().clone(), inner));
     }
     one(step, ops, faults)
+}
+
+/// The time of a program of which nothing else is said,
+const TIME: values::Duration = values::Duration::from_secs(1);
+/// and the longest that can be.
+const MOST_TIME: values::Duration = values::Duration::from_secs(30);
+
+fn program(written: &Spanned<JqSettings>, faults: &mut Diagnostics) -> Option<Jq> {
+    let (text, steps, time) = match &**written {
+        JqSettings::Text(text) => (text, None, None),
+        JqSettings::Map(map) => (&map.program, map.max_steps.as_ref(), map.timeout.as_ref()),
+    };
+    let before = faults.errors();
+    if let Some(steps) = steps.filter(|steps| !(1..=MOST_STEPS).contains(&***steps)) {
+        let what = format!("`max_steps: {}` is not between 1 and {MOST_STEPS}", **steps);
+        faults.error(codes::BAD_VALUE, steps.span(), what).help("leave it out for the default");
+    }
+    if let Some(time) = time.filter(|time| time.is_zero() || ***time > MOST_TIME) {
+        let what = format!("`timeout: {}` of `jq` is not between 1ms and {MOST_TIME}", **time);
+        faults.error(codes::BAD_VALUE, time.span(), what).help("leave it out for the default");
+    }
+    let (steps, time) = (steps.map_or(MOST_STEPS, |steps| **steps), time.map_or(TIME, |time| **time));
+    match Jq::compile(text, steps, time.get()) {
+        Ok(program) => (faults.errors() == before).then_some(program),
+        Err(flaw) => {
+            let what = format!("this is no program of jq: {flaw}");
+            let fault = faults.error(codes::BAD_POLICY, written.span(), what);
+            fault.help("see docs/transformation.md for the functions that there are");
+            None
+        }
+    }
 }
 
 /// The one operation of a step.

@@ -11,10 +11,12 @@ use contract::{Api, Limits, Violation};
 use http1::{Framing, Method, names};
 use serde_json::{Value, json};
 
+use shape::Misfit;
+use shape::coding::decoded;
+
 use super::schemas::Schemas;
 use crate::exchange::judging::{AnswerJudge, BodyJudge, LateJudge};
 use crate::exchange::{Answer, Exchange, Problem, Tap};
-use crate::http::decoded::{Undecodable, decoded};
 
 /// What holds for everything that a policy judges.
 pub(super) struct Rules {
@@ -80,17 +82,34 @@ pub(super) fn sentence(violations: &[Violation]) -> String {
 }
 
 /// The sentence of a body that is not readable.
-fn undecodable(why: Undecodable) -> Vec<Violation> {
-    let detail = match why {
-        Undecodable::Unknown => "it has a coding that is not known here",
-        Undecodable::TooLarge => "it is larger than may be",
-        Undecodable::Broken => "it is not what its coding says",
-    };
+fn undecodable(why: Misfit) -> Vec<Violation> {
     let (name, pointer) = (String::new(), String::new());
-    vec![Violation { place: "body", name, pointer, detail: detail.into() }]
+    vec![Violation { place: "body", name, pointer, detail: why.to_string() }]
 }
 
 impl Wanted {
+    /// What is wrong with the kind of a request's body, as its head says.
+    fn kind(&self, fields: &http1::Fields) -> Option<Violation> {
+        let kind = fields.get(names::CONTENT_TYPE);
+        match self {
+            Wanted::Operation(api, place) => api.operations.get(*place)?.media(kind, true).err(),
+            Wanted::Schemas(schemas) => schemas.kind(kind),
+        }
+    }
+
+    /// Whether the body of a request of this kind is judged.
+    fn reads(&self, fields: &http1::Fields) -> bool {
+        let kind = fields.get(names::CONTENT_TYPE);
+        match self {
+            Wanted::Operation(api, place) => api
+                .operations
+                .get(*place)
+                .and_then(|operation| operation.media(kind, true).ok().flatten())
+                .is_some_and(|media| media.reads(kind)),
+            Wanted::Schemas(schemas) => schemas.body.is_some(),
+        }
+    }
+
     /// What is wrong with the body of a request.
     fn body(&self, rules: &Rules, fields: &http1::Fields, body: &[u8]) -> Vec<Violation> {
         let coding = fields.get(names::CONTENT_ENCODING).unwrap_or_default();
@@ -134,18 +153,33 @@ struct Body {
 }
 
 impl BodyJudge for Body {
-    fn most(&self) -> u64 {
-        self.rules.max_body as u64
+    fn most(&self, exchange: &Exchange) -> Option<u64> {
+        self.wanted.reads(&exchange.request.fields).then_some(self.rules.max_body as u64)
+    }
+
+    fn head(&self, exchange: &mut Exchange) -> Result<(), Box<Answer>> {
+        let found = self.wanted.kind(&exchange.request.fields);
+        self.told(exchange, &Vec::from_iter(found))
     }
 
     fn judge(&self, exchange: &mut Exchange, body: &[u8]) -> Result<(), Box<Answer>> {
+        // Another judge may have had it read, of a kind that is not for this one.
+        if !self.wanted.reads(&exchange.request.fields) {
+            return Ok(());
+        }
         let found = self.wanted.body(&self.rules, &exchange.request.fields, body);
+        self.told(exchange, &found)
+    }
+}
+
+impl Body {
+    fn told(&self, exchange: &mut Exchange, found: &[Violation]) -> Result<(), Box<Answer>> {
         if found.is_empty() {
             return Ok(());
         }
         exchange.record.refused_by = Some(self.rules.by);
-        exchange.record.why = sentence(&found).into();
-        Err(Box::new(refusal(&found)))
+        exchange.record.why = sentence(found).into();
+        Err(Box::new(refusal(found)))
     }
 }
 
@@ -155,12 +189,15 @@ impl LateJudge for Body {
     }
 
     fn tell(&self, exchange: &mut Exchange, body: Option<&[u8]>) {
-        let Some(body) = body else {
-            return exchange.record.shadowed.push((self.rules.by, "body_not_judged"));
+        let fields = &exchange.request.fields;
+        let (found, reason) = match (self.wanted.kind(fields), body) {
+            (Some(kind), _) => (vec![kind], "media_type_refused"),
+            (None, _) if !self.wanted.reads(fields) => return,
+            (None, None) => return exchange.record.shadowed.push((self.rules.by, "body_not_judged")),
+            (None, Some(body)) => (self.wanted.body(&self.rules, fields, body), "request_invalid"),
         };
-        let found = self.wanted.body(&self.rules, &exchange.request.fields, body);
         if !found.is_empty() {
-            exchange.record.shadowed.push((self.rules.by, "request_invalid"));
+            exchange.record.shadowed.push((self.rules.by, reason));
             note(exchange, &found);
         }
     }
@@ -180,8 +217,6 @@ pub(super) fn judge_body(exchange: &mut Exchange, rules: &Arc<Rules>, wanted: Wa
         exchange.judges().late.push(judge);
         return;
     }
-    let most = rules.max_body as u64;
-    exchange.plan.body_limit = Some(exchange.plan.body_limit.map_or(most, |limit| limit.min(most)));
     exchange.judges().body.push(judge);
 }
 
@@ -245,6 +280,12 @@ pub(super) fn is_of_service(exchange: &Exchange) -> bool {
         && status != 101
 }
 
+/// The fields of an answer as the service gave them, whatever was made of them since.
+pub(super) fn came(exchange: &Exchange) -> &http1::Fields {
+    let came = exchange.judges.as_ref().and_then(|judges| judges.came.as_ref());
+    came.unwrap_or(&exchange.response.fields)
+}
+
 /// Whether an answer has a body.
 pub(super) fn has_body(exchange: &Exchange) -> bool {
     let head = &exchange.response;
@@ -272,7 +313,7 @@ pub(super) fn refuse_answer(exchange: &mut Exchange, rules: &Arc<Rules>, found: 
 
 /// Has the body of an answer judged.
 pub(super) fn judge_answer(exchange: &mut Exchange, rules: &Arc<Rules>, wanted: Wanted) {
-    let fields = &exchange.response.fields;
+    let fields = came(exchange);
     let head = AnswerHead {
         status: exchange.response.status,
         kind: fields.get(names::CONTENT_TYPE).map(<[u8]>::to_vec),

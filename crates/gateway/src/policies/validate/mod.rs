@@ -11,7 +11,6 @@ mod schemas;
 use std::sync::Arc;
 
 use contract::{Limits, Schema, Violation};
-use http1::names;
 use schemars::{JsonSchema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -35,7 +34,8 @@ const TOO_DEEP: &str = "max_depth";
 /// A schema is written as YAML, or comes as JSON text from a file: `${file:order.schema.json}`. References lead to places
 /// within it. Faults are told as problem details with a JSON pointer each (400, or 415 for a media type); an answer that is
 /// not what it must be becomes a 502. Bodies are read whole, up to `max_body` and `max_answer`; larger ones are refused, never
-/// passed on unjudged. A key that stands twice in one object is refused.
+/// passed on unjudged. A key that stands twice in one object is refused. What a `request` or `response` on the route makes of
+/// bodies is on the client's side of this: a request is judged as the service gets it, an answer as the service gave it.
 ///
 /// ```yaml
 /// validate:
@@ -77,7 +77,7 @@ pub struct RequestRules {
     pub body: Option<Value>,
     /// Whether there must be a body. Default false.
     pub body_required: bool,
-    /// The media types that its body may have: `application/json`. Default: any; with `body`, JSON.
+    /// The media types that its body may have when the service gets it: `application/json`. Default: any; with `body`, JSON.
     #[serde(skip_serializing_if = "is_empty")]
     pub content_types: OneOrMany<String>,
     /// Schemas of texts by their sources: `query.limit`, `path.id`, `header.x-tenant`, `cookie.sid`. A text that is a number may be
@@ -204,17 +204,6 @@ impl Compiled {
         if request::is_bodyless(exchange) {
             let missing = self.schemas.body_required.then_some("the body is missing");
             found.extend(missing.map(|detail| of_body("body", "", detail.into())));
-        } else if !self.schemas.types.is_empty() {
-            let kind = exchange.request.fields.get(names::CONTENT_TYPE).unwrap_or_default();
-            let kind = kind.split(|byte| *byte == b';').next().unwrap_or_default();
-            let kind = String::from_utf8_lossy(kind).trim().to_ascii_lowercase();
-            let fits = |wanted: &String| {
-                *wanted == kind || (wanted.starts_with('+') && kind.ends_with(wanted.as_str()))
-            };
-            if !self.schemas.types.iter().any(fits) {
-                let detail = format!("the body is to be one of {}", self.schemas.types.join(", "));
-                found.push(of_body("header", "Content-Type", detail));
-            }
         }
         found.truncate(most);
         found
@@ -254,7 +243,11 @@ impl Policy for Compiled {
             exchange.record.why = judge::sentence(&found).into();
             return Verdict::answer(judge::refusal(&found));
         }
-        if self.schemas.body.is_some() && !request::is_bodyless(exchange) {
+        if self.schemas.answer.is_some() {
+            exchange.judges();
+        }
+        let judged = self.schemas.body.is_some() || !self.schemas.types.is_empty();
+        if judged && !request::is_bodyless(exchange) {
             judge::judge_body(exchange, &self.rules, Wanted::Schemas(self.schemas.clone()));
         }
         Verdict::Go

@@ -23,7 +23,8 @@ use crate::values::Size;
 ///
 /// Bodies of JSON and of forms are read whole, up to `max_body` and `max_answer`; larger ones are refused, never passed on
 /// unjudged. A key that stands twice in one object is refused. OpenAPI 3.0 and 3.1; references lead to places within the
-/// document. The document is read with the configuration, and again when it changes.
+/// document. The document is read with the configuration, and again when it changes. Bodies that a `request` or `response` on
+/// the route makes others are judged as the service gets and gives them.
 ///
 /// ```yaml
 /// openapi: { file: shop.yaml, answers: true, mode: shadow }
@@ -189,6 +190,7 @@ impl Compiled {
             }
         };
         if self.answers {
+            exchange.judges();
             exchange.notes.put(Matched(place));
         }
         if !self.requests {
@@ -204,20 +206,16 @@ impl Compiled {
             cookie: &cookie,
         };
         let mut found = operation.check(&asked, self.rules.limits);
-        let kind = fields.get(names::CONTENT_TYPE);
+        // What there is of a body is judged once it is what the service would get.
         let has_body = !request::is_bodyless(exchange);
-        let reads = match operation.media(kind, has_body) {
-            Ok(media) => media.is_some_and(|media| media.reads(kind)),
-            Err(violation) => {
-                found.push(violation);
-                false
-            }
-        };
+        if !has_body {
+            found.extend(operation.media(fields.get(names::CONTENT_TYPE), false).err());
+        }
         if !found.is_empty() {
             exchange.record.why = judge::sentence(&found).into();
             return Verdict::answer(judge::refusal(&found));
         }
-        if reads {
+        if has_body {
             judge::judge_body(exchange, &self.rules, Wanted::Operation(self.api.clone(), place));
         }
         Verdict::Go
@@ -242,7 +240,7 @@ impl Policy for Compiled {
             return;
         }
         let Some(operation) = self.api.operations.get(place) else { return };
-        let (status, fields) = (exchange.response.status, &exchange.response.fields);
+        let (status, fields) = (exchange.response.status, judge::came(exchange));
         let Some(response) = operation.response(status) else {
             // What is not written of failures is left to whoever fails.
             if status < 400 {

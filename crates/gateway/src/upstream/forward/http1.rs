@@ -165,8 +165,8 @@ impl Forward<'_> {
             return Ok(false);
         }
         exchange.record.upgraded = switched;
-        let judged = match exchange.judges {
-            Some(_) if !switched => Box::pin(self.judged_http1(exchange, connection)).await?,
+        let judged = match exchange.holds_answers() {
+            true if !switched => Box::pin(self.judged_http1(exchange, connection)).await?,
             _ => None,
         };
         // A body that was not read to its end would be taken for the next request.

@@ -185,8 +185,8 @@ impl Forward<'_> {
             // The stream is given up with what is left of this answer.
             return Ok(());
         }
-        let judged = match exchange.judges {
-            Some(_) if call.is_none() => Box::pin(self.judged_http2(exchange, &mut inflow)).await?,
+        let judged = match exchange.holds_answers() {
+            true if call.is_none() => Box::pin(self.judged_http2(exchange, &mut inflow)).await?,
             _ => None,
         };
         // A body that was not read to its end would be taken for the next request.

@@ -1,17 +1,21 @@
-//! Answers that are judged before the client gets any of them: read whole, within bounds.
+//! Answers of which the client gets nothing before all is there: those that are judged, and those of which a program makes
+//! others. They are read whole, within bounds.
 //!
 //! One that is not what it must be is a fault of the service, as one that breaks the rules of HTTP.
 
+use http1::Framing;
+use shape::Misfit;
+
 use super::Forward;
 use super::progress::answer_fault;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, programs};
 use crate::fault::Fault;
 use crate::http::http2::inflow::Inflow;
 use crate::http::incoming::Piece;
 use crate::upstream::connection::Connection;
 
 impl Forward<'_> {
-    /// The whole body of an answer over HTTP/1.1, if somebody judges it and it is good.
+    /// The whole body of an answer over HTTP/1.1, if somebody judges it and it is good, or has made another one of it.
     pub(super) async fn judged_http1(
         &self,
         exchange: &mut Exchange,
@@ -22,7 +26,7 @@ impl Forward<'_> {
         loop {
             match connection.incoming.piece().map_err(Fault::AnswerBody)? {
                 Piece::Data(span) => hold(exchange, &mut whole, connection.incoming.data(span), most)?,
-                Piece::Done => return judge(exchange, whole).map(Some),
+                Piece::Done => return done(exchange, whole).await.map(Some),
                 Piece::Starved => {
                     connection.incoming.socket.read_timer.arm(self.service.idle_timeout);
                     connection.incoming.fill().await.map_err(answer_fault)?;
@@ -42,7 +46,7 @@ impl Forward<'_> {
         loop {
             match inflow.piece() {
                 Piece::Data(span) => hold(exchange, &mut whole, inflow.data(span), most)?,
-                Piece::Done => return judge(exchange, whole).map(Some),
+                Piece::Done => return done(exchange, whole).await.map(Some),
                 Piece::Starved => {
                     inflow.timer.arm(self.service.idle_timeout);
                     inflow.fill().await.map_err(answer_fault)?;
@@ -52,13 +56,24 @@ impl Forward<'_> {
     }
 }
 
-/// Most bytes that are held; `None` when nobody judges.
-fn most(exchange: &Exchange) -> Option<usize> {
-    exchange.judges.as_ref()?.answer.iter().map(|judge| judge.most()).min()
+/// Most bytes that are held, and whether it is a program that says so; `None` when nobody needs all of it.
+fn most(exchange: &Exchange) -> Option<(usize, bool)> {
+    let judges = exchange.judges.iter().flat_map(|judges| &judges.answer).map(|judge| (judge.most(), false));
+    let plan = exchange.shaping.as_ref().and_then(|shaping| shaping.answer.as_ref());
+    let program = plan.filter(|plan| plan.time().is_some()).map(|plan| (plan.limits.size, true));
+    judges.chain(program).min()
 }
 
-fn hold(exchange: &mut Exchange, whole: &mut Vec<u8>, data: &[u8], most: usize) -> Result<(), Fault> {
+fn hold(
+    exchange: &mut Exchange,
+    whole: &mut Vec<u8>,
+    data: &[u8],
+    (most, is_of_program): (usize, bool),
+) -> Result<(), Fault> {
     if data.len() > most.saturating_sub(whole.len()) {
+        if is_of_program {
+            return Err(Fault::AnswerUnfit(Misfit::Large(most as u64)));
+        }
         exchange.record.why = format!("the answer has more than {most} bytes").into();
         return Err(Fault::AnswerInvalid);
     }
@@ -76,4 +91,20 @@ fn judge(exchange: &mut Exchange, whole: Vec<u8>) -> Result<Vec<u8>, Fault> {
         }
     }
     Ok(whole)
+}
+
+/// Judges a body, and lets programs make another one of it.
+async fn done(exchange: &mut Exchange, whole: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    let whole = judge(exchange, whole)?;
+    let Some(plan) = exchange.shaping.as_mut().and_then(|shaping| shaping.long_answer()) else { return Ok(whole) };
+    // Who watches sees what the service gave.
+    if let Some(mut witness) = exchange.witness.take() {
+        witness.data(&whole);
+        witness.end();
+    }
+    let made = programs::made(*plan, whole).await.map_err(Fault::AnswerUnfit)?;
+    if exchange.coat.is_none() {
+        exchange.response.framing = Framing::Length(made.len() as u64);
+    }
+    Ok(made)
 }

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
+use shape::coding::decoded;
 
 use crate::exchange::{Exchange, Tap};
-use crate::http::decoded::decoded;
 
 /// Places that are told of one comparison.
 const MOST_DIFFERENCES: usize = 20;

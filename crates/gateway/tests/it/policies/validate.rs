@@ -1,5 +1,7 @@
 //! `validate` and `openapi` on the wire: what is refused and told, what passes unchanged, and that nothing passes unjudged.
 
+mod shaped;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -133,8 +135,8 @@ fn a_body_passes_as_it_came_or_not_at_all() {
             415,
             "header Content-Type: the body is to be one of application/json",
         ),
-        (&[JSON, ("Content-Encoding", "gzip")], b"{}", 400, "body : it is not what its coding says"),
-        (&[JSON, ("Content-Encoding", "rot13")], b"{}", 400, "body : it has a coding that is not known here"),
+        (&[JSON, ("Content-Encoding", "gzip")], b"{}", 400, "body : the body is not coded as it says"),
+        (&[JSON, ("Content-Encoding", "rot13")], b"{}", 400, "body : the body is coded in a way that cannot be taken apart here"),
     ] {
         let answer = post(&gateway, headers, body);
         assert_eq!((answer.status, faults(&answer)), (status, vec![wanted.to_owned()]));
