@@ -44,6 +44,7 @@ const KNOWN: Known<'static> = Known {
         "request",
         "response",
         "filter",
+        "transcode",
     ],
 };
 

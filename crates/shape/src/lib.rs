@@ -9,7 +9,7 @@ mod case;
 mod chain;
 pub mod coding;
 pub mod format;
-mod keys;
+pub mod keys;
 pub mod misfit;
 pub mod op;
 pub mod path;

@@ -50,7 +50,7 @@ pub use credentials::{
 };
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
-pub use documents::{Document, Documents};
+pub use documents::{DESCRIPTOR_INLINE, Document, Documents};
 pub use effective::{Effective, Origin, Setting, effective};
 pub use health::{Eject, HealthCheck, Slow};
 pub use listener::{Limits, Listener, ProxyProtocol, Timeouts};

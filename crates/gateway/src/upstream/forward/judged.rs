@@ -57,6 +57,17 @@ fn most(exchange: &Exchange) -> Option<usize> {
     exchange.judges.as_ref()?.answer.iter().map(|judge| judge.most()).min()
 }
 
+/// Whether so many bytes may be held for those who judge.
+pub(super) fn bound(exchange: &mut Exchange, length: usize) -> Result<(), Fault> {
+    match most(exchange) {
+        Some(most) if length > most => {
+            exchange.record.why = format!("the answer has more than {most} bytes").into();
+            Err(Fault::AnswerInvalid)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn hold(exchange: &mut Exchange, whole: &mut Vec<u8>, data: &[u8], most: usize) -> Result<(), Fault> {
     if data.len() > most.saturating_sub(whole.len()) {
         exchange.record.why = format!("the answer has more than {most} bytes").into();
@@ -66,7 +77,8 @@ fn hold(exchange: &mut Exchange, whole: &mut Vec<u8>, data: &[u8], most: usize) 
     Ok(())
 }
 
-fn judge(exchange: &mut Exchange, whole: Vec<u8>) -> Result<Vec<u8>, Fault> {
+/// Whether the body of an answer is good.
+pub(super) fn judge(exchange: &mut Exchange, whole: Vec<u8>) -> Result<Vec<u8>, Fault> {
     let judges = exchange.judges.as_mut().map(|judges| std::mem::take(&mut judges.answer));
     for judge in judges.unwrap_or_default() {
         if let Err(why) = judge.judge(exchange, &whole) {
