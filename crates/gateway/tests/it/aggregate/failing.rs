@@ -99,7 +99,7 @@ fn time_runs_out_for_one_part_or_for_all() {
         &hanging,
         "
   /own: { aggregate: { user: users /, orders: { from: orders /, timeout: 50ms, default: { items: [] } } } }
-  /whole: { timeout: 50ms, aggregate: { user: users /, orders: { from: orders /, optional: true } } }
+  /whole: { timeout: 2s, aggregate: { user: users /, orders: { from: orders /, optional: true } } }
   /lost: { timeout: 50ms, aggregate: { user: users /, orders: orders / } }
   /after: { timeout: 50ms, aggregate: { orders: { from: orders /, optional: true }, user: { from: users /, after: orders, optional: true } } }
 ",

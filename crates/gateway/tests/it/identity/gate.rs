@@ -26,7 +26,7 @@ routes:
   /key: {{ to: app, api_key: {{}} }}
   /basic: {{ to: app, basic: {{}} }}
   /token: {{ to: app, use: token }}
-  /opaque: {{ to: app, introspection: {{ url: "{server}", client_id: gw, client_secret: s, timeout: 300ms }} }}
+  /opaque: {{ to: app, introspection: {{ url: "{server}", client_id: gw, client_secret: s, timeout: 5s }} }}
   /certificate: {{ to: app, mtls: {{}} }}
   /any: {{ to: app, any_of: {{ of: [{{ api_key: {{}} }}, {{ jwt: {{ issuer: "{issuer}", audience: shop }} }}, {{ basic: {{}} }}] }} }}
   /allowed: {{ to: app, jwt: {{ issuer: "{issuer}", audience: shop, optional: true }}, allow: {{ if: {{ roles: clerk }} }} }}

@@ -205,7 +205,7 @@ fn a_body_without_end_delays_nobody() {
 fn a_service_that_is_stopped_lets_nobody_pass_until_it_goes_on() {
     let app = Origin::start();
     let auth = testkit::gateway!("listen: 127.0.0.1:0\nroutes: {{ /*: {{ respond: ok }} }}\n");
-    let gateway = gateway(&app.url(), &format!("http://{}", auth.addr()), ", timeout: 300ms");
+    let gateway = gateway(&app.url(), &format!("http://{}", auth.addr()), ", timeout: 3s");
     assert_eq!(gateway.get("/x").status, 200);
     auth.signal(Signal::STOP);
     // The last of its threads may stop a moment later.

@@ -94,7 +94,7 @@ fn without_a_word_of_the_server_nobody_passes_who_is_not_remembered() {
             0 => Reply::ok("{\"active\":true,\"sub\":\"u1\"}"),
             _ => mood(),
         });
-        let gateway = gateway(&origin, &server, ", timeout: 300ms");
+        let gateway = gateway(&origin, &server, ", timeout: 3s");
         assert_eq!(ask(&gateway, "known").status, 200);
         let answer = ask(&gateway, "new");
         assert_eq!(

@@ -304,7 +304,7 @@ impl Liar {
 #[test]
 fn what_a_provider_says_is_proven_before_it_is_believed() {
     let (liar, origin) = (Liar::start(), Origin::start());
-    let gateway = gateway(&origin, &liar.origin.url(), "timeout: 500ms");
+    let gateway = gateway(&origin, &liar.origin.url(), "timeout: 3s");
     let stranger = Signer::generate().unwrap();
     let with = |more: Value| move |nonce: &str, liar: &Liar| Answer::IdToken(liar.claims(nonce, &more));
     let says = |text: &[u8]| {

@@ -138,7 +138,7 @@ fn what_is_never_sent_again() {
 #[test]
 fn an_attempt_that_hangs_is_given_up() {
     let origin = failing(1, Reply::hang);
-    let gateway = retrying(&origin, "per_try_timeout: 100ms");
+    let gateway = retrying(&origin, "per_try_timeout: 2s");
     assert_eq!(gateway.get("/").status, 200);
     let line = gateway.wait_for_log(|line| line["status"] == 200);
     assert_eq!(line["failed_tries"][0]["outcome"], "answer_timeout");

@@ -62,7 +62,7 @@ fn the_time_of_the_service_does_not_run_while_the_client_is_awaited() {
         r#"
 listen: 127.0.0.1:0
 admin: {{ listen: 127.0.0.1:0 }}
-services: {{ app: {{ targets: ["{url}"], timeout: 200ms }}, slow: {{ targets: ["{hanging}"], timeout: 400ms }} }}
+services: {{ app: {{ targets: ["{url}"], timeout: 2s }}, slow: {{ targets: ["{hanging}"], timeout: 4s }} }}
 routes:
   /*: {{ to: app }}
   /clock: {{ to: slow }}
@@ -85,7 +85,7 @@ fn a_stream_lasts_longer_than_the_time_for_its_head() {
         "/events" => Reply::sse(stream.lock().unwrap().take().unwrap()),
         _ => Reply::hang(),
     });
-    let gateway = with_routes(&origin, "  /*: { to: app, timeout: 300ms }");
+    let gateway = with_routes(&origin, "  /*: { to: app, timeout: 2s }");
     let mut client = Raw::connect(gateway.addr());
     client.get("/events").read_head();
     // A request of the same time-out that begins later and ends by it: after it the stream's time is over.

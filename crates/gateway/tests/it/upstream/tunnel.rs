@@ -15,7 +15,7 @@ fn a_side_that_only_listens_does_not_end_the_tunnel() {
         let frame = conversation.wire().exact(ONE_READ).unwrap().len();
         for _ in 0..8 {
             conversation.write(b"\x81\x01x");
-            conversation.wire().set_read_timeout(Some(Duration::from_millis(100)));
+            conversation.wire().set_read_timeout(Some(Duration::from_millis(400)));
             assert!(conversation.wire().fill().is_err(), "after {frame} bytes");
         }
         After::Close
@@ -24,7 +24,7 @@ fn a_side_that_only_listens_does_not_end_the_tunnel() {
         r#"
 listen: 127.0.0.1:0
 admin: {{ listen: 127.0.0.1:0 }}
-services: {{ app: {{ targets: ["{app}"], idle_timeout: 300ms }} }}
+services: {{ app: {{ targets: ["{app}"], idle_timeout: 2s }} }}
 routes:
   /*: {{ to: app }}
 "#,

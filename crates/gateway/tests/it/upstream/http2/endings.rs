@@ -235,7 +235,7 @@ fn a_service_that_stops_midway_is_told_from_one_that_is_slow() {
             std::future::pending::<()>().await;
         }
     });
-    let gateway = in_front_of(&service, ", timeout: 200ms, idle_timeout: 200ms");
+    let gateway = in_front_of(&service, ", timeout: 2s, idle_timeout: 2s");
     let silent = gateway.get("/silent");
     assert_eq!((silent.status, &silent.json()["type"]), (504, &"urn:tidegate:problem:answer_timeout".into()));
     eventually("the stream to be given up", || stopped.load(Ordering::SeqCst).then_some(()));

@@ -72,7 +72,7 @@ fn a_full_connection_is_joined_by_another_within_the_bound_and_the_rest_waits() 
 #[test]
 fn who_finds_no_place_in_time_is_told_so() {
     let (service, gate, waiting) = held(Some(1));
-    let gateway = in_front_of(&service, ", connect_timeout: 200ms, keep_alive: { max_idle: 1 }");
+    let gateway = in_front_of(&service, ", connect_timeout: 2s, keep_alive: { max_idle: 1 }");
     let mut first = Raw::connect(gateway.addr());
     first.get("/");
     wait_for(&waiting, 1);
