@@ -72,16 +72,20 @@ fn parameters(call: &Call, query: &[u8]) -> Result<Vec<(Fields, Value)>, Wrong> 
     let mut said: Vec<(Fields, Value)> = Vec::new();
     for pair in query.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let (name, text) = match pair.iter().position(|byte| *byte == b'=') {
-            Some(at) => (pair.get(..at).unwrap_or_default(), pair.get(at.saturating_add(1)..).unwrap_or_default()),
+            Some(at) => {
+                (pair.get(..at).unwrap_or_default(), pair.get(at.saturating_add(1)..).unwrap_or_default())
+            }
             None => (pair, &b""[..]),
         };
         let name = String::from_utf8_lossy(&form(name)).into_owned();
         let found = match &call.body {
             Body::All => Err("the fields stand in the body, not in the query"),
-            Body::Field(body) => field::find(&call.input, &name).and_then(|fields| match fields.first() == Some(body) {
-                true => Err("this field stands in the body"),
-                false => Ok(fields),
-            }),
+            Body::Field(body) => {
+                field::find(&call.input, &name).and_then(|fields| match fields.first() == Some(body) {
+                    true => Err("this field stands in the body"),
+                    false => Ok(fields),
+                })
+            }
             Body::Nothing => field::find(&call.input, &name),
         };
         let fields = match found {

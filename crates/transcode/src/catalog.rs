@@ -7,7 +7,9 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use prost_reflect::{DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor};
+use prost_reflect::{
+    DescriptorPool, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ServiceDescriptor,
+};
 
 use crate::Options;
 use crate::field::{self, Fields};
@@ -196,7 +198,8 @@ fn calls_of(pool: &DescriptorPool, method: &MethodDescriptor, options: Options) 
 
 fn captures(template: &Template, input: &MessageDescriptor) -> Result<Vec<Fields>, String> {
     let found = template.captures.iter().map(|capture| {
-        let fields = field::find(input, &capture.field).map_err(|why| format!("`{}`: {why}", capture.field))?;
+        let fields =
+            field::find(input, &capture.field).map_err(|why| format!("`{}`: {why}", capture.field))?;
         match fields.last() {
             Some(last) if last.is_list() || last.is_map() || !field::is_sayable(last) => {
                 Err(format!("`{}`: a path cannot say this field", capture.field))

@@ -21,7 +21,8 @@ fn within(message: &DynamicMessage, left: usize) -> bool {
         Value::List(list) => list.iter().all(|one| one.as_message().is_none_or(|inner| within(inner, left))),
         Value::Map(map) => {
             let left = left.saturating_sub(1);
-            map.iter().all(|(_, one): (&MapKey, &Value)| one.as_message().is_none_or(|inner| within(inner, left)))
+            map.iter()
+                .all(|(_, one): (&MapKey, &Value)| one.as_message().is_none_or(|inner| within(inner, left)))
         }
         _ => true,
     })

@@ -101,7 +101,9 @@ pub(crate) fn value(field: &FieldDescriptor, text: &str) -> Result<Value, String
         Kind::Enum(kind) => {
             let known = kind.get_value_by_name(text).map(|value| value.number());
             let number = known.or_else(|| text.parse().ok());
-            number.map(Value::EnumNumber).ok_or_else(|| format!("a value of {} was expected", kind.full_name()))
+            number
+                .map(Value::EnumNumber)
+                .ok_or_else(|| format!("a value of {} was expected", kind.full_name()))
         }
         Kind::Message(message) if has_text(&message) => {
             let word = match (message.full_name(), text) {

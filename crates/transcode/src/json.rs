@@ -73,8 +73,7 @@ fn told(path: &str, error: &str) -> Wrong {
 /// Reads a text by the rules of JSON and the bounds of this place.
 fn check(text: &[u8]) -> Result<(), Wrong> {
     let limits = Limits { depth: DEEPEST, ..Limits::default() };
-    let mut place =
-        Watch { open: Vec::new(), names: Names::new(limits.members), values: 0, too_many: false };
+    let mut place = Watch { open: Vec::new(), names: Names::new(limits.members), values: 0, too_many: false };
     let mut scanner = Scanner::new(limits, false);
     let read = scanner.push(text, &mut place).and_then(|()| scanner.finish(&mut place));
     read.map_err(|misfit| match place.too_many {
@@ -185,7 +184,12 @@ mod tests {
             (&deep, &format!("a{}: the body is nested deeper than 64", "[0]".repeat(63))),
             (&many, "a[249998]: the body has more than 250000 values"),
         ] {
-            assert_eq!(check(text.as_bytes()).unwrap_err().to_string(), told, "{}", text.get(..20).unwrap_or(text));
+            assert_eq!(
+                check(text.as_bytes()).unwrap_err().to_string(),
+                told,
+                "{}",
+                text.get(..20).unwrap_or(text)
+            );
         }
         let broken = b"{\"a\":{\"b\":\"\xff\"}}";
         assert_eq!(check(broken).unwrap_err().field, "a.b");
@@ -195,10 +199,18 @@ mod tests {
     #[test]
     fn what_others_say_is_said_in_our_words() {
         for (path, error, said) in [
-            ("a.b", "invalid type: string \"secret\", expected a boolean at line 1 column 9", "a.b: a boolean was expected"),
+            (
+                "a.b",
+                "invalid type: string \"secret\", expected a boolean at line 1 column 9",
+                "a.b: a boolean was expected",
+            ),
             ("", "unrecognized field name 'x' at line 1 column 3", "x: there is no such field"),
             ("a", "unrecognized field name 'x'", "a.x: there is no such field"),
-            ("a", "multiple fields provided for oneof 'kind' at line 2 column 1", "a: multiple fields provided for oneof 'kind'"),
+            (
+                "a",
+                "multiple fields provided for oneof 'kind' at line 2 column 1",
+                "a: multiple fields provided for oneof 'kind'",
+            ),
         ] {
             assert_eq!(told(path, error).to_string(), said);
         }

@@ -148,9 +148,14 @@ mod tests {
 
     #[test]
     fn numbers_are_statuses() {
-        for (number, name, http) in
-            [(1, "CANCELLED", 499), (5, "NOT_FOUND", 404), (14, "UNAVAILABLE", 503), (16, "UNAUTHENTICATED", 401), (99, "UNKNOWN", 500), (0, "UNKNOWN", 500)]
-        {
+        for (number, name, http) in [
+            (1, "CANCELLED", 499),
+            (5, "NOT_FOUND", 404),
+            (14, "UNAVAILABLE", 503),
+            (16, "UNAUTHENTICATED", 401),
+            (99, "UNKNOWN", 500),
+            (0, "UNKNOWN", 500),
+        ] {
             assert_eq!((status(number).name, status(number).http), (name, http));
         }
         for (_, status) in all() {
@@ -162,7 +167,9 @@ mod tests {
     fn what_is_cut_is_no_field() {
         assert_eq!(next(b"\x08\x96\x01z"), Some((1, None, &b"z"[..])));
         assert_eq!(next(b"\x12\x02hiz"), Some((2, Some(&b"hi"[..]), &b"z"[..])));
-        for cut in [&b""[..], b"\x08", b"\x12\x05hi", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x0b"] {
+        for cut in
+            [&b""[..], b"\x08", b"\x12\x05hi", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x0b"]
+        {
             assert_eq!(next(cut), None);
         }
         assert_eq!(message(b"100%25 %C3%A4%0A"), "100% ä\n");

@@ -127,7 +127,9 @@ impl<'t> Reader<'t, '_> {
             "" => return Err("a segment is empty".into()),
             "*" => Part::One,
             "**" => Part::Rest,
-            word if word.contains('*') => return Err(format!("`{word}` is neither a literal nor `*` nor `**`")),
+            word if word.contains('*') => {
+                return Err(format!("`{word}` is neither a literal nor `*` nor `**`"));
+            }
             word => Part::Literal(decoded(word.as_bytes(), false)),
         };
         self.template.parts.push(part);
@@ -189,7 +191,11 @@ mod tests {
             ("/v1/books/{id}", "/v1/books/a%20b%2Fc", Some(vec!["a b/c"])),
             ("/v1/{name=shelves/*}", "/v1/shelves/3", Some(vec!["shelves/3"])),
             ("/v1/{name=shelves/*}", "/v1/books/3", None),
-            ("/v1/{name=shelves/*/books/*}", "/v1/shelves/3/books/a%2fb%20", Some(vec!["shelves/3/books/a%2fb "])),
+            (
+                "/v1/{name=shelves/*/books/*}",
+                "/v1/shelves/3/books/a%2fb%20",
+                Some(vec!["shelves/3/books/a%2fb "]),
+            ),
             ("/v1/{shelf.id}/books/{id}", "/v1/3/books/4", Some(vec!["3", "4"])),
             ("/v1/{name=**}", "/v1/a/b/c", Some(vec!["a/b/c"])),
             ("/v1/{name=**}", "/v1", Some(vec![""])),
@@ -210,8 +216,26 @@ mod tests {
     #[test]
     fn what_is_no_template_is_refused() {
         for text in [
-            "", "v1", "/", "/v1//x", "/v1/", "/{}", "/{a", "/{a=}", "/{a={b}}", "/{a}{b}", "/**/x", "/{a=**}/x", "/a*b",
-            "/{a}/{a}", "/a:", "/a:b:c", "/a:b/c", "/a}", "/a=b", "/{a=*}x",
+            "",
+            "v1",
+            "/",
+            "/v1//x",
+            "/v1/",
+            "/{}",
+            "/{a",
+            "/{a=}",
+            "/{a={b}}",
+            "/{a}{b}",
+            "/**/x",
+            "/{a=**}/x",
+            "/a*b",
+            "/{a}/{a}",
+            "/a:",
+            "/a:b:c",
+            "/a:b/c",
+            "/a}",
+            "/a=b",
+            "/{a=*}x",
         ] {
             assert!(Template::new(text).is_err(), "{text}");
         }
@@ -219,7 +243,8 @@ mod tests {
 
     #[test]
     fn the_more_definite_comes_first() {
-        let mut templates: Vec<_> = ["/a/**", "/a/*", "/a/b", "/a/{c}:d", "/**"].map(|text| Template::new(text).unwrap()).into();
+        let mut templates: Vec<_> =
+            ["/a/**", "/a/*", "/a/b", "/a/{c}:d", "/**"].map(|text| Template::new(text).unwrap()).into();
         templates.sort_by(|one, other| one.rank().cmp(&other.rank()));
         let texts: Vec<_> = templates.iter().map(|template| template.text.as_str()).collect();
         assert_eq!(texts, ["/a/{c}:d", "/a/b", "/a/*", "/a/**", "/**"]);

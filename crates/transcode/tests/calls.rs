@@ -90,9 +90,7 @@ fn paths_queries_and_bodies_become_messages() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_with_its_field() {
-    let everything = "/library.Library/Echo";
-    let deep = format!("{}{}{}", "{\"inner\":".repeat(70), "{}", "}".repeat(70));
+fn what_does_not_fit_in_a_path_or_query_is_told_with_its_field() {
     for (method, target, body, told) in [
         ("GET", "/v2", "", "Path"),
         ("PUT", "/v1/books/1", "", "Method([\"GET\", \"LEND\"])"),
@@ -101,8 +99,18 @@ fn what_does_not_fit_is_told_with_its_field() {
         ("GET", "/v1/books/1?nme=2", "", "nme: there is no such field"),
         ("GET", "/v1/books/1?name.x=2", "", "name.x: there is no such field"),
         ("GET", "/v1/shelves/1/books?page_size=1&pageSize=2", "", "pageSize: it is said twice"),
-        ("GET", "/v1/shelves/1/books?page_size=many", "", "page_size: a whole number of 32 bits was expected"),
-        ("GET", "/v1/shelves/1/books?page_size=2147483648", "", "page_size: a whole number of 32 bits was expected"),
+        (
+            "GET",
+            "/v1/shelves/1/books?page_size=many",
+            "",
+            "page_size: a whole number of 32 bits was expected",
+        ),
+        (
+            "GET",
+            "/v1/shelves/1/books?page_size=2147483648",
+            "",
+            "page_size: a whole number of 32 bits was expected",
+        ),
         ("GET", "/v1/shelves/1/books?filter.in_print=yes", "", "filter.in_print: true or false was expected"),
         ("GET", "/v1/shelves/1/books?genres=DRAMA", "", "genres: a value of library.Genre was expected"),
         ("GET", "/v1/shelves/1/books?since=today", "", "since: a Timestamp was expected"),
@@ -112,20 +120,60 @@ fn what_does_not_fit_is_told_with_its_field() {
         ("GET", "/v1/shelves/1/books?labels=x", "", "labels: a query cannot say this field; say those in it"),
         ("GET", "/v1/books/1", "{}", "this call takes no body"),
         ("POST", "/v1/shelves/1/books?book.title=x", "{}", "book.title: this field stands in the body"),
-        ("POST", everything, "{}?", "something stands behind the JSON text, at byte 2"),
-        ("POST", "/library.Library/Echo?a_int32=1", "{}", "a_int32: the fields stand in the body, not in the query"),
-        ("POST", everything, r#"{"aInt32":"x"}"#, "aInt32: invalid digit found in string"),
-        ("POST", everything, r#"{"inner":{"list":[{},{"aBool":"secret"}]}}"#, "inner.list[1].aBool: a boolean was expected"),
-        ("POST", everything, r#"{"inner":{"nobody":1}}"#, "inner.nobody: there is no such field"),
-        ("POST", everything, r#"{"authors":{"x":{"born":-1}}}"#, "authors.x.born: out of range integral type conversion attempted"),
-        ("POST", everything, r#"{"left":"a","right":1}"#, "multiple fields provided for oneof 'choice'"),
-        ("POST", everything, r#"{"aInt32":1,"aInt32":2}"#, "aInt32: an object of the body has two members of one name"),
-        ("POST", "/v1/shelves/1/books", r#"{"pages":"many"}"#, "book.pages: invalid digit found in string"),
-        ("POST", "/v1/shelves/1/books", "[]", "book: a map was expected"),
-        ("POST", "/v1/shelves/1/books", "{},\"parent\":\"x\"", "something stands behind the JSON text, at byte 2"),
     ] {
         assert_eq!(frame(&LIBRARY, method, target, body).unwrap_err(), told, "{method} {target} {body}");
     }
+}
+
+#[test]
+fn what_does_not_fit_in_a_body_is_told_with_its_field() {
+    let everything = "/library.Library/Echo";
+    for (method, target, body, told) in [
+        ("POST", everything, "{}?", "something stands behind the JSON text, at byte 2"),
+        (
+            "POST",
+            "/library.Library/Echo?a_int32=1",
+            "{}",
+            "a_int32: the fields stand in the body, not in the query",
+        ),
+        ("POST", everything, r#"{"aInt32":"x"}"#, "aInt32: invalid digit found in string"),
+        (
+            "POST",
+            everything,
+            r#"{"inner":{"list":[{},{"aBool":"secret"}]}}"#,
+            "inner.list[1].aBool: a boolean was expected",
+        ),
+        ("POST", everything, r#"{"inner":{"nobody":1}}"#, "inner.nobody: there is no such field"),
+        (
+            "POST",
+            everything,
+            r#"{"authors":{"x":{"born":-1}}}"#,
+            "authors.x.born: out of range integral type conversion attempted",
+        ),
+        ("POST", everything, r#"{"left":"a","right":1}"#, "multiple fields provided for oneof 'choice'"),
+        (
+            "POST",
+            everything,
+            r#"{"aInt32":1,"aInt32":2}"#,
+            "aInt32: an object of the body has two members of one name",
+        ),
+        ("POST", "/v1/shelves/1/books", r#"{"pages":"many"}"#, "book.pages: invalid digit found in string"),
+        ("POST", "/v1/shelves/1/books", "[]", "book: a map was expected"),
+        (
+            "POST",
+            "/v1/shelves/1/books",
+            "{},\"parent\":\"x\"",
+            "something stands behind the JSON text, at byte 2",
+        ),
+    ] {
+        assert_eq!(frame(&LIBRARY, method, target, body).unwrap_err(), told, "{method} {target} {body}");
+    }
+}
+
+#[test]
+fn what_is_too_deep_too_large_or_unknown_is_refused() {
+    let everything = "/library.Library/Echo";
+    let deep = format!("{}{}{}", "{\"inner\":".repeat(70), "{}", "}".repeat(70));
     let told = message("POST", everything, &deep).unwrap_err();
     assert!(told.starts_with("inner.inner.inner") && told.contains("nested deeper than 64"), "{told}");
     // What the wire nests deeper than JSON does is told or refused, at any depth.
@@ -136,12 +184,16 @@ fn what_does_not_fit_is_told_with_its_field() {
             match message("POST", everything, &body) {
                 Ok(_) => assert!(echoed(&LIBRARY, &body).is_ok(), "{depth}"),
                 Err(told) => {
-                    assert!(depth > 20 && told.contains("nested deeper than services read"), "{depth}: {told}");
+                    assert!(
+                        depth > 20 && told.contains("nested deeper than services read"),
+                        "{depth}: {told}"
+                    );
                 }
             }
         }
     }
-    let broken = LIBRARY.ask("POST", everything.as_bytes(), b"").unwrap().frame(b"{\"inner\":{\"aString\":\"\xff\"}}");
+    let broken =
+        LIBRARY.ask("POST", everything.as_bytes(), b"").unwrap().frame(b"{\"inner\":{\"aString\":\"\xff\"}}");
     assert_eq!(broken.unwrap_err().field, "inner.aString");
     let small = library(Options { size: 8, ..Options::default() });
     let large = frame(&small, "POST", everything, r#"{"aString":"123456789"}"#);
@@ -169,10 +221,16 @@ fn messages_are_told_by_the_mapping_of_protobuf() {
     }
     let told = library(Options { proto_names: true, ..Options::default() });
     assert_eq!(echoed(&told, r#"{"aInt32":1}"#).unwrap(), r#"{"a_int32":1}"#);
-    assert_eq!(echoed(&LIBRARY, r#"{"a_int32":1.0,"genre":2,"aInt64":5,"word":null}"#).unwrap(), r#"{"aInt32":1,"aInt64":"5","genre":"POEMS"}"#);
+    assert_eq!(
+        echoed(&LIBRARY, r#"{"a_int32":1.0,"genre":2,"aInt64":5,"word":null}"#).unwrap(),
+        r#"{"aInt32":1,"aInt64":"5","genre":"POEMS"}"#
+    );
     let full = library(Options { defaults: true, ..Options::default() });
     let all: serde_json::Value = serde_json::from_str(&echoed(&full, "{}").unwrap()).unwrap();
-    assert_eq!((&all["aInt64"], &all["genre"], &all["numbers"]), (&"0".into(), &"GENRE_UNKNOWN".into(), &serde_json::json!([])));
+    assert_eq!(
+        (&all["aInt64"], &all["genre"], &all["numbers"]),
+        (&"0".into(), &"GENRE_UNKNOWN".into(), &serde_json::json!([]))
+    );
     let unknown = r#"{"any":{"@type":"type.googleapis.com/other.Unknown"}}"#;
     assert!(echoed(&LIBRARY, unknown).unwrap_err().starts_with("any: message 'other.Unknown' not found"));
 }
@@ -189,7 +247,10 @@ fn answered(method: &str, path: &str, frames: &[u8]) -> Result<String, String> {
 #[test]
 fn answers_are_told_whole_in_part_or_line_by_line() {
     let books = b"\0\0\0\0\x0e\x0a\x03\x0a\x01a\x0a\x05\x0a\x01b\x18\x07\x10\x02";
-    assert_eq!(answered("GET", "/v1/shelves/1/books", books).unwrap(), r#"[{"name":"a"},{"name":"b","pages":"7"}]"#);
+    assert_eq!(
+        answered("GET", "/v1/shelves/1/books", books).unwrap(),
+        r#"[{"name":"a"},{"name":"b","pages":"7"}]"#
+    );
     assert_eq!(answered("GET", "/v1/shelves/1/books", b"\0\0\0\0\0").unwrap(), "[]");
     assert_eq!(answered("GET", "/v1/shelves/1/count", books).unwrap(), "2");
     assert_eq!(answered("GET", "/v1/shelves/1/count", b"\0\0\0\0\0").unwrap(), "0");
@@ -203,7 +264,11 @@ fn answers_are_told_whole_in_part_or_line_by_line() {
         ("/v1/books/1", b"\0\0\0\0\0\0\0\0\0\0", "the service answers with more than one message"),
         ("/v1/books/1", b"\0\0\0\0\x05\x0a", "the service's last message is not whole"),
         ("/v1/books/1", b"\x01\0\0\0\0", "the service's message is compressed, though nobody asked for that"),
-        ("/v1/books/1", b"\0\xff\xff\xff\xff", "the service's message has 4294967295 bytes, more than the 4194304 of `max_size`"),
+        (
+            "/v1/books/1",
+            b"\0\xff\xff\xff\xff",
+            "the service's message has 4294967295 bytes, more than the 4194304 of `max_size`",
+        ),
     ] {
         assert_eq!(answered("GET", path, frames).unwrap_err(), told);
     }
@@ -283,7 +348,10 @@ fn flaws_are_told() {
         format!("rpc {name}(M) returns (M) {{ option (google.api.http) = {{ {rule} }}; }}")
     };
     let unwhole = flaws(&written(&method("A", "get: \"/a\""), false), &[]);
-    assert!(matches!(&unwhole[..], [Flaw::Unreadable(why)] if why.contains("google/api/annotations.proto")), "{unwhole:?}");
+    assert!(
+        matches!(&unwhole[..], [Flaw::Unreadable(why)] if why.contains("google/api/annotations.proto")),
+        "{unwhole:?}"
+    );
     for (rule, told) in [
         ("get: \"a\"", "`a`: a path begins with `/`"),
         ("get: \"/{b}\"", "`b`: there is no such field"),
@@ -298,7 +366,10 @@ fn flaws_are_told() {
         assert_eq!(flaws(&written(&method("A", rule), true), &[]), [told]);
     }
     let twice = method("A", "get: \"/a/{a}\"") + &method("B", "get: \"/a/{m.a=*}\"");
-    assert_eq!(flaws(&written(&twice, true), &[]), [Flaw::Twice("GET /a/{a}".into(), "/p.S/A".into(), "/p.S/B".into())]);
+    assert_eq!(
+        flaws(&written(&twice, true), &[]),
+        [Flaw::Twice("GET /a/{a}".into(), "/p.S/A".into(), "/p.S/B".into())]
+    );
 }
 
 /// JSON of any shape, with the names of fields among its names.
@@ -309,8 +380,14 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
         any::<i64>().prop_map(Into::into),
         any::<f64>().prop_map(Into::into),
         "[a-zA-Z0-9.:+/=-]{0,12}".prop_map(Into::into),
-        prop_oneof![Just("NaN"), Just("POEMS"), Just("1.5s"), Just("2026-01-02T03:04:05Z"), Just("type.googleapis.com/library.Everything")]
-            .prop_map(Into::into),
+        prop_oneof![
+            Just("NaN"),
+            Just("POEMS"),
+            Just("1.5s"),
+            Just("2026-01-02T03:04:05Z"),
+            Just("type.googleapis.com/library.Everything")
+        ]
+        .prop_map(Into::into),
     ];
     let name = prop_oneof![
         4 => prop::sample::select(vec![

@@ -16,7 +16,10 @@ const COMMANDS: [(&str, &str); 15] = [
         "-i 'G/dashboard?user=1'",
         "three services asked at the same time: Server-Timing tells how long each took",
     ),
-    ("-i G/stock/7", "how many are in stock: JSON here, a call of gRPC at the service; ask for 99 to see its error"),
+    (
+        "-i G/stock/7",
+        "how many are in stock: JSON here, a call of gRPC at the service; ask for 99 to see its error",
+    ),
     ("'G/products/?q=lantern'", "a search, passed on with its query"),
     (
         "-i G/payments/ -H 'Content-Type: application/json' -d '{\"user\":1,\"amount_cents\":4200}'",

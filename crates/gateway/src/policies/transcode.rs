@@ -188,20 +188,20 @@ fn inline(text: &str) -> Option<Vec<u8>> {
 
 /// Tells what is wrong with a set, or with what is wanted of it.
 fn tell(flaw: Flaw, written: &TranscodeMap, faults: &mut Diagnostics) {
-    const MAKE: &str =
-        "make it with `protoc --include_imports --descriptor_set_out=FILE`, which also takes in what it imports";
+    const MAKE: &str = "make it with `protoc --include_imports --descriptor_set_out=FILE`, which also takes in what it imports";
     let set = written.descriptor.span();
-    let place = |name: &str| {
-        written.services.iter().find(|written| ***written == name).map_or(set, Spanned::span)
-    };
+    let place =
+        |name: &str| written.services.iter().find(|written| ***written == name).map_or(set, Spanned::span);
     let (place, what, help): (Span, String, String) = match flaw {
         Flaw::Unreadable(why) => (set, format!("this is no whole descriptor set: {why}"), MAKE.into()),
         Flaw::NoService(name, known) if known.is_empty() => {
             (place(&name), format!("the descriptor set has no service, so no `{name}`"), MAKE.into())
         }
-        Flaw::NoService(name, known) => {
-            (place(&name), format!("the descriptor set has no service `{name}`"), format!("it has {}", known.join(", ")))
-        }
+        Flaw::NoService(name, known) => (
+            place(&name),
+            format!("the descriptor set has no service `{name}`"),
+            format!("it has {}", known.join(", ")),
+        ),
         Flaw::Nothing => (
             set,
             "no method of these services can be called".into(),
@@ -267,7 +267,9 @@ impl Policy for Compiled {
         let has_body = !matches!(exchange.request.framing, Framing::None | Framing::Length(0));
         if has_body && !is_json(exchange.request.fields.get(names::CONTENT_TYPE)) {
             let what = "the body is to be JSON in UTF-8 (application/json)";
-            return Verdict::answer(Answer::problem(415, "media_type_refused", what).with("Accept", "application/json"));
+            return Verdict::answer(
+                Answer::problem(415, "media_type_refused", what).with("Accept", "application/json"),
+            );
         }
         let call = asked.call().clone();
         exchange.plan.path = Some(call.path().as_bytes().to_vec());
@@ -293,7 +295,8 @@ fn refuse<'v>(exchange: &mut Exchange, missed: Missed) -> Verdict<'v> {
             if allowed.iter().any(|verb| verb == "GET") {
                 allowed.push("HEAD".into());
             }
-            let what = "the path calls a method of the service, but not with this method; see the Allow header";
+            let what =
+                "the path calls a method of the service, but not with this method; see the Allow header";
             Answer::problem(405, "no_call", what).with("Allow", allowed.join(", "))
         }
         Missed::Wrong(wrong) => {
@@ -344,7 +347,14 @@ mod tests {
         for (method, target, kind, status, reason, told) in [
             ("GET", "/none", None, 404, "no_call", "no method"),
             ("PUT", "/stock/7", None, 405, "no_call", "Allow"),
-            ("GET", "/stock/mug", None, 400, "call_invalid", "id: a whole number of 32 bits, not below 0 was expected"),
+            (
+                "GET",
+                "/stock/mug",
+                None,
+                400,
+                "call_invalid",
+                "id: a whole number of 32 bits, not below 0 was expected",
+            ),
             ("GET", "/stock/7?x=1", None, 400, "call_invalid", "x: there is no such field"),
             ("GET", "/stock/7", Some("text/plain"), 415, "media_type_refused", "JSON"),
             ("GET", "/stock/7", Some("application/json; charset=latin1"), 415, "media_type_refused", "JSON"),

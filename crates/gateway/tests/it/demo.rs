@@ -127,8 +127,11 @@ fn the_stock_is_told_as_json() {
     let launch = Gateway::with_binary(env!("CARGO_BIN_EXE_tidegate"));
     let launch = launch.env("LISTEN", "127.0.0.1:0").env("ADMIN", "127.0.0.1:0");
     let launch = launch.env("STOCK_DESCRIPTORS", DESCRIPTORS);
-    let gateway =
-        street.0.iter().fold(launch, |launch, one| launch.env(&one.variable(), &one.url())).start(demo::CONFIGURATION);
+    let gateway = street
+        .0
+        .iter()
+        .fold(launch, |launch, one| launch.env(&one.variable(), &one.url()))
+        .start(demo::CONFIGURATION);
     let stock = gateway.get("/stock/7");
     assert_eq!((stock.status, stock.header("content-type")), (200, Some("application/json")), "{stock:?}");
     assert!(stock.json()["count"].is_u64(), "{stock:?}");
@@ -138,7 +141,10 @@ fn the_stock_is_told_as_json() {
         (404, Some("NOT_FOUND"), Some("there is no such product"))
     );
     let wrong = gateway.get("/stock/mugs");
-    assert_eq!((wrong.status, wrong.json()["type"].as_str()), (400, Some("urn:tidegate:problem:call_invalid")));
+    assert_eq!(
+        (wrong.status, wrong.json()["type"].as_str()),
+        (400, Some("urn:tidegate:problem:call_invalid"))
+    );
 }
 
 /// The shop's own configuration, its services, and payments that can be stopped.

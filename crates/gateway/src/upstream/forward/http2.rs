@@ -91,12 +91,9 @@ impl Forward<'_> {
         }
         let settings = &endpoint.shared.settings;
         let (secure, is_call) = (settings.peer.is_some(), call.is_some());
-        let Some(mut head) = heads::request(&exchange.request, secure, &settings.authority, is_call) else {
+        let Some(head) = head(exchange, secure, &settings.authority, is_call) else {
             return Err(Failed { fault: Fault::Head(HeadError::BadTarget), again: Again::Never });
         };
-        if exchange.plan.transcode.is_some() {
-            *head.method_mut() = http::Method::POST;
-        }
         let whole = request::is_bodyless(exchange);
         // Until the service has looked at it, little of a body can be sent again.
         let kept = (!whole).then(|| client.reader.keep(REPLAYED));
@@ -317,6 +314,16 @@ impl Stream {
         };
         Failed { fault, again }
     }
+}
+
+/// The head of the request for a service.
+fn head(exchange: &Exchange, secure: bool, authority: &str, is_call: bool) -> Option<http::Request<()>> {
+    let mut head = heads::request(&exchange.request, secure, authority, is_call)?;
+    // The exchange keeps the client's, which says whether it may be sent again.
+    if exchange.plan.transcode.is_some() {
+        *head.method_mut() = http::Method::POST;
+    }
+    Some(head)
 }
 
 /// Makes the head of an answer to a call one of the form that its client speaks.

@@ -81,7 +81,8 @@ fn get(request: Request<Bytes>) -> Answering<Bytes> {
             Some(code) => {
                 let code = Code::from_i32(code.parse().unwrap());
                 // google.rpc.Status with one detail, a library.Author.
-                let any = [&b"\x0a\x22type.googleapis.com/library.Author"[..], b"\x12\x05\x0a\x03Ada"].concat();
+                let any =
+                    [&b"\x0a\x22type.googleapis.com/library.Author"[..], b"\x12\x05\x0a\x03Ada"].concat();
                 let details = [&[0x08, 5, 0x1a, u8::try_from(any.len()).unwrap()], &any[..]].concat();
                 let mut status = Status::with_details(code, "no such book: ä", details.into());
                 status.metadata_mut().insert("x-why", MetadataValue::from_static("gone"));
@@ -120,7 +121,9 @@ impl Service<http::Request<Body>> for Library {
             let mut grpc = tonic::server::Grpc::new(Plain);
             Ok(match path.as_str() {
                 "/library.Library/GetBook" => grpc.unary(Method(get), request).await,
-                "/library.Library/Echo" | "/library.Library/UpdateBook" => grpc.unary(Method(echo), request).await,
+                "/library.Library/Echo" | "/library.Library/UpdateBook" => {
+                    grpc.unary(Method(echo), request).await
+                }
                 "/library.Library/Count" => std::future::pending().await,
                 "/library.Library/Watch" => {
                     let watch = move |request: Request<Bytes>| -> Answering<Answers> {
@@ -128,7 +131,9 @@ impl Service<http::Request<Body>> for Library {
                         Box::pin(async move {
                             let asked = request.into_inner();
                             // Field 1: how many; field 2: the status at the end.
-                            let (count, status) = (asked[1], asked.get(3).copied().unwrap_or_default());
+                            let field =
+                                |key| asked.chunks(2).find(|pair| pair[0] == key).map_or(0, |pair| pair[1]);
+                            let (count, status) = (field(0x08), field(0x10));
                             let books = (0..count).map(|nth| Ok(book(&format!("b{nth}"))));
                             let last = tokio_stream::once(()).then(move |()| {
                                 let shared = shared.clone();
@@ -136,7 +141,9 @@ impl Service<http::Request<Body>> for Library {
                                     shared.gate.notified().await;
                                     match status {
                                         0 => Ok(book("last")),
-                                        status => Err(Status::new(Code::from_i32(status.into()), "it is over")),
+                                        status => {
+                                            Err(Status::new(Code::from_i32(status.into()), "it is over"))
+                                        }
                                     }
                                 }
                             });
@@ -237,13 +244,21 @@ fn json_becomes_a_call_and_its_answer_json() {
     assert_eq!((answer.header("x-seen"), answer.header("grpc-status")), (Some("yes"), None));
     let head = client::request(gateway.addr(), "HEAD", "/v1/shelves/1/books/2", &[], b"");
     assert_eq!((head.status, head.header("content-length")), (200, Some("29")));
-    let echoed = post(&gateway, "/library.Library/Echo", r#"{"aInt64":"7","numbers":[1,2],"time":"2026-01-02T03:04:05Z"}"#);
+    let echoed = post(
+        &gateway,
+        "/library.Library/Echo",
+        r#"{"aInt64":"7","numbers":[1,2],"time":"2026-01-02T03:04:05Z"}"#,
+    );
     assert_eq!(echoed.text(), r#"{"aInt64":"7","numbers":[1,2],"time":"2026-01-02T03:04:05Z"}"#);
-    let patched = client::request(gateway.addr(), "PATCH", "/v1/shelves/1/books/2", &JSON, br#"{"title":"T"}"#);
+    let patched =
+        client::request(gateway.addr(), "PATCH", "/v1/shelves/1/books/2", &JSON, br#"{"title":"T"}"#);
     assert_eq!(patched.text(), r#"{"name":"shelves/1/books/2","title":"T"}"#);
     let seen = service.shared.seen.all();
     let paths: Vec<_> = seen.iter().map(|seen| seen.path.as_str()).collect();
-    assert_eq!(paths, ["GetBook", "GetBook", "Echo", "UpdateBook"].map(|name| format!("/library.Library/{name}")));
+    assert_eq!(
+        paths,
+        ["GetBook", "GetBook", "Echo", "UpdateBook"].map(|name| format!("/library.Library/{name}"))
+    );
     for seen in seen {
         assert_eq!((seen.method.as_str(), &seen.fields["te"]), ("POST", &"trailers".parse().unwrap()));
         assert_eq!(seen.fields["content-type"], "application/grpc+proto");
@@ -278,13 +293,19 @@ fn errors_of_the_service_are_problems() {
         (16, 401, "UNAUTHENTICATED"),
     ] {
         let answer = gateway.get(&format!("/v1/shelves/status/books/{code}"));
-        assert_eq!((answer.status, answer.header("content-type")), (status, Some("application/problem+json")));
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (status, Some("application/problem+json"))
+        );
         let problem = answer.json();
         assert_eq!(problem["type"], format!("urn:tidegate:problem:grpc_{}", name.to_lowercase()));
         assert_eq!((&problem["code"], &problem["grpc_status"]), (&name.into(), &code.into()));
         assert_eq!(problem["detail"], "no such book: ä");
         // What the service says passes through the filter as all its answers do.
-        assert_eq!(problem["details"], serde_json::json!([{ "@type": "type.googleapis.com/library.Author" }]));
+        assert_eq!(
+            problem["details"],
+            serde_json::json!([{ "@type": "type.googleapis.com/library.Author" }])
+        );
         assert_eq!(answer.header("x-why"), Some("gone"));
         assert!(answer.header("grpc-status").is_none() && answer.header("grpc-status-details-bin").is_none());
     }
@@ -292,11 +313,17 @@ fn errors_of_the_service_are_problems() {
     let unknown = post(&gateway, "/v1/shelves/1/books", "{}");
     assert_eq!((unknown.status, unknown.json()["code"].as_str()), (501, Some("UNIMPLEMENTED")));
     let broken = gateway.get("/v1/books/broken");
-    assert_eq!((broken.status, broken.json()["type"].as_str()), (502, Some("urn:tidegate:problem:answer_invalid")));
+    assert_eq!(
+        (broken.status, broken.json()["type"].as_str()),
+        (502, Some("urn:tidegate:problem:answer_invalid"))
+    );
     gateway.wait_for_log(|line| line["why"].as_str().is_some_and(|why| why.contains("no library.Book")));
     // The gateway's own faults are problems too, and no statuses of gRPC.
     let lost = gateway.get("/lost/1");
-    assert_eq!((lost.status, lost.json()["type"].as_str()), (502, Some("urn:tidegate:problem:connect_refused")));
+    assert_eq!(
+        (lost.status, lost.json()["type"].as_str()),
+        (502, Some("urn:tidegate:problem:connect_refused"))
+    );
 }
 
 #[test]
@@ -304,7 +331,13 @@ fn what_does_not_fit_reaches_no_service() {
     let service = Running::start();
     let gateway = in_front_of(&service, ", max_size: 100B", "");
     for (method, path, body, status, told) in [
-        ("POST", "/library.Library/Echo", &br#"{"inner":{"aBool":1}}"#[..], 400, "inner.aBool: a boolean was expected"),
+        (
+            "POST",
+            "/library.Library/Echo",
+            &br#"{"inner":{"aBool":1}}"#[..],
+            400,
+            "inner.aBool: a boolean was expected",
+        ),
         ("POST", "/library.Library/Echo", br#"{"nobody":1}"#, 400, "nobody: there is no such field"),
         ("POST", "/library.Library/Echo", b"{\"aString\":\"\xff\"}", 400, "aString: "),
         ("POST", "/library.Library/Echo", b"{", 400, "the body ends before it is whole"),
@@ -318,7 +351,13 @@ fn what_does_not_fit_reaches_no_service() {
         assert_eq!(answer.status, status, "{path}: {detail}");
         assert!(detail.contains(told), "{path}: {detail}");
     }
-    let text = client::request(gateway.addr(), "POST", "/library.Library/Echo", &[("Content-Type", "text/plain")], b"{}");
+    let text = client::request(
+        gateway.addr(),
+        "POST",
+        "/library.Library/Echo",
+        &[("Content-Type", "text/plain")],
+        b"{}",
+    );
     assert_eq!((text.status, text.header("accept")), (415, Some("application/json")));
     assert!(service.shared.seen.all().is_empty());
     gateway.wait_for_log(|line| line["refused_by"] == "transcode" && line["reason"] == "call_invalid");
@@ -369,7 +408,8 @@ fn a_stream_that_ends_badly_is_told_and_cut() {
     service.shared.gate.notify_one();
     let line = raw.read_chunk().unwrap();
     let told: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let wanted = serde_json::json!({ "code": 14, "status": "UNAVAILABLE", "message": "it is over", "details": [] });
+    let wanted =
+        serde_json::json!({ "code": 14, "status": "UNAVAILABLE", "message": "it is over", "details": [] });
     assert_eq!(told, serde_json::json!({ "error": wanted }));
     gateway.wait_for_log(|line| line["grpc_status"] == 14 && line["reason"] == "answer_cut");
 }
@@ -377,7 +417,8 @@ fn a_stream_that_ends_badly_is_told_and_cut() {
 #[test]
 fn a_call_that_takes_too_long_and_one_that_is_tried_again() {
     let service = Running::start();
-    let gateway = in_front_of(&service, "", "    timeout: 5s\n    retry: { on: [503], attempts: 3, backoff: 1ms }");
+    let gateway =
+        in_front_of(&service, "", "    timeout: 5s\n    retry: { on: [503], attempts: 3, backoff: 1ms }");
     let late = gateway.get("/v1/shelves/1/count");
     assert_eq!((late.status, late.json()["type"].as_str()), (504, Some("urn:tidegate:problem:timeout")));
     let before = service.shared.seen.all().len();
@@ -401,8 +442,16 @@ fn calls_of_grpc_pass_on_the_same_route() {
 fn what_cannot_work_is_told_when_it_is_loaded() {
     let (_folder, path) = descriptors();
     for (service, settings, told) in [
-        ("http://127.0.0.1:1", format!("{{ descriptor: \"{}\" }}", path.display()), "`transcode` needs a service that speaks HTTP/2"),
-        ("{ targets: \"http://127.0.0.1:1\", protocol: http2 }", "missing.pb".into(), "cannot read the descriptor set"),
+        (
+            "http://127.0.0.1:1",
+            format!("{{ descriptor: \"{}\" }}", path.display()),
+            "`transcode` needs a service that speaks HTTP/2",
+        ),
+        (
+            "{ targets: \"http://127.0.0.1:1\", protocol: http2 }",
+            "missing.pb".into(),
+            "cannot read the descriptor set",
+        ),
         (
             "{ targets: \"http://127.0.0.1:1\", protocol: http2 }",
             format!("{{ descriptor: \"{}\", services: library.Libary }}", path.display()),
