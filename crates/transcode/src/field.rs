@@ -73,7 +73,6 @@ pub(crate) fn value(field: &FieldDescriptor, text: &str) -> Result<Value, String
     match field.kind() {
         Kind::Double => float(text).map(Value::F64).ok_or_else(|| number("a number")),
         Kind::Float => {
-            #[expect(clippy::cast_possible_truncation, reason = "that is what a float of 32 bits is")]
             let narrow = float(text).map(|wide| wide as f32);
             narrow.map(Value::F32).ok_or_else(|| number("a number"))
         }

@@ -103,6 +103,40 @@ fn echo(request: Request<Bytes>) -> Answering<Bytes> {
     Box::pin(async move { Ok(Answer::new(request.into_inner())) })
 }
 
+/// Books, one after the other; the last thing of the stream waits for the gate.
+struct Watch(Arc<Shared>);
+
+impl Service<Request<Bytes>> for Watch {
+    type Response = Answer<Answers>;
+    type Error = Status;
+    type Future = Answering<Answers>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Bytes>) -> Answering<Answers> {
+        let asked = request.into_inner();
+        let field = |key| asked.chunks(2).find(|pair| pair[0] == key).map_or(0, |pair| pair[1]);
+        // Field 1: how many; field 2: the status at the end.
+        let (count, status) = (field(0x08), field(0x10));
+        let books: Vec<Result<Bytes, Status>> = (0..count).map(|nth| Ok(book(&format!("b{nth}")))).collect();
+        let shared = self.0.clone();
+        let last = tokio_stream::once(()).then(move |()| end(shared.clone(), status));
+        let answers: Answers = Box::pin(tokio_stream::iter(books).chain(last));
+        Box::pin(async move { Ok(Answer::new(answers)) })
+    }
+}
+
+/// How a stream ends, once it may.
+async fn end(shared: Arc<Shared>, status: u8) -> Result<Bytes, Status> {
+    shared.gate.notified().await;
+    match status {
+        0 => Ok(book("last")),
+        status => Err(Status::new(Code::from_i32(status.into()), "it is over")),
+    }
+}
+
 impl Service<http::Request<Body>> for Library {
     type Response = http::Response<Body>;
     type Error = Infallible;
@@ -125,33 +159,7 @@ impl Service<http::Request<Body>> for Library {
                     grpc.unary(Method(echo), request).await
                 }
                 "/library.Library/Count" => std::future::pending().await,
-                "/library.Library/Watch" => {
-                    let watch = move |request: Request<Bytes>| -> Answering<Answers> {
-                        let shared = shared.clone();
-                        Box::pin(async move {
-                            let asked = request.into_inner();
-                            // Field 1: how many; field 2: the status at the end.
-                            let field =
-                                |key| asked.chunks(2).find(|pair| pair[0] == key).map_or(0, |pair| pair[1]);
-                            let (count, status) = (field(0x08), field(0x10));
-                            let books = (0..count).map(|nth| Ok(book(&format!("b{nth}"))));
-                            let last = tokio_stream::once(()).then(move |()| {
-                                let shared = shared.clone();
-                                async move {
-                                    shared.gate.notified().await;
-                                    match status {
-                                        0 => Ok(book("last")),
-                                        status => {
-                                            Err(Status::new(Code::from_i32(status.into()), "it is over"))
-                                        }
-                                    }
-                                }
-                            });
-                            Ok(Answer::new(Box::pin(tokio_stream::iter(books).chain(last)) as Answers))
-                        })
-                    };
-                    grpc.server_streaming(Method(watch), request).await
-                }
+                "/library.Library/Watch" => grpc.server_streaming(Watch(shared), request).await,
                 _ => Status::unimplemented("no such method").into_http(),
             })
         })
