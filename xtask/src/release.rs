@@ -25,10 +25,15 @@ fn mark() -> PathBuf {
     workspace::target().join("profiled/commit")
 }
 
-/// The sources as they stand.
+/// The sources as they stand, but for what a bench has written.
 fn sources() -> String {
-    let root = workspace::root().display().to_string();
-    programs::version_of("git", &["-C", &root, "describe", "--always", "--dirty"])
+    let git = |arguments: &[&str]| {
+        let root = workspace::root().display().to_string();
+        programs::output_of("git", &[&["-C", &root], arguments].concat()).unwrap_or_default()
+    };
+    let commit = git(&["rev-parse", "--short", "HEAD"]);
+    let changed = !git(&["status", "--porcelain", "--", ".", ":!bench/results"]).trim().is_empty();
+    format!("{}{}", commit.trim(), if changed { "-dirty" } else { "" })
 }
 
 /// The gateway that was built, if from the sources as they stand.

@@ -80,7 +80,7 @@ fn the_longest_bar_fills_the_panel_and_the_rest_are_in_proportion() {
         rounds: vec![[("cpu_us".to_owned(), value)].into()],
     };
     let lines = vec![line("nginx", 20.0), line("Tidegate", 10.0)];
-    let job = JobResult { title: String::new(), runs: 1, seconds: 1.0, lines };
+    let job = JobResult { title: String::new(), runs: 1, seconds: 1.0, of: String::new(), lines };
     let results = Results { jobs: [("plain".to_owned(), job)].into(), ..Results::default() };
     let svg = svg(&results).unwrap();
     assert!(svg.contains("class=\"peer\" x=\"200\" y=\"64\" width=\"430.0\""), "{svg}");

@@ -301,7 +301,13 @@ impl Job {
                 }
             }
         }
-        Ok(JobResult { title: self.title.to_owned(), runs: plan.runs, seconds: plan.seconds, lines })
+        Ok(JobResult {
+            title: self.title.to_owned(),
+            runs: plan.runs,
+            seconds: plan.seconds,
+            of: String::new(),
+            lines,
+        })
     }
 
     fn tell(&self, run: usize, contender: &str, round: &Round) {

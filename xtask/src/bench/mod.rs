@@ -21,7 +21,7 @@ use std::path::PathBuf;
 
 use contender::{Contender, Ground, Kind};
 use jobs::{JOBS, Job};
-use results::Results;
+use results::{JobResult, Results};
 
 use crate::needs::{self, Purpose};
 use crate::{Failure, release, workspace};
@@ -31,8 +31,8 @@ const ROUNDS_TO_PUBLISH: usize = 5;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// plain, logged, aggregate, rate_limit, guard, jwt, api_key, routes-1000, routes-100000, body-100k, shape-2k, shape-1m, close,
-    /// idle-10000, reload-10000, tls, tls-h2,
+    /// plain, logged, aggregate, rate_limit, guard, jwt, api_key, routes-1000, routes-100000, body-100k, cache-1k, cache-100k, shape-2k, shape-1m,
+    /// close, idle-10000, reload-10000, tls, tls-h2,
     /// tls-full, tls-resumed, tls-idle-10000; without any, all
     jobs: Vec<String>,
     /// Rounds of each contender
@@ -90,7 +90,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let work = workspace::target().join(format!("bench/work-{}", std::process::id()));
     let (ground, origin) = Ground::prepare(&work, gateway)?;
     for job in jobs.iter().filter(|job| !job.contenders(&plan.only).is_empty()) {
-        results.jobs.insert(job.name.to_owned(), job.run(&ground, &plan)?);
+        let of = results.ground.get("Tidegate").cloned().unwrap_or_default();
+        results.jobs.insert(job.name.to_owned(), JobResult { of, ..job.run(&ground, &plan)? });
         // After each job, so that a broken one costs no more than itself.
         publish(&results, (&page, &chart, &raw))?;
     }

@@ -47,7 +47,7 @@ pub(super) fn page(results: &Results) -> Result<String, fmt::Error> {
     }
     let in_order = JOBS.iter().filter_map(|job| Some((job.name, results.jobs.get(job.name)?)));
     for (name, job) in in_order {
-        writeln!(page, "\n## {name}\n\n{}. {} rounds", job.title, job.runs)?;
+        writeln!(page, "\n## {name}\n\n{}. {} rounds of {} s, {}", job.title, job.runs, job.seconds, job.of)?;
         table(&mut page, job)?;
     }
     writeln!(page, "\nAgain: `cargo xtask bench`")?;
@@ -124,7 +124,7 @@ fn a_table_compares_with_the_peers() {
         rounds: values.iter().map(|v| [("cpu_us".to_owned(), *v)].into()).collect(),
     };
     let lines = vec![line("nginx", [10.0, 12.0, 11.0]), line("Tidegate", [9.0, 9.0, 9.9])];
-    let job = JobResult { title: "t".to_owned(), runs: 3, seconds: 1.0, lines };
+    let job = JobResult { title: "t".to_owned(), runs: 3, seconds: 1.0, of: String::new(), lines };
     let mut page = String::new();
     table(&mut page, &job).unwrap();
     let wanted = "\n| | CPU µs/request | × nginx | failed |\n|---|---:|---:|---:|\n\

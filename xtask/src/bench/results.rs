@@ -28,6 +28,9 @@ pub(super) struct JobResult {
     pub(super) runs: usize,
     /// Seconds of load in a round.
     pub(super) seconds: f64,
+    /// The gateway that was measured: on one day it may be several.
+    #[serde(default)]
+    pub(super) of: String,
     pub(super) lines: Vec<Line>,
 }
 
