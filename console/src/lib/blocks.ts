@@ -13,7 +13,7 @@ export const LANES: { name: string; policies: string[] }[] = [
   { name: 'Care', policies: ['timeout', 'retry', 'hedge', 'mirror', 'validate', 'openapi', 'grpc_web'] },
   { name: 'Cache', policies: ['cache', 'compress'] },
   { name: 'Shape', policies: ['rewrite', 'headers', 'request', 'response', 'filter'] },
-  { name: 'Stand in', policies: ['fallback'] },
+  { name: 'Stand in', policies: ['fallback', 'transcode'] },
 ];
 
 /** The lane of each policy; one that the console does not know works where the one before it works. */

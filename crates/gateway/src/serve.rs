@@ -16,6 +16,7 @@ mod patience;
 mod shaped_body;
 mod signed_body;
 mod tell;
+mod transcoded;
 
 use std::io::ErrorKind;
 use std::pin::pin;

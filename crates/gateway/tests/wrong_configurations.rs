@@ -46,6 +46,7 @@ const KNOWN: Known<'static> = Known {
         "request",
         "response",
         "filter",
+        "transcode",
     ],
 };
 

@@ -14,7 +14,7 @@ use crate::text::plain;
 const FEW: usize = 16;
 
 /// The names seen in open objects.
-pub(crate) struct Names {
+pub struct Names {
     most: usize,
     hasher: RandomState,
     /// The names of all open objects that have few, one object's after the other's.
@@ -31,15 +31,18 @@ struct Open {
 }
 
 impl Names {
-    pub(crate) fn new(most: usize) -> Names {
+    /// None seen, and so many at most that may be open at once.
+    pub fn new(most: usize) -> Names {
         Names { most, hasher: RandomState::default(), few: Vec::new(), open: Vec::new(), held: 0 }
     }
 
-    pub(crate) fn enter(&mut self) {
+    /// An object begins.
+    pub fn enter(&mut self) {
         self.open.push(Open { start: self.few.len(), many: None });
     }
 
-    pub(crate) fn leave(&mut self) {
+    /// The innermost object ends.
+    pub fn leave(&mut self) {
         if let Some(open) = self.open.pop() {
             let few = self.few.len().saturating_sub(open.start);
             let many = open.many.map_or(0, |many| many.len());
@@ -48,8 +51,11 @@ impl Names {
         }
     }
 
-    /// One more member of the innermost object.
-    pub(crate) fn add(&mut self, name: &[u8]) -> Result<(), Misfit> {
+    /// One more member of the innermost object, its name as written between quotes.
+    ///
+    /// # Errors
+    /// It has one of that name, or too many are open.
+    pub fn add(&mut self, name: &[u8]) -> Result<(), Misfit> {
         // Two escapes of one name are one name.
         let hash = self.hasher.hash_one(&*plain(name));
         let Some(open) = self.open.last_mut() else { return Ok(()) };

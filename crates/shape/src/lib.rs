@@ -10,7 +10,7 @@ mod chain;
 pub mod coding;
 pub mod format;
 pub mod jq;
-mod keys;
+pub mod keys;
 pub mod misfit;
 pub mod op;
 pub mod path;

@@ -122,6 +122,9 @@ codes! {
     BAD_AGGREGATE = "TG042", "The parts of an aggregate do not fit together: they wait for each other, or for a part that is not there.",
         "routes:\n  /a:\n    aggregate:\n      user: users /users/{orders.body.user}\n      orders: orders /orders/{user.body.id}",
         "Let one of them come first: take its place from the request instead.";
+    BAD_DESCRIPTOR = "TG043", "A descriptor set that `transcode` names cannot be used, or has not what is wanted of it.",
+        "routes:\n  /*: { to: users, transcode: stock.pb }   # which is no descriptor set, or lacks what it imports",
+        "Make it with `protoc --include_imports --descriptor_set_out=FILE`, and name services as they are called there.";
     BAD_TLS = "TG050", "A file of TLS cannot be read or used: a certificate, a key, a list of authorities.",
         "listeners:\n  web: { address: \"0.0.0.0:443\", tls: { certificates: { cert: shop.crt, key: shop.key } } }   # no such file",
         "Mend the file that the message names. Of a certificate that has expired this is a warning.";

@@ -1,4 +1,5 @@
-//! Documents that a configuration points at: `openapi: shop.yaml` on a route, in a bundle or in `defaults`, `mock: shop.yaml`.
+//! Documents that a configuration points at: `openapi: shop.yaml` on a route, in a bundle or in `defaults`, `mock: shop.yaml`;
+//! and descriptor sets, `transcode: shop.pb`.
 //!
 //! Read with the file that names them, relative to its folder, and watched as included files are. What stands in them is
 //! judged when the configuration is compiled; here it only has to be YAML or JSON.
@@ -20,9 +21,18 @@ const LARGEST: usize = 8 << 20;
 /// Documents of one configuration.
 const MOST: usize = 200;
 
-/// All documents, by the file that names them and the name there.
+/// What a descriptor set begins with that stands in the configuration itself.
+pub const DESCRIPTOR_INLINE: &str = "base64:";
+
+/// The file that names something, and the name there.
+type Named = (u32, String);
+
+/// All documents and descriptor sets, by the file that names them and the name there.
 #[derive(Debug, Clone, Default)]
-pub struct Documents(HashMap<(u32, String), Arc<Document>>);
+pub struct Documents {
+    documents: HashMap<Named, Arc<Document>>,
+    descriptors: HashMap<Named, Arc<[u8]>>,
+}
 
 /// One document.
 #[derive(Debug)]
@@ -38,16 +48,23 @@ impl PartialEq for Documents {
     /// Equal when the same files say the same, whoever names them.
     fn eq(&self, other: &Self) -> bool {
         let has = |documents: &Documents, one: &Document| {
-            documents.0.values().any(|known| known.path == one.path && known.node == one.node)
+            documents.documents.values().any(|known| known.path == one.path && known.node == one.node)
         };
-        self.0.len() == other.0.len() && self.0.values().all(|one| has(other, one))
+        self.documents.len() == other.documents.len()
+            && self.documents.values().all(|one| has(other, one))
+            && self.descriptors == other.descriptors
     }
 }
 
 impl Documents {
     /// The document of a name, as it is written in a file.
     pub fn get(&self, name: &Spanned<String>) -> Option<&Arc<Document>> {
-        self.0.get(&(name.span().file, name.to_string()))
+        self.documents.get(&(name.span().file, name.to_string()))
+    }
+
+    /// The descriptor set of a name, as it is written in a file.
+    pub fn descriptors(&self, name: &Spanned<String>) -> Option<&Arc<[u8]>> {
+        self.descriptors.get(&(name.span().file, name.to_string()))
     }
 }
 
@@ -90,14 +107,15 @@ pub(super) fn collect(
     let Some(folder) = folder else { return };
     let of = |key: &str| tree.get(key).map_or(&[][..], Node::entries).iter().map(|entry| &entry.value);
     let holders = of("routes").chain(of("policies")).chain(tree.get("defaults"));
+    descriptors(holders.clone(), folder, environment, diagnostics, (documents, paths));
     for named in holders.flat_map(|holder| [holder.get("openapi"), holder.get("mock")]).flatten() {
         let Some(node) = name(named) else { continue };
         let Some(text) = node.text() else { continue };
         let key = (node.span.file, text.to_owned());
-        if documents.0.contains_key(&key) {
+        if documents.documents.contains_key(&key) {
             continue;
         }
-        if documents.0.len() >= MOST {
+        if documents.documents.len() >= MOST {
             diagnostics.error(codes::TOO_LARGE, node.span, format!("more than {MOST} documents"));
             return;
         }
@@ -124,7 +142,48 @@ pub(super) fn collect(
             }
         };
         if let Some(document) = read.and_then(|text| Document::read(&path, text, diagnostics)) {
-            documents.0.insert(key, Arc::new(document));
+            documents.documents.insert(key, Arc::new(document));
+        }
+    }
+}
+
+/// Reads the descriptor sets that routes name: `transcode: shop.pb`, `transcode: { descriptor: shop.pb }`.
+fn descriptors<'n>(
+    holders: impl Iterator<Item = &'n Node>,
+    folder: &Path,
+    environment: &dyn Environment,
+    diagnostics: &mut Diagnostics,
+    (documents, paths): (&mut Documents, &mut Vec<PathBuf>),
+) {
+    for named in holders.filter_map(|holder| holder.get("transcode")) {
+        let node = if let Kind::Map(_) = named.kind { named.get("descriptor") } else { Some(named) };
+        let Some((node, text)) = node.and_then(|node| Some((node, node.text()?))) else { continue };
+        let key = (node.span.file, text.to_owned());
+        if text.starts_with(DESCRIPTOR_INLINE) || documents.descriptors.contains_key(&key) {
+            continue;
+        }
+        if documents.descriptors.len() >= MOST {
+            diagnostics.error(codes::TOO_LARGE, node.span, format!("more than {MOST} descriptor sets"));
+            return;
+        }
+        let path = folder.join(text);
+        if !paths.contains(&path) {
+            paths.push(path.clone());
+        }
+        match environment.bytes(&path) {
+            Ok(bytes) if bytes.len() <= LARGEST => {
+                documents.descriptors.insert(key, bytes.into());
+            }
+            Ok(_) => {
+                let message = format!("the descriptor set `{}` is larger than 8 MiB", path.display());
+                diagnostics.error(codes::TOO_LARGE, node.span, message);
+            }
+            Err(error) => {
+                let message = format!("cannot read the descriptor set `{}`: {error}", path.display());
+                diagnostics
+                    .error(codes::UNREADABLE, node.span, message)
+                    .help("relative paths start at the folder of the file that names them");
+            }
         }
     }
 }

@@ -30,6 +30,14 @@ pub trait Environment {
     /// # Errors
     /// What reading it gives.
     fn file(&self, path: &Path) -> io::Result<String>;
+
+    /// The bytes of a file that is no text.
+    ///
+    /// # Errors
+    /// What reading it gives.
+    fn bytes(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
 }
 
 /// The environment of this process.

@@ -57,7 +57,7 @@ pub use credentials::{
 pub use decode::{decode, decode_key};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Report, Severity};
 pub use disk::Disk;
-pub use documents::{Document, Documents};
+pub use documents::{DESCRIPTOR_INLINE, Document, Documents};
 pub use effective::{Effective, Origin, Setting, effective};
 pub(crate) use forms::written_as_it_is;
 pub use health::{Eject, HealthCheck, Slow};

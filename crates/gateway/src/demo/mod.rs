@@ -18,6 +18,8 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 pub use instance::Instance;
 
 use certificates::Certificates;
@@ -33,6 +35,9 @@ pub const NAME: &str = "examples/shop/gateway.yaml";
 
 /// The shop's configuration, as it stands in the examples.
 pub const CONFIGURATION: &str = include_str!("../../../../examples/shop/gateway.yaml");
+
+/// The descriptor set of its service of gRPC, `stock.proto` compiled.
+pub const DESCRIPTORS: &[u8] = include_bytes!("../../../../examples/shop/stock.pb");
 
 /// What the user asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,6 +156,8 @@ fn variables(options: &DemoOptions, instances: &[Instance]) -> BTreeMap<String, 
         instances.iter().map(|instance| (instance.variable(), instance.url())).collect();
     variables.insert("LISTEN".to_owned(), format!("127.0.0.1:{}", options.port));
     variables.extend(random_text::<32>().map(|key| ("SESSION_KEY".to_owned(), key)));
+    // A mere text has no folder in which the file could be.
+    variables.insert("STOCK_DESCRIPTORS".to_owned(), format!("base64:{}", STANDARD.encode(DESCRIPTORS)));
     variables.insert("ADMIN".to_owned(), format!("127.0.0.1:{}", options.admin_port));
     variables
 }

@@ -9,12 +9,16 @@ use super::{Instance, Running};
 
 /// Commands to try: what follows `curl`, with `G` for the gateway, `A` for its admin address, `W` for the switch, `I` for the
 /// development issuer and `T` for this program, and what it shows.
-const COMMANDS: [(&str, &str); 14] = [
+const COMMANDS: [(&str, &str); 15] = [
     ("-i G/v2/users/1", "a user; X-Instance tells which of two instances answered, ask again"),
     ("-i G/v1/users/1", "the same from the old version, with Deprecation, Sunset and a Link to the new one"),
     (
         "-i 'G/dashboard?user=1'",
         "three services asked at the same time: Server-Timing tells how long each took",
+    ),
+    (
+        "-i G/stock/7",
+        "how many are in stock: JSON here, a call of gRPC at the service; ask for 99 to see its error",
     ),
     ("'G/products/?q=lantern'", "a search, passed on with its query"),
     (
@@ -46,7 +50,7 @@ const SECURE: [(&str, &str); 4] = [
     ("curl --cacert C S/v2/users/1", "the same user under TLS, by an authority of this demo alone"),
     ("curl --cacert C --http1.1 -iN S/events/orders", "events under TLS and HTTP/1.1"),
     (
-        "grpcurl -cacert C -proto examples/shop/stock.proto -d '{\"id\":1}' H shop.Stock/Count",
+        "grpcurl -cacert C -import-path examples/shop -proto stock.proto -d '{\"id\":1}' H shop.Stock/Count",
         "a call of gRPC, if grpcurl is there: how many of a product are in stock",
     ),
     ("openssl s_client -connect H -CAfile C -brief </dev/null", "version, cipher and certificate"),

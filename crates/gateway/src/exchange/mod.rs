@@ -24,6 +24,7 @@ use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -165,6 +166,8 @@ pub struct Plan {
     pub body_limit: Option<u64>,
     /// The form of gRPC-Web that the client speaks, where it is translated.
     pub grpc_web: Option<Form>,
+    /// The call of gRPC that a request of JSON becomes, and whose answer becomes JSON again.
+    pub transcode: Option<Arc<transcode::Call>>,
     /// How long the client of a call waits for all of it, as it said (`grpc-timeout`).
     pub deadline: Option<Duration>,
     /// Whether [`Plan::timeout`] is that time.

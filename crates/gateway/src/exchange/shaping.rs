@@ -1,6 +1,7 @@
 //! What is to become of the bodies of an exchange, as its policies have said.
 
 use shape::{Misfit, Plan};
+use transcode::Asked;
 
 use super::Exchange;
 
@@ -9,6 +10,8 @@ use super::Exchange;
 pub struct Shaping {
     /// To the request's: how, or why it cannot be.
     pub request: Option<Result<Box<Plan>, Misfit>>,
+    /// Which call of gRPC it becomes after that.
+    pub call: Option<Box<Asked>>,
     /// To the answer's.
     pub answer: Option<Box<Plan>>,
     /// Whether the answer was refused in the service's stead, so that there is nothing left to shape.

@@ -12,7 +12,8 @@ const REFUSED: u16 = 300;
 
 /// Makes an answer the end of a call, if the request is one and the answer no success. There is no body.
 pub(super) fn respond(exchange: &mut Exchange, answer: &Answer) -> Option<Arc<[u8]>> {
-    if answer.status < REFUSED {
+    // Who speaks JSON is answered in JSON.
+    if answer.status < REFUSED || exchange.plan.transcode.is_some() {
         return None;
     }
     let form = exchange.plan.grpc_web.or_else(|| Form::of_fields(&exchange.request.fields))?;

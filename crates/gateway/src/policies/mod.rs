@@ -42,6 +42,7 @@ mod shared;
 #[cfg(test)]
 mod tests;
 pub mod timeout;
+pub mod transcode;
 pub mod validate;
 pub mod version;
 
@@ -123,6 +124,8 @@ pub static LIST: &[Kind] = &[
     kind::<filter::Filter>(),
     // Sees the answer as the service gave it, since what it gives again goes back through all the others.
     kind::<fallback::Fallback>(),
+    // Nearest to the service, so that all others see JSON both ways.
+    kind::<transcode::Transcode>(),
 ];
 
 /// The schemas of all policies by name, for [`crate::config::schema`].

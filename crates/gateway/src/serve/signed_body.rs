@@ -18,7 +18,7 @@ pub(super) async fn refusal(
     client: &mut ClientConnection,
 ) -> Result<Option<Answer>, Fault> {
     let Some(wanted) = exchange.plan.digest.take() else {
-        return super::shaped_body::begin(listener, exchange, client).await.map(|()| None);
+        return reshaped(listener, exchange, client).await;
     };
     client.reader.body_limit = super::body_limit(exchange, listener)?;
     super::judging::await_continue(exchange, client).await?;
@@ -28,9 +28,19 @@ pub(super) async fn refusal(
         return Err(Fault::BodyTooLarge(wanted.most));
     };
     if wanted.is_of(body) {
-        return super::shaped_body::begin(listener, exchange, client).await.map(|()| None);
+        return reshaped(listener, exchange, client).await;
     }
     exchange.record.refused_by = Some(wanted.wanted_by);
     let text = "the body is not the one that its Content-Digest is of";
     Ok(Some(Answer::problem(400, "other_body", text)))
+}
+
+/// Lets the body be made another one, and then a call.
+async fn reshaped(
+    listener: &Listener,
+    exchange: &mut Exchange,
+    client: &mut ClientConnection,
+) -> Result<Option<Answer>, Fault> {
+    super::shaped_body::begin(listener, exchange, client).await?;
+    super::transcoded::begin(listener, exchange, client).await
 }

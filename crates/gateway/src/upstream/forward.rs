@@ -13,6 +13,7 @@ mod http2;
 mod judged;
 mod opening;
 mod progress;
+mod transcoded;
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -175,6 +176,10 @@ impl Forward<'_> {
         request::prepare(exchange, self.service, self.forwarding);
         if self.service.protocol != Protocol::Http1 {
             call::take_deadline(exchange);
+        } else if exchange.plan.transcode.is_some() {
+            // One of several services, or one that stands in.
+            exchange.record.why = "the service does not speak HTTP/2, as gRPC does".into();
+            return Err(Fault::AnswerProtocol);
         }
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);

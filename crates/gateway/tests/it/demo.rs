@@ -30,6 +30,9 @@ use crate::grpc::{Plain, method};
 use crate::http::http2::converse;
 use crate::setup::tidegate;
 
+/// Where the descriptor set lies that the shop's configuration names.
+const DESCRIPTORS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/shop/stock.pb");
+
 /// Finds the instances of one shop by name.
 struct Street(Vec<Instance>);
 
@@ -113,8 +116,35 @@ fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
         assert!(told.contains_key(variable), "{variable} is named and not told: {told:?}");
     }
     let text = String::from_utf8(output).unwrap();
-    assert_eq!(text.matches("\n  curl ").count(), 14, "{text}");
+    assert_eq!(text.matches("\n  curl ").count(), 15, "{text}");
     assert!(told.values().filter(|value| value.starts_with("http")).all(|url| text.contains(url)), "{text}");
+}
+
+/// The shop's own configuration and the service of gRPC, asked in JSON.
+#[test]
+fn the_stock_is_told_as_json() {
+    let street = Street::open();
+    let launch = Gateway::with_binary(env!("CARGO_BIN_EXE_tidegate"));
+    let launch = launch.env("LISTEN", "127.0.0.1:0").env("ADMIN", "127.0.0.1:0");
+    let launch = launch.env("STOCK_DESCRIPTORS", DESCRIPTORS);
+    let gateway = street
+        .0
+        .iter()
+        .fold(launch, |launch, one| launch.env(&one.variable(), &one.url()))
+        .start(demo::CONFIGURATION);
+    let stock = gateway.get("/stock/7");
+    assert_eq!((stock.status, stock.header("content-type")), (200, Some("application/json")), "{stock:?}");
+    assert!(stock.json()["count"].is_u64(), "{stock:?}");
+    let none = gateway.get("/stock/99");
+    assert_eq!(
+        (none.status, none.json()["code"].as_str(), none.json()["detail"].as_str()),
+        (404, Some("NOT_FOUND"), Some("there is no such product"))
+    );
+    let wrong = gateway.get("/stock/mugs");
+    assert_eq!(
+        (wrong.status, wrong.json()["type"].as_str()),
+        (400, Some("urn:tidegate:problem:call_invalid"))
+    );
 }
 
 /// The shop's own configuration, its services, and payments that can be stopped.
@@ -129,6 +159,7 @@ fn the_dashboard_does_without_payments() {
         let launch = Gateway::with_binary(env!("CARGO_BIN_EXE_tidegate"));
         let launch =
             launch.env("LISTEN", "127.0.0.1:0").env("ADMIN", "127.0.0.1:0").env("PAYMENTS", payments);
+        let launch = launch.env("STOCK_DESCRIPTORS", DESCRIPTORS);
         let shop = street.0.iter().filter(|instance| instance.name() != "payments");
         shop.fold(launch, |launch, one| launch.env(&one.variable(), &one.url())).start(demo::CONFIGURATION)
     };

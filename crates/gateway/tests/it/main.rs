@@ -104,6 +104,7 @@ mod policies {
     mod retry;
     mod rewrite;
     mod timeout;
+    mod transcode;
     mod validate;
     mod version;
 }

@@ -32,6 +32,11 @@ impl Contracts {
         self.is_whole
     }
 
+    /// The descriptor set of a name. None when it was not read.
+    pub fn descriptors(&self, name: &Spanned<String>) -> Option<Arc<[u8]>> {
+        self.documents.descriptors(name).cloned()
+    }
+
     /// The document of a name. None when it cannot be used, which is reported once, or was not read.
     pub fn api(&self, name: &Spanned<String>, judged: Judged, faults: &mut Diagnostics) -> Option<Arc<Api>> {
         let Some(document) = self.documents.get(name) else {

@@ -16,7 +16,13 @@ pub(super) fn take_deadline(exchange: &mut Exchange) {
         return;
     }
     let told = Name::new(grpc::TIMEOUT).ok().and_then(|name| exchange.request.fields.get(name));
-    let Some(deadline) = told.and_then(grpc::timeout) else { return };
+    let Some(deadline) = told.and_then(grpc::timeout) else {
+        // Who speaks JSON waits as long as the route lets it.
+        if exchange.plan.transcode.is_some() {
+            exchange.plan.deadline = exchange.plan.timeout;
+        }
+        return;
+    };
     let plan = &mut exchange.plan;
     if plan.timeout.is_none_or(|time| deadline <= time) {
         plan.timeout = Some(deadline);

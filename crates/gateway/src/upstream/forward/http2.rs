@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use ::http1::{Fields, Framing, HeadError, HeadLimits, names};
+use ::http1::{Fields, Framing, HeadError, HeadLimits, Method, names};
 use bytes::Bytes;
 use h2::SendStream;
 use h2::client::ResponseFuture;
@@ -91,7 +91,7 @@ impl Forward<'_> {
         }
         let settings = &endpoint.shared.settings;
         let (secure, is_call) = (settings.peer.is_some(), call.is_some());
-        let Some(head) = heads::request(&exchange.request, secure, &settings.authority, is_call) else {
+        let Some(head) = head(exchange, secure, &settings.authority, is_call) else {
             return Err(Failed { fault: Fault::Head(HeadError::BadTarget), again: Again::Never });
         };
         let whole = request::is_bodyless(exchange);
@@ -175,6 +175,11 @@ impl Forward<'_> {
         (progress, call): (&Progress, Option<&Call>),
     ) -> Result<(), Fault> {
         let mut inflow = self.final_head_http2(exchange, responder, (answer, waits)).await?;
+        if let Some(call) = call.filter(|_| exchange.plan.transcode.is_some())
+            && Self::is_of_call(exchange)?
+        {
+            return Box::pin(self.download_json(exchange, responder, inflow, (progress, call))).await;
+        }
         progress.answered(exchange.response.status);
         exchange.record.answered = Some(exchange.record.elapsed());
         inflow.begin(exchange.response.framing);
@@ -256,7 +261,8 @@ impl Forward<'_> {
         (answer, waits): (&mut ResponseFuture, Waits<'_>),
     ) -> Result<Inflow, Fault> {
         let limits = HeadLimits { head: self.service.max_head, ..HeadLimits::default() };
-        let method = exchange.request.method;
+        let is_call = exchange.plan.transcode.is_some();
+        let method = if is_call { Method::Post } else { exchange.request.method };
         for _ in 0..=MOST_INTERIM {
             let (parts, body) = waits.head(answer).await?;
             let ended = body.as_ref().is_some_and(h2::RecvStream::is_end_stream);
@@ -308,6 +314,16 @@ impl Stream {
         };
         Failed { fault, again }
     }
+}
+
+/// The head of the request for a service.
+fn head(exchange: &Exchange, secure: bool, authority: &str, is_call: bool) -> Option<http::Request<()>> {
+    let mut head = heads::request(&exchange.request, secure, authority, is_call)?;
+    // The exchange keeps the client's, which says whether it may be sent again.
+    if exchange.plan.transcode.is_some() {
+        *head.method_mut() = http::Method::POST;
+    }
+    Some(head)
 }
 
 /// Makes the head of an answer to a call one of the form that its client speaks.

@@ -64,6 +64,20 @@ fn most(exchange: &Exchange) -> Option<(usize, bool)> {
     judges.chain(program).min()
 }
 
+/// Whether so many bytes may be held for those who judge.
+pub(super) fn bound(exchange: &mut Exchange, length: usize) -> Result<(), Fault> {
+    match most(exchange) {
+        Some((most, is_of_program)) if length > most => {
+            if is_of_program {
+                return Err(Fault::AnswerUnfit(Misfit::Large(most as u64)));
+            }
+            exchange.record.why = format!("the answer has more than {most} bytes").into();
+            Err(Fault::AnswerInvalid)
+        }
+        _ => Ok(()),
+    }
+}
+
 fn hold(
     exchange: &mut Exchange,
     whole: &mut Vec<u8>,
@@ -81,7 +95,8 @@ fn hold(
     Ok(())
 }
 
-fn judge(exchange: &mut Exchange, whole: Vec<u8>) -> Result<Vec<u8>, Fault> {
+/// Whether the body of an answer is good.
+pub(super) fn judge(exchange: &mut Exchange, whole: Vec<u8>) -> Result<Vec<u8>, Fault> {
     let judges = exchange.judges.as_mut().map(|judges| std::mem::take(&mut judges.answer));
     for judge in judges.unwrap_or_default() {
         if let Err(why) = judge.judge(exchange, &whole) {

@@ -45,7 +45,9 @@ impl Forward<'_> {
         fresh: bool,
     ) -> Result<Way, Fault> {
         let settings = &endpoint.shared.settings;
-        if settings.protocol == Protocol::Auto && exchange.request.upgrade == Upgrade::WebSocket {
+        // A call of gRPC has trailers, which nothing else carries.
+        let is_call = exchange.plan.transcode.is_some();
+        if settings.protocol == Protocol::Auto && exchange.request.upgrade == Upgrade::WebSocket && !is_call {
             return self.over_http1(exchange, endpoint, fresh).await;
         }
         let (within, left) = self.time_to_connect(exchange);
@@ -54,6 +56,7 @@ impl Forward<'_> {
         let opening = match turn {
             Ok(Turn::Stream(slot)) => return Ok(Way::Http2(slot)),
             Ok(Turn::Open(opening)) => opening,
+            Ok(Turn::Plain) if is_call => return Err(Fault::TargetTls),
             Ok(Turn::Plain) => match self.rested(exchange, endpoint, fresh) {
                 Some(connection) => return Ok(Way::Http1(connection)),
                 None => pool.claim(),
@@ -72,6 +75,9 @@ impl Forward<'_> {
             }
             Ok(connection) => {
                 opening.plain();
+                if is_call {
+                    return Err(Fault::TargetTls);
+                }
                 Ok(Way::Http1(connection))
             }
             Err(fault) => {
