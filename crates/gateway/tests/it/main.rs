@@ -16,6 +16,7 @@ mod provider;
 mod setup;
 
 mod accept {
+    mod aborts;
     mod connection;
     mod proxy_protocol;
 }
@@ -117,6 +118,7 @@ mod tls {
 mod upstream {
     mod answers;
     mod breaker;
+    mod byte_faults;
     mod door;
     mod health;
     pub(crate) mod http2;
