@@ -3,11 +3,11 @@
 //! Takes what the policies found that a request calls; a service hears of it only when its message is whole and right.
 
 use http1::{Framing, names};
+use shape::coding::decoded;
 
 use crate::exchange::{Answer, Exchange};
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
-use crate::http::decoded::{Undecodable, decoded};
 use crate::snapshot::Listener;
 
 /// Makes the body that of a call, if the request is one; gives the refusal of one that does not fit.
@@ -31,14 +31,7 @@ pub(super) async fn begin(
     let coding = exchange.request.fields.get(names::CONTENT_ENCODING).unwrap_or_default();
     let framed = match decoded(body, coding, most) {
         Ok(plain) => asked.frame(&plain),
-        Err(Undecodable::TooLarge) => return Err(Fault::BodyTooLarge(most as u64)),
-        Err(Undecodable::Unknown) => {
-            let what = "the body has a coding that is not known here";
-            return Ok(Some(Answer::problem(415, "body_coding", what)));
-        }
-        Err(Undecodable::Broken) => {
-            return Ok(Some(Answer::problem(400, "body_coding", "the body is not what its coding says")));
-        }
+        Err(why) => return Err(Fault::BodyUnfit(why)),
     };
     match framed {
         Ok(frame) => {

@@ -189,10 +189,11 @@ impl Ledger {
     /// The fullest account of a quota, and how much was used of it; none while accounts are written down: nobody waits here.
     pub(super) fn fullest(&self, quota: &str) -> Option<(String, u64)> {
         let (known, now) = (self.known.try_lock().ok()?, wall());
-        let is_own = |account: &Account| account.label.first().is_some_and(|name| name == quota);
+        let is_own = |account: &Account| account.owner.label[0] == quota;
         let live = known.iter().filter(|(_, account)| is_own(account) && account.period.end > now);
         let (key, account) = live.max_by_key(|(key, account)| self.used(**key, account.period))?;
-        Some((account.label.last().cloned()?, self.used(*key, account.period)))
+        let [_, who] = &account.owner.label;
+        Some((who.clone(), self.used(*key, account.period)))
     }
 
     /// Writes down what is not yet, as far as that is done soon.

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub use consumers::OfConsumers;
 pub use settings::RateLimit;
 
-use super::per::words;
+use super::per::{Scope, words};
 use super::shared::Digest;
 use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
@@ -327,7 +327,7 @@ impl Policy for Compiled {
         let now = now();
         for grade in self.limits.iter().filter(of_all).flat_map(|limit| &limit.grades) {
             let (_, place) = grade.counted.flow(now);
-            let measure = grade.counted.tier.measure(place);
+            let measure = grade.counted.tier().measure(place);
             let what = format!("the rate limit `{}`", measure.name);
             tell(Fill { what, used: Used::Calls, most: measure.rate.per_second() });
         }
