@@ -1,5 +1,5 @@
-//! `cargo xtask soak --redis`: limits that one gateway, and three on one Redis, keep under load, and what happens when
-//! Redis is frozen meanwhile.
+//! `cargo xtask soak --redis`: limits that one gateway, and three on one Redis, keep under load, a quota of all three, and
+//! what happens when Redis is frozen meanwhile.
 //! Takes seconds and numbers of clients; gives a table, and a failure where more passed than may, where a request
 //! failed, or where Redis was missed for too long.
 //! It must never count what passed by what a gateway says of itself: clients count answers.
@@ -201,6 +201,9 @@ fn start(
         })
         .collect();
     let free = "  /free: { to: origin, rate_limit: { rate: 1000000/s, store: redis } }\n";
+    let quota = format!(
+        "  /quota: {{ to: origin, quota: {{ amount: {QUOTA}, every: year, per: all, store: redis, on_fault: closed }} }}\n"
+    );
     let text = format!(
         "listen: 127.0.0.1:0\nadmin: {{ listen: \"127.0.0.1:0\" }}\nworkers: 1\nlog: {{ access: \"off\" }}\n\
          redis: {{ url: \"redis://127.0.0.1:{redis}\", prefix: phase-{phase} }}\n\
