@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -200,21 +199,11 @@ impl Drop for Running {
     }
 }
 
-/// The descriptor set of `library.proto`, compiled into a file of its own folder.
-fn descriptors() -> (tempfile::TempDir, PathBuf) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folders = [root.join("crates/transcode/tests/protos"), root.join("examples/shop")];
-    let mut compiler = protox::Compiler::new(folders).unwrap();
-    compiler.include_imports(true).open_file("library.proto").unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("library.pb");
-    std::fs::write(&path, compiler.encode_file_descriptor_set()).unwrap();
-    (folder, path)
-}
+/// The descriptor set of `library.proto` beside it.
+const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../transcode/tests/protos/library.pb");
 
 /// A gateway in front of the service; `settings` stand among those of the policy, `more` among those of the route.
 fn in_front_of(service: &Running, settings: &str, more: &str) -> Gateway {
-    let (_folder, path) = descriptors();
     testkit::gateway!(
         r#"
 listen: 127.0.0.1:0
@@ -231,7 +220,7 @@ routes:
 {more}
 "#,
         url = service.url,
-        path = path.display(),
+        path = LIBRARY,
     )
 }
 
@@ -248,10 +237,10 @@ fn json_becomes_a_call_and_its_answer_json() {
     let answer = gateway.get("/v1/shelves/1/books/2");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
     assert_eq!(answer.text(), r#"{"name":"shelves/1/books/2"}"#);
-    assert_eq!(answer.header("content-length"), Some("29"));
+    assert_eq!(answer.header("content-length"), Some("28"));
     assert_eq!((answer.header("x-seen"), answer.header("grpc-status")), (Some("yes"), None));
     let head = client::request(gateway.addr(), "HEAD", "/v1/shelves/1/books/2", &[], b"");
-    assert_eq!((head.status, head.header("content-length")), (200, Some("29")));
+    assert_eq!((head.status, head.header("content-length")), (200, Some("28")));
     let echoed = post(
         &gateway,
         "/library.Library/Echo",
@@ -448,11 +437,10 @@ fn calls_of_grpc_pass_on_the_same_route() {
 
 #[test]
 fn what_cannot_work_is_told_when_it_is_loaded() {
-    let (_folder, path) = descriptors();
     for (service, settings, told) in [
         (
             "http://127.0.0.1:1",
-            format!("{{ descriptor: \"{}\" }}", path.display()),
+            format!("{{ descriptor: \"{LIBRARY}\" }}"),
             "`transcode` needs a service that speaks HTTP/2",
         ),
         (
@@ -462,7 +450,7 @@ fn what_cannot_work_is_told_when_it_is_loaded() {
         ),
         (
             "{ targets: \"http://127.0.0.1:1\", protocol: http2 }",
-            format!("{{ descriptor: \"{}\", services: library.Libary }}", path.display()),
+            format!("{{ descriptor: \"{LIBRARY}\", services: library.Libary }}"),
             "the descriptor set has no service `library.Libary`",
         ),
     ] {
