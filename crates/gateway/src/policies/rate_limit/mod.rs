@@ -449,7 +449,7 @@ mod tests {
     #[test]
     fn what_a_limit_adds() {
         const REQUESTS: u32 = 200_000;
-        let mut bound = super::super::tests::bound("rate_limit: 1000/s").unwrap();
+        let mut bound = bound("rate_limit: 1000/s").unwrap();
         let mut faults = Diagnostics::default();
         let mut lives = super::super::Lives::after(None);
         let mut place = Place {

@@ -52,16 +52,20 @@ fn a_request_is_sent_again_and_everybody_can_see_it() {
 
 #[test]
 fn those_that_fail_again_are_counted() {
-    // Of three attempts the second fails too and the third does not; then none does.
-    let origin = failing(2, || Reply::status(503).body("not now"));
-    let gateway = retrying(&origin, "attempts: 3, budget: 100%");
-    assert_eq!(gateway.get("/a").status, 200);
-    gateway.wait_metric("tidegate_retries_total{service=\"app\"}", |count| count == 2.0);
-    assert_eq!(gateway.metric("tidegate_retries_lost_total{service=\"app\"}"), 1.0);
-    drop(origin);
-    assert_eq!(gateway.get("/b").status, 502);
-    // Nobody listens any more: both repetitions fail, however that is noticed.
-    gateway.wait_metric("tidegate_retries_lost_total{service=\"app\"}", |count| count == 3.0);
+    // Of the two that are sent again the first fails too; then both do, and where no answer comes at all too.
+    let (lost, all) =
+        ("tidegate_retries_lost_total{service=\"app\"}", "tidegate_retries_total{service=\"app\"}");
+    let answers: [(usize, fn() -> Reply, u16, f64); 3] = [
+        (2, || Reply::status(503), 200, 1.0),
+        (usize::MAX, || Reply::status(503), 503, 2.0),
+        (usize::MAX, Reply::reset_without_answer, 502, 2.0),
+    ];
+    for (first, reply, status, failed_again) in answers {
+        let origin = failing(first, reply);
+        let gateway = retrying(&origin, "attempts: 3");
+        assert_eq!(gateway.get("/").status, status);
+        assert_eq!((gateway.metric(all), gateway.metric(lost)), (2.0, failed_again), "{status}");
+    }
 }
 
 #[test]
