@@ -364,7 +364,9 @@ async fn send_instead(
 
 /// What programs make of a body that is there already.
 async fn by_program(exchange: &mut Exchange, body: Bytes) -> Result<Bytes, Fault> {
-    let Some(plan) = exchange.shaping.as_mut().and_then(|shaping| shaping.long_answer()) else { return Ok(body) };
+    let Some(plan) = exchange.shaping.as_mut().and_then(|shaping| shaping.long_answer()) else {
+        return Ok(body);
+    };
     let made = programs::made(*plan, body.to_vec()).await.map_err(Fault::AnswerUnfit)?;
     if exchange.coat.is_none() {
         exchange.response.framing = Framing::Length(made.len() as u64);

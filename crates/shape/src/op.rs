@@ -192,11 +192,13 @@ impl Program {
     /// The time that programs of jq may take over a document; none where there is no such program. Then it is for those
     /// threads only that have a [`crate::jq::Room`].
     pub fn time(&self) -> Option<Duration> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::Whole(_, ops) => ops.iter().filter_map(|op| op.time()).reduce(Duration::saturating_add),
-            _ => None,
-        })
-        .reduce(Duration::saturating_add)
+        self.steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Whole(_, ops) => ops.iter().filter_map(|op| op.time()).reduce(Duration::saturating_add),
+                _ => None,
+            })
+            .reduce(Duration::saturating_add)
     }
 
     /// Whether a document of any size passes in constant memory.
@@ -232,7 +234,9 @@ impl Program {
             }
             Op::Jq(program) => {
                 if !before.is_empty() {
-                    return Err("a program of `jq` takes the whole document: write it outside of `map`".into());
+                    return Err(
+                        "a program of `jq` takes the whole document: write it outside of `map`".into()
+                    );
                 }
                 self.whole(Vec::new(), Whole::Jq(program.clone()));
                 Ok(())

@@ -2,13 +2,13 @@
 //!
 //! An operation whose place is not there changes nothing.
 
-use crate::{Limits, Misfit, Value};
 use crate::case::spelled;
 use crate::op::{Mask, Op, Skeleton, Whole};
 use crate::path::{Path, Segment};
 use crate::stage::masked;
 use crate::text::{plain, written};
 use crate::value::{Members, is_name};
+use crate::{Limits, Misfit, Value};
 
 /// Does what is to be done to a value held whole.
 ///

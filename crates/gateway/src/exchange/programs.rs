@@ -72,7 +72,13 @@ fn threads() -> Option<&'static SyncSender<Job>> {
         let started = (0..cores.min(MOST_THREADS)).filter_map(|_| {
             let jobs = jobs.clone();
             let thread = std::thread::Builder::new().name("programs".to_owned()).stack_size(STACK);
-            thread.spawn(move || while let Some(job) = next(&jobs) { run(job) }).ok()
+            thread
+                .spawn(move || {
+                    while let Some(job) = next(&jobs) {
+                        run(job)
+                    }
+                })
+                .ok()
         });
         (started.count() > 0).then_some(queue)
     };
@@ -116,7 +122,10 @@ mod tests {
             assert_eq!(made(plan("map(.a) | add", long), body()).await, Ok(b"3".to_vec()));
             let over = Err(Misfit::Spent("the program takes longer than it may"));
             assert_eq!(made(plan("def f: f; f", Duration::ZERO), body()).await, over);
-            assert_eq!(made(plan("error", long), body()).await, Err(Misfit::Program("the program refuses the document")));
+            assert_eq!(
+                made(plan("error", long), body()).await,
+                Err(Misfit::Program("the program refuses the document"))
+            );
         });
     }
 }

@@ -126,7 +126,11 @@ fn repeated(text: &Bytes, times: &Num) -> V {
     if times.is_nan() || times <= 0.0 {
         return V::Null;
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and cut off at the top")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "positive, and cut off at the top"
+    )]
     let times = times.ceil() as usize;
     let Some(length) = text.len().checked_mul(times) else { halt(Stop::Size) };
     weigh(length as u64, 0);
@@ -163,7 +167,9 @@ impl std::ops::Div for V {
 
 fn split(text: &Bytes, between: &Bytes) -> V {
     tick_bytes(text.len());
-    let (Ok(own), Ok(between)) = (std::str::from_utf8(text), std::str::from_utf8(between)) else { return V::Null };
+    let (Ok(own), Ok(between)) = (std::str::from_utf8(text), std::str::from_utf8(between)) else {
+        return V::Null;
+    };
     let part = |part: &str| V::Text(text.slice_ref(part.as_bytes()));
     if own.is_empty() {
         return V::arr(Vec::new());

@@ -153,12 +153,12 @@ fn compile(text: &str) -> Result<Filter<Ways>, Flaw> {
     let modules = loader.load(&arena, program).map_err(|errors| {
         let first = errors.into_iter().next().map(|(_, error)| error);
         match first {
-            Some(Unread::Lex(errors)) => errors.first().map(|(wanted, found)| {
-                flaw(text, found, &format!("there is no {} here", wanted.as_str()))
-            }),
-            Some(Unread::Parse(errors)) => errors.first().map(|(wanted, found)| {
-                flaw(text, found, &format!("{} is to stand here", wanted.as_str()))
-            }),
+            Some(Unread::Lex(errors)) => errors
+                .first()
+                .map(|(wanted, found)| flaw(text, found, &format!("there is no {} here", wanted.as_str()))),
+            Some(Unread::Parse(errors)) => errors
+                .first()
+                .map(|(wanted, found)| flaw(text, found, &format!("{} is to stand here", wanted.as_str()))),
             Some(Unread::Io(errors)) => errors
                 .first()
                 .map(|(name, _)| flaw(text, name, "a program is one text, and takes in no other")),

@@ -7,12 +7,12 @@ use jaq_core::load::parse::Def;
 use jaq_core::native::{Filter, Fun, bome, unary, v};
 use jaq_core::{Error, Native, RunPtr, ValR};
 
+use super::Ways;
 use super::expressions;
 use super::meter::{tick, tick_bytes};
 use super::number::Num;
 use super::value::V;
 use super::walk::places;
-use super::Ways;
 
 /// Functions of the standard library that are left out: what they would look at or touch, or how long they would run, is none
 /// of a body's business.
@@ -80,7 +80,11 @@ fn own() -> [Filter<RunPtr<Ways>>; 8] {
 fn from_json(text: &V) -> ValR<V> {
     let V::Text(text) = text else { return Err(Error::typ(text.clone(), "string")) };
     tick_bytes(text.len().saturating_mul(4));
-    let limits = crate::Limits { depth: LEVELS, size: text.len().saturating_mul(8).max(64), ..crate::Limits::default() };
+    let limits = crate::Limits {
+        depth: LEVELS,
+        size: text.len().saturating_mul(8).max(64),
+        ..crate::Limits::default()
+    };
     let read = crate::parse_strict(text, limits).and_then(|document| V::of(&document));
     read.map_err(|misfit| Error::str(format_args!("no JSON: {misfit}")))
 }

@@ -59,12 +59,7 @@ impl Num {
         }
     }
 
-    fn done(
-        &self,
-        other: &Num,
-        whole: fn(i64, i64) -> Option<i64>,
-        other_way: fn(f64, f64) -> f64,
-    ) -> Num {
+    fn done(&self, other: &Num, whole: fn(i64, i64) -> Option<i64>, other_way: fn(f64, f64) -> f64) -> Num {
         match self.both(other).and_then(|(left, right)| whole(left, right)) {
             Some(result) => Num::Int(result),
             None => Num::Float(other_way(self.as_f64(), other.as_f64())),

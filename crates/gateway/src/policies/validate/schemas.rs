@@ -24,9 +24,8 @@ impl Schemas {
     pub(super) fn kind(&self, kind: Option<&[u8]>) -> Option<Violation> {
         let kind = kind.unwrap_or_default().split(|byte| *byte == b';').next().unwrap_or_default();
         let kind = String::from_utf8_lossy(kind).trim().to_ascii_lowercase();
-        let fits = |wanted: &String| {
-            *wanted == kind || (wanted.starts_with('+') && kind.ends_with(wanted.as_str()))
-        };
+        let fits =
+            |wanted: &String| *wanted == kind || (wanted.starts_with('+') && kind.ends_with(wanted.as_str()));
         if self.types.is_empty() || self.types.iter().any(fits) {
             return None;
         }

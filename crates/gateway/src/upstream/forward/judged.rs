@@ -111,7 +111,9 @@ pub(super) fn judge(exchange: &mut Exchange, whole: Vec<u8>) -> Result<Vec<u8>, 
 /// Judges a body, and lets programs make another one of it.
 async fn done(exchange: &mut Exchange, whole: Vec<u8>) -> Result<Vec<u8>, Fault> {
     let whole = judge(exchange, whole)?;
-    let Some(plan) = exchange.shaping.as_mut().and_then(|shaping| shaping.long_answer()) else { return Ok(whole) };
+    let Some(plan) = exchange.shaping.as_mut().and_then(|shaping| shaping.long_answer()) else {
+        return Ok(whole);
+    };
     // Who watches sees what the service gave.
     if let Some(mut witness) = exchange.witness.take() {
         witness.data(&whole);

@@ -136,7 +136,12 @@ fn a_body_passes_as_it_came_or_not_at_all() {
             "header Content-Type: the body is to be one of application/json",
         ),
         (&[JSON, ("Content-Encoding", "gzip")], b"{}", 400, "body : the body is not coded as it says"),
-        (&[JSON, ("Content-Encoding", "rot13")], b"{}", 400, "body : the body is coded in a way that cannot be taken apart here"),
+        (
+            &[JSON, ("Content-Encoding", "rot13")],
+            b"{}",
+            400,
+            "body : the body is coded in a way that cannot be taken apart here",
+        ),
     ] {
         let answer = post(&gateway, headers, body);
         assert_eq!((answer.status, faults(&answer)), (status, vec![wanted.to_owned()]));

@@ -43,7 +43,9 @@ fn programs_make_answers_others() {
         "orderless" => json("{\"hidden\":1}"),
         "other" => Reply::ok("<hidden/>").header("Content-Type", "text/html"),
         "error" => Reply::status(404).header("Content-Type", "application/json").body(ORDERS),
-        "pieces" => Reply::chunked(&[&ORDERS[..40], &ORDERS[40..]], &[]).header("Content-Type", "application/json"),
+        "pieces" => {
+            Reply::chunked(&[&ORDERS[..40], &ORDERS[40..]], &[]).header("Content-Type", "application/json")
+        }
         _ => json(ORDERS).header("ETag", "\"e\""),
     });
     let gateway = in_front_of(&origin);
@@ -56,12 +58,19 @@ fn programs_make_answers_others() {
     assert_eq!(get(&gateway, "/orders/a", &[]).header("ETag"), Some("W/\"e\""));
     let coded = get(&gateway, "/orders/a", &[("Accept-Encoding", "zstd")]);
     assert_eq!(coded.header("Content-Encoding"), Some("zstd"));
-    assert_eq!(get(&gateway, "/csv/a", &[]).text(), "id,open,price,count\r\n1,true,1.25,2\r\n2,false,1,1\r\n");
+    assert_eq!(
+        get(&gateway, "/csv/a", &[]).text(),
+        "id,open,price,count\r\n1,true,1.25,2\r\n2,false,1,1\r\n"
+    );
     assert!(!get(&gateway, "/both/a", &[]).text().contains("hidden"));
     for path in ["/orders/broken", "/orders/large", "/orders/orderless"] {
         unfit(&get(&gateway, path, &[]));
     }
-    assert_eq!(get(&gateway, "/orders/other", &[]).text(), "<hidden/>", "what is no JSON is not for programs");
+    assert_eq!(
+        get(&gateway, "/orders/other", &[]).text(),
+        "<hidden/>",
+        "what is no JSON is not for programs"
+    );
     assert_eq!(request(gateway.addr(), "HEAD", "/orders/a", &[], b"").status, 200);
     converse(async {
         let (client, _connection) = open(gateway.addr()).await;
@@ -135,7 +144,9 @@ fn programs_make_requests_others_before_the_service_hears_of_them() {
     let got = origin.only_request();
     assert_eq!((got.body.as_slice(), got.header("Content-Length")), (&br#"{"order":7}"#[..], Some("11")));
     let mut raw = Raw::connect(gateway.addr());
-    raw.send("POST /post/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n");
+    raw.send(
+        "POST /post/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n",
+    );
     assert_eq!(raw.read_interim().status, 100);
     raw.send("8\r\n{\"id\":7}\r\n0\r\n\r\n");
     assert_eq!(raw.read_response().status, 200);

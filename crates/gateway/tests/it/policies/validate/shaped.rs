@@ -71,9 +71,16 @@ const XML: (&str, &str) = ("Content-Type", "application/xml");
 fn a_request_is_judged_as_the_service_gets_it() {
     let origin = Origin::answering(giving);
     let gateway = start(&origin.url(), "http1", "");
-    let post = |path: &str, kind, body: &str| client::request(gateway.addr(), "POST", path, &[kind], body.as_bytes());
+    let post = |path: &str, kind, body: &str| {
+        client::request(gateway.addr(), "POST", path, &[kind], body.as_bytes())
+    };
     let answer = post("/xml/a", XML, "<order><sku>abc</sku></order>");
-    assert_eq!((answer.status, answer.header("Content-Type")), (200, Some("application/xml; charset=utf-8")), "{}", answer.text());
+    assert_eq!(
+        (answer.status, answer.header("Content-Type")),
+        (200, Some("application/xml; charset=utf-8")),
+        "{}",
+        answer.text()
+    );
     assert!(answer.text().contains("<order><sku>abc</sku></order>"), "{}", answer.text());
     assert_eq!(origin.only_request().body, br#"{"sku":"abc"}"#);
     assert_eq!(post("/renamed/a", JSON, r#"{"article":"abc"}"#).text(), r#"{"article":"abc"}"#);
@@ -81,11 +88,29 @@ fn a_request_is_judged_as_the_service_gets_it() {
     assert_eq!(post("/types/a", XML, "<order>1</order>").status, 200);
     let before = origin.requests().len();
     for (path, kind, body, status, told) in [
-        ("/xml/a", XML, "<order><sku>123456789</sku></order>", 400, "body /sku: value is longer than 8 characters"),
-        ("/renamed/a", JSON, r#"{"sku":"abc","article":"x"}"#, 400, "body : an object has the same key twice"),
+        (
+            "/xml/a",
+            XML,
+            "<order><sku>123456789</sku></order>",
+            400,
+            "body /sku: value is longer than 8 characters",
+        ),
+        (
+            "/renamed/a",
+            JSON,
+            r#"{"sku":"abc","article":"x"}"#,
+            400,
+            "body : an object has the same key twice",
+        ),
         ("/renamed/a", JSON, r#"{"item":"abc"}"#, 400, ""),
         ("/programs/a", JSON, r#"{"article":7}"#, 400, "body /sku: value is not of type \"string\""),
-        ("/types/a", ("Content-Type", "text/plain"), "x", 415, "header Content-Type: the body is to be one of application/json"),
+        (
+            "/types/a",
+            ("Content-Type", "text/plain"),
+            "x",
+            415,
+            "header Content-Type: the body is to be one of application/json",
+        ),
     ] {
         let answer = post(path, kind, body);
         assert_eq!(answer.status, status, "{path} {body} {}", answer.text());
@@ -102,16 +127,29 @@ fn an_answer_is_judged_as_the_service_gave_it() {
     let origin = Origin::answering(giving);
     let gateway = start(&origin.url(), "http1", "");
     let get = |path: &str| client::request(gateway.addr(), "GET", path, &[], b"");
-    for path in ["/xml/a", "/xml/coded", "/renamed/coded", "/programs/a", "/programs/coded", "/filtered/a", "/filtered/coded"] {
+    for path in [
+        "/xml/a",
+        "/xml/coded",
+        "/renamed/coded",
+        "/programs/a",
+        "/programs/coded",
+        "/filtered/a",
+        "/filtered/coded",
+    ] {
         let answer = get(path);
         assert_eq!(answer.status, 200, "{path} {}", answer.text());
     }
-    let coded = client::request(gateway.addr(), "GET", "/filtered/coded", &[("Accept-Encoding", "zstd")], b"");
+    let coded =
+        client::request(gateway.addr(), "GET", "/filtered/coded", &[("Accept-Encoding", "zstd")], b"");
     assert_eq!((coded.status, coded.header("Content-Encoding")), (200, Some("zstd")));
     for path in ["/xml/bad", "/renamed/bad", "/programs/bad", "/filtered/bad", "/filtered/hidden"] {
         let answer = get(path);
         let kind = answer.json()["type"].as_str().map(str::to_owned);
-        assert_eq!((answer.status, kind.as_deref()), (502, Some("urn:tidegate:problem:answer_invalid")), "{path}");
+        assert_eq!(
+            (answer.status, kind.as_deref()),
+            (502, Some("urn:tidegate:problem:answer_invalid")),
+            "{path}"
+        );
     }
 }
 
@@ -119,9 +157,12 @@ fn an_answer_is_judged_as_the_service_gave_it() {
 fn who_only_watches_sees_what_the_service_gets_and_gives() {
     let origin = Origin::answering(giving);
     let gateway = start(&origin.url(), "http1", ", mode: shadow");
-    let post = |path: &str, kind, body: &str| client::request(gateway.addr(), "POST", path, &[kind], body.as_bytes());
+    let post = |path: &str, kind, body: &str| {
+        client::request(gateway.addr(), "POST", path, &[kind], body.as_bytes())
+    };
     for path in ["/xml/good", "/programs/good"] {
-        let body = if path.starts_with("/xml") { "<order><sku>abc</sku></order>" } else { r#"{"article":"abc"}"# };
+        let body =
+            if path.starts_with("/xml") { "<order><sku>abc</sku></order>" } else { r#"{"article":"abc"}"# };
         let kind = if path.starts_with("/xml") { XML } else { JSON };
         assert_eq!(post(path, kind, body).status, 200);
         let line = gateway.wait_for_log(|line| line["path"] == path);
