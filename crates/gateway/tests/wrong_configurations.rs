@@ -35,6 +35,7 @@ const KNOWN: Known<'static> = Known {
         "cache",
         "compress",
         "retry",
+        "hedge",
         "fallback",
         "quota",
         "concurrency",

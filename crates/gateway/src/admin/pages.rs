@@ -1,7 +1,9 @@
 //! What the admin address answers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
@@ -14,11 +16,13 @@ use super::{Shared, problem, versions};
 use crate::identity::failures;
 use crate::observe::Connections;
 use crate::observe::Figure;
+use crate::observe::page::circuits::{CircuitReading, TargetCircuit};
 use crate::observe::page::fallback::FallbackReading;
-use crate::observe::page::retries::{DoorReading, RetryReading};
-use crate::observe::page::{self, CircuitReading, PageInput, RouteEntry, SecuredReading, TargetReading};
+use crate::observe::page::retries::{DoorReading, HedgeReading, RetryReading};
+use crate::observe::page::{self, PageInput, RouteEntry, SecuredReading, TargetReading};
 use crate::snapshot::Snapshot;
 use crate::upstream::health::Rank;
+use crate::upstream::pace::Quantile;
 use crate::upstream::service::{Endpoint, Service};
 
 pub(super) async fn alive() -> &'static str {
@@ -111,8 +115,12 @@ fn metrics_text(control: &Control) -> String {
         shared: &control.gateway.live.observe,
         routes: &routes,
         targets: &targets,
-        circuits: &snapshot.services.iter().filter_map(|service| circuit(service)).collect::<Vec<_>>(),
+        circuits: &endpoints
+            .iter()
+            .filter_map(|(service, known)| circuit(service, known))
+            .collect::<Vec<_>>(),
         retries: &snapshot.services.iter().filter_map(|service| retries(service)).collect::<Vec<_>>(),
+        hedges: &snapshot.services.iter().filter_map(|service| hedges(service)).collect::<Vec<_>>(),
         doors: &snapshot.services.iter().filter_map(|service| door(service)).collect::<Vec<_>>(),
         fallback: &fallbacks(&snapshot),
         versions: &versions::readings(&versions::lines(&snapshot)),
@@ -171,6 +179,12 @@ fn retries(service: &Service) -> Option<RetryReading<'_>> {
     told.then(|| RetryReading { service: &service.name, sent, refused })
 }
 
+/// Reads what was hedged of a service's requests, where any may be.
+fn hedges(service: &Service) -> Option<HedgeReading<'_>> {
+    service.pace.get()?;
+    Some(HedgeReading { service: &service.name, counts: service.budget.hedges() })
+}
+
 /// Reads what stood in for services that failed, route by route.
 fn fallbacks(snapshot: &Snapshot) -> Vec<FallbackReading<'_>> {
     let ladders = snapshot.routes.iter().filter_map(|route| {
@@ -185,14 +199,29 @@ fn fallbacks(snapshot: &Snapshot) -> Vec<FallbackReading<'_>> {
         .collect()
 }
 
+/// Reads the circuits of a service's targets; the endpoints of one count together.
+fn circuits_of_targets(endpoints: &[Arc<Endpoint>]) -> Vec<TargetCircuit<'_>> {
+    let mut told: BTreeMap<&str, TargetCircuit<'_>> = BTreeMap::new();
+    for endpoint in endpoints {
+        let Some(circuit) = endpoint.health.circuit() else { continue };
+        let target = &*endpoint.settings.authority;
+        let one = told.entry(target).or_insert(TargetCircuit { target, state: 0, opened: 0, passed_over: 0 });
+        one.state = one.state.max(circuit.state() as u8);
+        one.opened = one.opened.wrapping_add(circuit.opened.load(Ordering::Relaxed));
+        one.passed_over = one.passed_over.wrapping_add(circuit.refused.load(Ordering::Relaxed));
+    }
+    told.into_values().collect()
+}
+
 /// Reads the circuit breaker of a service.
-fn circuit(service: &Service) -> Option<CircuitReading<'_>> {
+fn circuit<'a>(service: &'a Service, endpoints: &'a [Arc<Endpoint>]) -> Option<CircuitReading<'a>> {
     let breaker = service.breaker.as_ref()?;
     Some(CircuitReading {
         service: &service.name,
         state: breaker.state() as u8,
         opened: breaker.opened.load(Ordering::Relaxed),
         refused: breaker.refused.load(Ordering::Relaxed),
+        targets: circuits_of_targets(endpoints),
     })
 }
 
@@ -247,11 +276,18 @@ fn services(snapshot: &Snapshot) -> Value {
                     "backup": endpoint.settings.rank == Rank::Backup,
                     "far": endpoint.settings.rank == Rank::Far,
                     "ailment": endpoint.health.ailment(),
+                    "circuit": endpoint.health.circuit().map(|circuit| circuit.state().word()),
                 })
             })
             .collect();
         let circuit = service.breaker.as_ref().map(|breaker| breaker.state().word());
-        (service.name.to_string(), json!({ "endpoints": endpoints, "circuit": circuit }))
+        let mut told = json!({ "endpoints": endpoints, "circuit": circuit });
+        if let (Some(pace), Some(told)) = (service.pace.get(), told.as_object_mut()) {
+            let millis = |quantile| pace.of(quantile).map(|time: Duration| time.as_secs_f64() * 1000.0);
+            let each = Quantile::ALL.map(|quantile| (quantile.word().to_owned(), json!(millis(quantile))));
+            told.insert("pace_ms".to_owned(), Value::Object(each.into_iter().collect()));
+        }
+        (service.name.to_string(), told)
     });
     Value::Object(services.collect())
 }

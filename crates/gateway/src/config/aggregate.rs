@@ -21,7 +21,7 @@ use std::{fmt, str::FromStr};
 
 /// The policies that a part may have.
 pub(super) const PART_POLICIES: &[&str] =
-    &["cache", "concurrency", "fallback", "quota", "rate_limit", "retry"];
+    &["cache", "concurrency", "fallback", "hedge", "quota", "rate_limit", "retry"];
 /// The keys of a part that are no policies.
 const PART_KEYS: &[&str] = &[
     "from",
@@ -74,7 +74,7 @@ impl Serialize for Part {
 }
 
 /// A part of an aggregate: what it asks for, and what becomes of its answer. Besides these keys it may have the policies `cache`,
-/// `concurrency`, `fallback`, `quota`, `rate_limit` and `retry` of its own.
+/// `concurrency`, `fallback`, `hedge`, `quota`, `rate_limit` and `retry` of its own.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[schemars(rename = "AggregatePart")]
 pub struct PartSettings {

@@ -8,10 +8,14 @@ use crate::values::{Duration, Failure, Percent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Sends a service nothing for a while when too many of its requests fail: they are answered with 503 at once.
+/// Sends a service, or one target of it, nothing for a while when too many of its requests fail: with 503 at once where nobody
+/// else can be asked.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct CircuitBreaker {
+    /// What has a circuit: the `service` as a whole, or each `target` of it (each address, where a name has several), which is
+    /// then passed over while the others are asked. Default `service`.
+    pub per: CircuitOf,
     /// The share of failed requests within `window` that opens the circuit. Default 50%.
     pub error_rate: Percent,
     /// What is a failure: `connect`, `reset`, `timeout`, `invalid`, `no_target`, `5xx`, or a status from 400. Default: all these
@@ -30,6 +34,17 @@ pub struct CircuitBreaker {
     pub half_open: u32,
 }
 
+/// What a circuit is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CircuitOf {
+    /// The service as a whole.
+    #[default]
+    Service,
+    /// Each target by itself.
+    Target,
+}
+
 /// Slow answers that open the circuit.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
@@ -44,6 +59,7 @@ impl Default for CircuitBreaker {
     fn default() -> Self {
         use Failure::{Class5, Connect, Invalid, NoTarget, Reset, Timeout};
         Self {
+            per: CircuitOf::Service,
             error_rate: Percent::whole(50),
             on: vec![Connect, Reset, Timeout, Invalid, NoTarget, Class5].into(),
             slow: None,

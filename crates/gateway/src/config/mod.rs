@@ -42,7 +42,7 @@ mod versions;
 
 pub use admin::{Admin, AdminListen, AdminToken, Role};
 pub use aggregate::{Aggregate, List as AggregateList, PartSettings, Select};
-pub use breaker::{CircuitBreaker, SlowShare};
+pub use breaker::{CircuitBreaker, CircuitOf, SlowShare};
 pub use codes::Code;
 pub use consumer::{ApiKey, Certificate, Consumer, IdentityToken, Login, RsaSignature, SigningKey};
 pub use credentials::{

@@ -33,7 +33,7 @@ pub struct Record {
     pub target: Vec<u8>,
     /// How often an endpoint was asked.
     pub tries: u32,
-    /// The tries that failed, in order, as far as they are kept.
+    /// The tries that failed, in order, and targets that were passed over because of their circuits; as far as they are kept.
     pub attempts: Vec<Attempt>,
     /// Whether the last try went over a connection that had been used before.
     pub reused: bool,
@@ -92,6 +92,24 @@ pub struct Attempt {
     pub outcome: &'static str,
     /// The status of its answer; 0 for none.
     pub status: u16,
+}
+
+impl Attempt {
+    /// Stands for a target that was not asked because its circuit was open.
+    pub const OPEN: &'static str = "circuit_open";
+    /// The same for one that got no more than trials.
+    pub const HALF_OPEN: &'static str = "circuit_half_open";
+    /// A try that was given up because another target had answered.
+    pub const OUTPACED: &'static str = "outpaced";
+
+    /// The state of its circuit, where it stands for that and no try was made.
+    pub fn circuit(&self) -> Option<&'static str> {
+        match self.outcome {
+            Attempt::OPEN => Some("open"),
+            Attempt::HALF_OPEN => Some("half_open"),
+            _ => None,
+        }
+    }
 }
 
 /// What came of one part of an aggregate.

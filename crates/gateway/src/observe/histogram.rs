@@ -76,6 +76,28 @@ impl Reading {
         (Duration::from_micros(bound), count)
     }
 
+    /// Whether this can be a later reading of the same: nothing has become less.
+    pub fn is_after(&self, earlier: &Reading) -> bool {
+        self.buckets.iter().zip(&earlier.buckets).all(|(now, then)| now >= then)
+    }
+
+    /// The time below which so many hundredths stayed of what was counted since an earlier reading, and how many that were.
+    /// Within a bucket by proportion; above all bounds: the last.
+    pub fn share_since(&self, earlier: &Reading, hundredths: u64) -> (Duration, u64) {
+        let since = || self.buckets.iter().zip(&earlier.buckets).map(|(now, then)| now.saturating_sub(*then));
+        let count = since().fold(0_u64, u64::saturating_add);
+        let wanted = count.saturating_mul(hundredths).div_ceil(100);
+        let (mut seen, mut lower) = (0_u64, 0_u64);
+        for (bucket, upper) in since().zip(BOUNDS_MICROS) {
+            if bucket > 0 && seen.saturating_add(bucket) >= wanted {
+                let within = upper.saturating_sub(lower).saturating_mul(wanted.saturating_sub(seen));
+                return (Duration::from_micros(lower.saturating_add(within.div_ceil(bucket))), count);
+            }
+            (seen, lower) = (seen.saturating_add(bucket), upper);
+        }
+        (Duration::from_micros(lower), count)
+    }
+
     /// How many durations were counted.
     pub fn count(&self) -> u64 {
         self.buckets.iter().fold(0, |sum, bucket| sum.wrapping_add(*bucket))

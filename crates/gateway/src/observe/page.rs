@@ -4,6 +4,7 @@
 //! [`PageInput::most_series`] series whatever the configuration holds; routes for which there is no room count
 //! together as `_OTHER`. Runs on the control side, never on a worker.
 
+pub mod circuits;
 pub mod fallback;
 mod http2;
 pub mod mirrors;
@@ -26,9 +27,10 @@ pub use super::openmetrics::CONTENT_TYPE;
 use super::openmetrics::{Exposition, HISTOGRAM_SERIES, Kind, seconds};
 use super::process::Process;
 use super::tally::OTHER;
+use circuits::CircuitReading;
 use fallback::FallbackReading;
 use mirrors::MirrorReading;
-use retries::{DoorReading, RetryReading};
+use retries::{DoorReading, HedgeReading, RetryReading};
 use splits::SplitReading;
 use versions::VersionReading;
 
@@ -37,9 +39,7 @@ pub const MOST_SERIES: usize = 10_000;
 /// Certificates that are told of each by itself.
 const MOST_CERTIFICATES: usize = 100;
 /// Series kept for what is not counted by route or target.
-const RESERVED: usize = 2100;
-/// Circuit breakers of a page; together they fit into what is kept.
-const MOST_CIRCUITS: usize = 100;
+const RESERVED: usize = 2600;
 
 /// What a page tells of.
 pub struct PageInput<'a> {
@@ -53,6 +53,8 @@ pub struct PageInput<'a> {
     pub circuits: &'a [CircuitReading<'a>],
     /// What was sent again to services.
     pub retries: &'a [RetryReading<'a>],
+    /// What was hedged.
+    pub hedges: &'a [HedgeReading<'a>],
     /// The doors of services.
     pub doors: &'a [DoorReading<'a>],
     /// What stood in for services that failed.
@@ -120,19 +122,6 @@ pub struct TargetReading<'a> {
     pub checks: [u64; 2],
 }
 
-/// The circuit breaker of one service.
-#[derive(Clone, Copy)]
-pub struct CircuitReading<'a> {
-    /// The service's name.
-    pub service: &'a str,
-    /// 0 closed, 1 half open, 2 open.
-    pub state: u8,
-    /// Times that it opened.
-    pub opened: u64,
-    /// Requests that it refused.
-    pub refused: u64,
-}
-
 /// The page's text; its `Content-Type` is [`CONTENT_TYPE`].
 pub fn page(input: &PageInput<'_>) -> String {
     let mut page = Exposition::default();
@@ -141,8 +130,9 @@ pub fn page(input: &PageInput<'_>) -> String {
     let routes = Routes::gather(input, room.saturating_sub(targets.series()));
     routes.write(&mut page);
     targets.write(&mut page);
-    circuits(&mut page, input.circuits);
+    circuits::write(&mut page, input.circuits);
     retries::write(&mut page, input.retries);
+    retries::write_hedges(&mut page, input.hedges);
     retries::write_doors(&mut page, input.doors);
     fallback::write(&mut page, input.fallback);
     versions::write(&mut page, input.versions);
@@ -321,18 +311,6 @@ impl<'a> Targets<'a> {
             write(&[("service", service), ("target", target)], reading);
         }
     }
-}
-
-fn circuits(page: &mut Exposition, circuits: &[CircuitReading<'_>]) {
-    let circuits =
-        || circuits.iter().take(MOST_CIRCUITS).map(|circuit| ([("service", circuit.service)], circuit));
-    let help = "State of a service's circuit breaker: 0 closed, 1 half open, 2 open.";
-    page.family("tidegate_circuit_state", Kind::Gauge, "", help);
-    circuits().for_each(|(labels, circuit)| page.gauge(&labels, circuit.state));
-    page.family("tidegate_circuit_opened", Kind::Counter, "", "Times that a circuit opened.");
-    circuits().for_each(|(labels, circuit)| page.counter(&labels, circuit.opened));
-    page.family("tidegate_circuit_refused", Kind::Counter, "", "Requests that an open circuit refused.");
-    circuits().for_each(|(labels, circuit)| page.counter(&labels, circuit.refused));
 }
 
 fn exchanges(page: &mut Exposition, shared: &Shared) {

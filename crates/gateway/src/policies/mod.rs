@@ -20,6 +20,7 @@ mod gate;
 pub mod grpc_web;
 pub mod guard;
 pub mod headers;
+pub mod hedge;
 pub mod hmac;
 pub mod identity_keys;
 pub mod introspection;
@@ -93,6 +94,7 @@ pub static LIST: &[Kind] = &[
     kind::<body_limit::BodyLimit>(),
     kind::<timeout::Timeout>(),
     kind::<retry::Retry>(),
+    kind::<hedge::Hedge>(),
     kind::<mirror::Mirror>(),
     // After whoever says who calls and how much it may be; before what is kept or reshaped, so that both directions are judged
     // as they are on the wire.

@@ -25,7 +25,7 @@ use crate::values::composed::{Field, ITEM, Of, Stretch};
 use crate::values::{Composed, nearest};
 
 /// Policies about the requests to one service: the parts take them over from `defaults` and bundles.
-const OF_SERVICES: [&str; 2] = ["fallback", "retry"];
+const OF_SERVICES: [&str; 3] = ["fallback", "hedge", "retry"];
 /// Elements of a fan-out unless the part says otherwise.
 const ITEMS: u32 = 20;
 /// Requests of a fan-out at a time.

@@ -4,7 +4,7 @@
 //! here by its place.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http1::NameBuf;
 
@@ -95,8 +95,13 @@ impl<'a> Services<'a> {
     /// Gives a route that asks a service what it does for its requests besides.
     pub(super) fn take_care(&self, action: &mut Action, policies: &[Bound]) {
         let care_for = |place: u32| {
-            let mut wanted = Care::of(self.list.get(place as usize)?);
+            let service = self.list.get(place as usize)?;
+            let mut wanted = Care::of(service);
             policies.iter().for_each(|bound| bound.policy.care(&mut wanted));
+            if wanted.hedge.is_some() {
+                let known = self.previous.get(&*service.name).and_then(|known| known.pace.get().cloned());
+                service.pace.get_or_init(|| known.unwrap_or_default());
+            }
             wanted.boxed()
         };
         match action {
@@ -167,6 +172,7 @@ impl<'a> Services<'a> {
                 .and_then(|name| NameBuf::new(name.as_str()).ok()),
             retry: settings.retry.as_ref().map(Retry::new),
             budget: known.map_or_else(|| Budget::new(self.workers), |known| known.budget.clone()),
+            pace: OnceLock::new(),
             health: health::Settings::new(settings),
             live,
         }));

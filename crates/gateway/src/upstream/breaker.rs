@@ -1,16 +1,20 @@
-//! The circuit breaker of a service: while too many of its requests fail, none is sent.
+//! The circuit breaker of a service, or of one of its targets: while too many of its requests fail, none is sent.
 //!
 //! Workers read one state and count outcomes, each in a place of its own; the thread that watches services (`health`)
-//! is the only one that changes the state. After a rest a few requests are let through as trials.
+//! is the only one that changes the state. After a rest a few requests are let through as trials. Where each target has a
+//! circuit (`target`), that of the service only follows them.
+
+pub mod target;
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::failures::Failures;
 use super::service::Service;
-use crate::config;
+use crate::config::{self, CircuitOf};
 use crate::exchange::Exchange;
 use crate::fault::{Blame, Fault};
 use crate::observe::histogram::add;
@@ -21,6 +25,8 @@ const PARTS: u32 = 10;
 /// When the circuit opens and closes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// What has a circuit.
+    pub per: CircuitOf,
     /// What is a failure.
     pub on: Failures,
     /// Share of failures that opens it, in parts of a million.
@@ -48,7 +54,7 @@ pub enum State {
     Open,
 }
 
-/// The breaker of one service, for all workers.
+/// The breaker of one service, or of one target, for all workers.
 pub struct Breaker {
     /// When it opens and closes.
     pub settings: Settings,
@@ -64,6 +70,8 @@ pub struct Breaker {
     pub opened: AtomicU64,
     /// Requests that it refused.
     pub refused: AtomicU64,
+    /// Circuits that it follows and that are not closed.
+    troubled: AtomicU32,
     shards: Box<[Shard]>,
     // Of the control side alone; no worker takes this lock.
     watched: Mutex<Watched>,
@@ -90,6 +98,8 @@ struct Counts {
 struct Watched {
     samples: VecDeque<(Instant, Counts)>,
     changed: Option<Instant>,
+    /// Why it is in its state.
+    why: String,
 }
 
 impl Settings {
@@ -97,6 +107,7 @@ impl Settings {
     pub fn new(written: &config::CircuitBreaker) -> Settings {
         let slow = written.slow.as_ref();
         Settings {
+            per: written.per,
             on: Failures::of(written.on.iter()),
             error_rate: written.error_rate.parts_per_million(),
             slow: slow.map(|slow| (slow.over.get(), slow.rate.parts_per_million())),
@@ -120,34 +131,47 @@ impl State {
 }
 
 /// A request that was let through, until its outcome is told. Dropped without one, it tells nothing.
-pub struct Admitted<'s> {
-    breaker: &'s Breaker,
+pub struct Admitted<B: Deref<Target = Breaker>> {
+    breaker: B,
     trial: bool,
 }
 
 /// Whether the service may be asked now; nothing to tell where it has no breaker.
-pub fn admit(service: &Service) -> Result<Option<Admitted<'_>>, Fault> {
-    service.breaker.as_deref().map(Breaker::admit).transpose()
+pub fn admit(service: &Service) -> Result<Option<Admitted<&Breaker>>, Fault> {
+    let Some(breaker) = service.breaker.as_deref() else { return Ok(None) };
+    match (breaker.settings.per, breaker.state()) {
+        (CircuitOf::Service, _) => pass(breaker).map(Some),
+        (CircuitOf::Target, State::Open) => Err(breaker.refuse()),
+        // Each target has its own, and decides when it is chosen.
+        (CircuitOf::Target, State::Closed | State::HalfOpen) => Ok(None),
+    }
+}
+
+/// Lets a request through, as a trial where trials are made.
+fn pass<B: Deref<Target = Breaker>>(breaker: B) -> Result<Admitted<B>, Fault> {
+    let take = |left: u32| left.checked_sub(1);
+    let trial = match breaker.state() {
+        State::Closed => false,
+        State::HalfOpen
+            if breaker.tickets.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() =>
+        {
+            true
+        }
+        State::HalfOpen | State::Open => return Err(breaker.refuse()),
+    };
+    Ok(Admitted { breaker, trial })
 }
 
 /// Tells the outcome of a request that was let through.
 pub fn ended<T>(
-    admitted: Option<Admitted<'_>>,
+    admitted: Option<Admitted<&Breaker>>,
     worker: usize,
     exchange: &Exchange,
     outcome: &Result<T, Fault>,
 ) {
-    let Some(admitted) = admitted else { return };
-    let failed = match outcome {
-        // A policy may have put another answer in place of the service's.
-        Ok(_) => admitted.breaker.settings.on.has_status(exchange.record.service_status),
-        // What the client did says nothing about the service.
-        Err(fault) if fault.facts().blame != Blame::Service => return,
-        Err(fault) => admitted.breaker.settings.on.has(fault),
-    };
-    let took = exchange.record.answered.zip(exchange.record.sent);
-    let took = took.map(|(answered, sent)| answered.saturating_sub(sent));
-    admitted.told(worker, failed, took.unwrap_or_default());
+    if let Some(admitted) = admitted {
+        admitted.ended(worker, exchange, outcome.as_ref().err());
+    }
 }
 
 impl Breaker {
@@ -163,6 +187,7 @@ impl Breaker {
             open_until: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            troubled: AtomicU32::new(0),
             shards: (0..workers.max(1)).map(|_| Shard::default()).collect(),
             watched: Mutex::default(),
         })
@@ -189,20 +214,9 @@ impl Breaker {
         }
     }
 
-    fn admit(&self) -> Result<Admitted<'_>, Fault> {
-        let take = |left: u32| left.checked_sub(1);
-        match self.state() {
-            State::Closed => Ok(Admitted { breaker: self, trial: false }),
-            State::HalfOpen
-                if self.tickets.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok() =>
-            {
-                Ok(Admitted { breaker: self, trial: true })
-            }
-            State::HalfOpen | State::Open => {
-                self.refused.fetch_add(1, Ordering::Relaxed);
-                Err(Fault::CircuitOpen(self.rest()))
-            }
-        }
+    fn refuse(&self) -> Fault {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        Fault::CircuitOpen(self.rest())
     }
 
     /// Seconds until the next trials, at least one.
@@ -210,6 +224,18 @@ impl Breaker {
         let until = self.open_until.load(Ordering::Relaxed);
         let now = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
         u32::try_from(until.saturating_sub(now).div_ceil(1000)).unwrap_or(u32::MAX).max(1)
+    }
+
+    /// No trials until so long after it was made.
+    fn rest_until(&self, until: Duration) {
+        self.open_until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// What is told of a circuit that is not closed, and why. Never called by workers.
+    pub fn told(&self) -> Option<String> {
+        let state = self.state();
+        let why = || self.watched.lock().unwrap_or_else(PoisonError::into_inner).why.clone();
+        (state != State::Closed).then(|| format!("circuit {}: {}", state.word().replace('_', " "), why()))
     }
 
     fn counts(&self) -> Counts {
@@ -246,10 +272,10 @@ impl Breaker {
         };
         if next == State::Open {
             self.opened.fetch_add(1, Ordering::Relaxed);
-            let until = now.saturating_duration_since(self.made).saturating_add(self.settings.open_for);
-            self.open_until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+            self.rest_until(now.saturating_duration_since(self.made).saturating_add(self.settings.open_for));
         }
         watched.changed = Some(now);
+        watched.why.clone_from(&why);
         self.state.store(next as u8, Ordering::Release);
         Some((next, why))
     }
@@ -284,11 +310,26 @@ impl Breaker {
     }
 }
 
-impl Admitted<'_> {
+impl<B: Deref<Target = Breaker>> Admitted<B> {
+    /// Tells the outcome: `fault` where there was no answer.
+    fn ended(self, worker: usize, exchange: &Exchange, fault: Option<&Fault>) {
+        let failed = match fault {
+            // A policy may have put another answer in place of the service's.
+            None => self.breaker.settings.on.has_status(exchange.record.service_status),
+            // What the client did says nothing about the service.
+            Some(fault) if fault.facts().blame != Blame::Service => return,
+            Some(fault) => self.breaker.settings.on.has(fault),
+        };
+        let took = exchange.record.answered.zip(exchange.record.sent);
+        let took = took.map(|(answered, sent)| answered.saturating_sub(sent));
+        self.told(worker, failed, took.unwrap_or_default());
+    }
+
     fn told(mut self, worker: usize, failed: bool, took: Duration) {
-        let breaker = self.breaker;
+        let trial = std::mem::take(&mut self.trial);
+        let breaker = &*self.breaker;
         let slow = breaker.settings.slow.is_some_and(|(over, _)| took >= over);
-        if std::mem::take(&mut self.trial) {
+        if trial {
             let outcome = if failed || slow { &breaker.trials_bad } else { &breaker.trials_good };
             outcome.fetch_add(1, Ordering::AcqRel);
         }
@@ -299,7 +340,7 @@ impl Admitted<'_> {
     }
 }
 
-impl Drop for Admitted<'_> {
+impl<B: Deref<Target = Breaker>> Drop for Admitted<B> {
     fn drop(&mut self) {
         // A trial whose outcome tells nothing may be made again.
         if self.trial {

@@ -26,7 +26,15 @@ pub struct Budget {
 #[derive(Default)]
 struct Shard {
     slots: [Slot; SLOTS],
-    sent_again: AtomicU64,
+    again: Granted,
+    hedges: Granted,
+    hedges_won: AtomicU64,
+}
+
+/// What was asked for and granted, or not.
+#[derive(Default)]
+struct Granted {
+    sent: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -57,6 +65,22 @@ impl Budget {
 
     /// Takes one repetition out of the share, in parts of a million. False when there is none left.
     pub fn take(&self, worker: usize, now: Instant, share: u32) -> bool {
+        self.grant(worker, now, share, |shard| &shard.again)
+    }
+
+    /// The same for one that is made while the first is still waited for.
+    pub fn take_hedge(&self, worker: usize, now: Instant, share: u32) -> bool {
+        self.grant(worker, now, share, |shard| &shard.hedges)
+    }
+
+    /// Such a one was faster.
+    pub fn hedge_won(&self, worker: usize) {
+        if let Some(shard) = self.shards.get(worker) {
+            add(&shard.hedges_won, 1);
+        }
+    }
+
+    fn grant(&self, worker: usize, now: Instant, share: u32, whose: fn(&Shard) -> &Granted) -> bool {
         let newest = self.number(now);
         let (mut requests, mut again) = (0u64, 0u64);
         for slot in self.shards.iter().flat_map(|shard| &shard.slots) {
@@ -69,24 +93,30 @@ impl Budget {
         let most = (requests.saturating_mul(u64::from(share)) / 1_000_000).max(FREE);
         let Some(shard) = self.shards.get(worker) else { return false };
         if again >= most {
-            add(&shard.refused, 1);
+            add(&whose(shard).refused, 1);
             return false;
         }
         if let Some(slot) = self.slot(worker, now) {
             let so_far = slot.again.load(Ordering::Relaxed);
             slot.again.store(so_far.saturating_add(1), Ordering::Relaxed);
         }
-        add(&shard.sent_again, 1);
+        add(&whose(shard).sent, 1);
         true
     }
 
     /// Requests that were sent again, and those for which the budget was used up.
     pub fn counts(&self) -> [u64; 2] {
-        let sum = |counter: fn(&Shard) -> &AtomicU64| {
-            let counts = self.shards.iter().map(|shard| counter(shard).load(Ordering::Relaxed));
-            counts.fold(0, u64::wrapping_add)
-        };
-        [sum(|shard| &shard.sent_again), sum(|shard| &shard.refused)]
+        [self.sum(|shard| &shard.again.sent), self.sum(|shard| &shard.again.refused)]
+    }
+
+    /// Requests that were hedged, hedges that were faster, and those for which the budget was used up.
+    pub fn hedges(&self) -> [u64; 3] {
+        let [sent, refused] = [self.sum(|shard| &shard.hedges.sent), self.sum(|shard| &shard.hedges.refused)];
+        [sent, self.sum(|shard| &shard.hedges_won), refused]
+    }
+
+    fn sum(&self, counter: fn(&Shard) -> &AtomicU64) -> u64 {
+        self.shards.iter().map(|shard| counter(shard).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
     }
 
     fn number(&self, now: Instant) -> u64 {
@@ -129,5 +159,9 @@ mod tests {
         assert_eq!(budget.counts(), [20, 1980]);
         let later = start + std::time::Duration::from_secs(2);
         assert_eq!(taken(1, later), 3, "after the window a few are free again");
+        assert!(!budget.take_hedge(0, later, 200_000), "whatever they are for");
+        let much_later = later + std::time::Duration::from_secs(2);
+        assert!(budget.take_hedge(0, much_later, 200_000));
+        assert_eq!((budget.hedges(), budget.counts()[0]), ([1, 0, 1], 23), "and counted apart");
     }
 }

@@ -104,6 +104,39 @@ impl Connection {
         }
     }
 
+    /// Waits for the head of the final answer and leaves it where it is, to be received by [`Connection::head`] with all that
+    /// came before it; gives its status. The caller has armed the read timer.
+    pub async fn await_head(&mut self, method: Method, limits: &HeadLimits) -> Result<u16, Fault> {
+        let mut head = ResponseHead::default();
+        let mut seen = 0_usize;
+        self.parser.reset();
+        loop {
+            let input = self.incoming.input.filled().get(seen..).unwrap_or_default();
+            if !input.is_empty()
+                && let Some(length) =
+                    self.parser.parse(input, limits, method, &mut head).map_err(Fault::AnswerHead)?
+            {
+                if !head.is_interim() {
+                    return Ok(head.status);
+                }
+                seen = seen.saturating_add(length);
+                continue;
+            }
+            let most = limits.head.saturating_add(limits.start_line);
+            match self.incoming.socket.fill(&mut self.incoming.input, most).await {
+                Ok(0) => return Err(Fault::NoAnswer),
+                Ok(_) => self.heard = true,
+                Err(error) if error.kind() == ErrorKind::TimedOut => return Err(Fault::AnswerTimeout),
+                // Many interim heads: whoever receives them judges.
+                Err(error) if error.kind() == ErrorKind::InvalidData && seen > 0 => return Ok(head.status),
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    return Err(Fault::AnswerHead(http1::HeadError::HeadTooLong));
+                }
+                Err(_) => return Err(Fault::NoAnswer),
+            }
+        }
+    }
+
     /// Whether HTTP/2 is spoken over it.
     pub fn is_http2(&self, endpoint: &EndpointSettings) -> bool {
         match endpoint.peer {

@@ -75,6 +75,11 @@ impl Door {
         Box::pin(self.wait(exchange, reader)).await
     }
 
+    /// A place, if there is one at once and nobody waits for it; for what can be left undone.
+    pub fn try_enter(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.try_acquire().ok()
+    }
+
     async fn wait(
         &self,
         exchange: &Exchange,

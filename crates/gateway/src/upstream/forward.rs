@@ -6,6 +6,8 @@
 //! dead and nothing can have happened; never otherwise.
 
 mod call;
+mod choice;
+mod hedged;
 mod http1;
 mod http2;
 mod judged;
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 use ::http1::{Version, names};
 
+use super::breaker::target::{self, Leave};
 use super::connection::Connection;
 use super::health::attempt as health;
 use super::http2::pool::Slot;
@@ -89,6 +92,8 @@ struct Aimed {
     endpoint: Rc<LocalEndpoint>,
     /// The endpoint's place in its group.
     place: usize,
+    /// Where targets have circuits of their own.
+    leave: Option<Leave>,
     in_flight: InFlight,
 }
 
@@ -173,7 +178,10 @@ impl Forward<'_> {
         }
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
-        self.again.begin(exchange, &mut client.reader);
+        if self.again.begin(exchange, &mut client.reader) && self.service.protocol == Protocol::Http1 {
+            // On the heap, so that other requests do not carry its room.
+            return Box::pin(self.run_hedged(&group, exchange, client)).await;
+        }
         if self.below.is_some_and(|below| below.keeps(exchange)) {
             client.reader.keep(MOST_KEPT);
         }
@@ -181,13 +189,16 @@ impl Forward<'_> {
         let (mut fresh, mut refusals) = (false, 0);
         loop {
             let (fault, sent) = match self.open(&group, exchange, &mut tried, fresh).await {
-                Ok(aimed) => {
-                    let (reused, place, endpoint) =
-                        (aimed.way.is_reused(), aimed.place, aimed.endpoint.clone());
+                Ok(mut aimed) => {
+                    let (reused, leave) = (aimed.way.is_reused(), aimed.leave.take());
+                    let (place, endpoint) = (aimed.place, aimed.endpoint.clone());
                     // Made where it stays: awaited alone it is copied twice, two kilobytes each.
                     let attempted = pin!(self.attempt(aimed, exchange, client)).await;
                     let failed = match attempted {
-                        Ok(switched) => return Ok(switched),
+                        Ok(switched) => {
+                            target::ended(leave, self.again.worker(), exchange, None);
+                            return Ok(switched);
+                        }
                         Err(failed) => failed,
                     };
                     let harmless = failed.again.is_harmless(reused, &mut fresh, &mut refusals);
@@ -196,6 +207,7 @@ impl Forward<'_> {
                     if anew {
                         continue;
                     }
+                    target::ended(leave, self.again.worker(), exchange, Some(&failed.fault));
                     tried.push(place);
                     (failed.fault, !matches!(failed.again, Again::Unprocessed))
                 }
@@ -261,13 +273,8 @@ impl Forward<'_> {
     ) -> Result<Aimed, Fault> {
         let mut fault = Fault::NoEndpoint;
         for _ in 0..MOST_CONNECTS {
-            let chosen = group.choose(exchange, self.random, tried);
-            // Where every endpoint has failed an attempt, each may be asked again.
-            let chosen = chosen.or_else(|| {
-                let anew = self.again.is_again() && fault == Fault::NoEndpoint && !tried.is_empty();
-                anew.then(|| tried.clear()).and_then(|()| group.choose(exchange, self.random, tried))
-            });
-            let Some((place, endpoint)) = chosen else { break };
+            let chosen = self.choose(group, exchange, tried, &mut fault);
+            let Some((place, endpoint, leave)) = chosen else { break };
             let settings = &endpoint.shared.settings;
             request::aim(exchange, self.service, settings);
             exchange.record.endpoint = Some(settings.address);
@@ -280,10 +287,11 @@ impl Forward<'_> {
                 Ok(way) => {
                     exchange.record.reused = way.is_reused();
                     let in_flight = endpoint.enter();
-                    return Ok(Aimed { way, endpoint, place, in_flight });
+                    return Ok(Aimed { way, endpoint, place, leave, in_flight });
                 }
                 Err(failed) => {
                     self.blame(exchange, &endpoint, &failed, true);
+                    target::ended(leave, self.again.worker(), exchange, Some(&failed));
                     if failed == Fault::Timeout {
                         return Err(failed);
                     }

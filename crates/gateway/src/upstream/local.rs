@@ -147,6 +147,11 @@ impl Group {
         })
     }
 
+    /// All endpoints.
+    pub fn endpoints(&self) -> impl Iterator<Item = &Rc<LocalEndpoint>> {
+        self.endpoints.iter()
+    }
+
     /// Chooses an endpoint that is not among the tried.
     pub fn choose(
         &self,
@@ -230,6 +235,16 @@ impl LocalEndpoint {
         if let Some(shard) = self.shard() {
             let now = shard.in_flight.load(Ordering::Relaxed);
             shard.in_flight.store(now.saturating_add_signed(by), Ordering::Relaxed);
+        }
+    }
+
+    /// Learns that an answer would have taken longer than this, where that is longer than usual.
+    pub fn outpaced(&self, after: Duration) {
+        let Some(shard) = self.shard() else { return };
+        let micros = u32::try_from(after.as_micros()).unwrap_or(u32::MAX);
+        let average = shard.ewma_micros.load(Ordering::Relaxed);
+        if micros > average {
+            shard.ewma_micros.store(crate::balance::ewma::next_average(average, micros), Ordering::Relaxed);
         }
     }
 

@@ -13,6 +13,7 @@ use http1::{Method, Name, names};
 
 use super::budget::Budget;
 use super::failures::Failures;
+use super::hedge::{self, Hedge};
 use super::request;
 use super::service::Service;
 use crate::config;
@@ -38,11 +39,29 @@ pub struct Retry {
     /// In parts of a million.
     share: u32,
     max_body: usize,
+    /// When it goes to a further target while the first is waited for.
+    pub hedge: Option<Hedge>,
     /// What is said of it.
     pub told: String,
 }
 
 impl Retry {
+    /// Nothing is sent again after a failure.
+    pub fn once() -> Retry {
+        Retry {
+            attempts: 1,
+            on: Failures::default(),
+            methods: Vec::new(),
+            backoff: Duration::ZERO,
+            max_backoff: Duration::ZERO,
+            per_try: None,
+            share: 0,
+            max_body: 0,
+            hedge: None,
+            told: String::new(),
+        }
+    }
+
     /// As written.
     pub fn new(written: &config::Retry) -> Retry {
         let methods = written.methods.iter().map(|method| Method::from_bytes(method.as_str().as_bytes()));
@@ -56,6 +75,7 @@ impl Retry {
             per_try: written.per_try_timeout.map(|time| time.get()),
             share: written.budget.parts_per_million(),
             max_body: written.max_body.as_usize(),
+            hedge: None,
             told: format!(
                 "up to {} attempts on {}, budget {}",
                 written.attempts,
@@ -94,6 +114,11 @@ impl<'a> Again<'a> {
         }
     }
 
+    /// The worker that sends it.
+    pub fn worker(&self) -> usize {
+        self.worker
+    }
+
     /// Whether the request is being sent once more.
     pub fn is_again(&self) -> bool {
         self.made.get() > 0
@@ -105,17 +130,18 @@ impl<'a> Again<'a> {
         per_try.map_or(service.answer_timeout, |per_try| per_try.min(service.answer_timeout))
     }
 
-    /// The request is about to be sent for the first time.
-    pub fn begin(&self, exchange: &mut Exchange, reader: &mut ClientReader) {
-        let Some(retry) = self.retry.get() else { return };
+    /// The request is about to be sent for the first time. True when it may go to a further target while the first is
+    /// waited for.
+    pub fn begin(&self, exchange: &mut Exchange, reader: &mut ClientReader) -> bool {
+        let Some(retry) = self.retry.get() else { return false };
         self.budget.begin(self.worker, exchange.record.started);
         let method = exchange.request.method;
-        let (Ok(mark), Ok(key)) = (Name::new(ATTEMPT), Name::new(IDEMPOTENCY_KEY)) else { return };
+        let (Ok(mark), Ok(key)) = (Name::new(ATTEMPT), Name::new(IDEMPOTENCY_KEY)) else { return false };
         let fields = &mut exchange.request.fields;
         if fields.contains(mark) {
             // Somebody before us sends again.
             self.retry.set(None);
-            return;
+            return false;
         }
         fields.set(mark, b"1");
         let is_known = method.is_idempotent() || fields.contains(key);
@@ -123,6 +149,27 @@ impl<'a> Again<'a> {
         if self.harmless.get() && !request::is_bodyless(exchange) {
             *self.kept.borrow_mut() = Some(reader.keep(retry.max_body));
         }
+        retry.hedge.is_some() && hedge::is_for(exchange)
+    }
+
+    /// How the request is hedged.
+    pub fn hedge(&self) -> Option<Hedge> {
+        self.retry.get()?.hedge
+    }
+
+    /// Whether a further target may be asked now, by the budget; the request then says that it is sent once more.
+    pub fn takes_hedge(&self, hedge: &Hedge, exchange: &mut Exchange) -> bool {
+        let granted = self.budget.take_hedge(self.worker, std::time::Instant::now(), hedge.share);
+        if granted && let Ok(mark) = Name::new(ATTEMPT) {
+            let nth = exchange.record.tries.saturating_add(1);
+            exchange.request.fields.set(mark, nth.to_string().as_bytes());
+        }
+        granted
+    }
+
+    /// A further target was faster than those before it.
+    pub fn hedge_won(&self) {
+        self.budget.hedge_won(self.worker);
     }
 
     /// Whether an answer of this status is passed over, because the request is sent again. That is then due.

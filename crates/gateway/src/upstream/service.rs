@@ -6,16 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http1::NameBuf;
 
-use super::breaker::Breaker;
+use super::breaker::{self, Breaker};
 use super::budget::Budget;
 use super::door::Door;
 use super::health::{self, Health, Rank, Standing};
+use super::pace::Pace;
 use super::retry::Retry;
 use crate::balance::Balance;
 use crate::config::Protocol;
@@ -65,6 +66,8 @@ pub struct Service {
     pub retry: Option<Retry>,
     /// What may be sent again of all its requests.
     pub budget: Arc<Budget>,
+    /// How long it takes to answer of late, where a route's requests are hedged.
+    pub pace: OnceLock<Arc<Pace>>,
     /// How its endpoints are watched.
     pub health: health::Settings,
     /// What outlives a reload.
@@ -118,6 +121,8 @@ struct Changes {
     drained: BTreeSet<String>,
     /// Weights that were given to targets by command, in place of those of the configuration.
     weights: BTreeMap<String, u32>,
+    /// What circuits its endpoints have, and for how many workers.
+    circuits: Option<(breaker::Settings, usize)>,
 }
 
 impl ServiceLive {
@@ -165,6 +170,7 @@ impl ServiceLive {
                 })
             })
             .collect();
+        next.iter().for_each(|endpoint| endpoint.health.keep_circuit(changes.circuits.as_ref()));
         let (_, standing) = share_out(&next, &changes);
         let next = Arc::new(next);
         self.endpoints.store(next.clone());
@@ -187,6 +193,15 @@ impl ServiceLive {
     pub fn set_panic_threshold(&self, threshold: u32) {
         self.changes().panic_threshold = threshold;
         self.settle();
+    }
+
+    /// Gives each endpoint a circuit of these settings, or none. Those of the same settings stay.
+    pub fn set_circuits(&self, circuits: Option<(breaker::Settings, usize)>) {
+        let mut changes = self.changes();
+        changes.circuits = circuits;
+        for endpoint in self.endpoints().iter() {
+            endpoint.health.keep_circuit(changes.circuits.as_ref());
+        }
     }
 
     /// Takes a target out, or back in: as written (`users-a:8000`), or the address of one endpoint. `None` when the

@@ -85,6 +85,7 @@ mod policies {
     mod grpc_web;
     mod guard;
     mod headers;
+    mod hedge;
     mod hmac;
     mod identity_keys;
     mod introspection;
@@ -118,6 +119,7 @@ mod tls {
 mod upstream {
     mod answers;
     mod breaker;
+    mod breaker_of_targets;
     mod byte_faults;
     mod door;
     mod health;

@@ -7,6 +7,7 @@ mod deliver;
 mod gather;
 mod text;
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
@@ -16,6 +17,7 @@ use tokio::sync::mpsc;
 use super::control::Control;
 use crate::config::{self, NoticeKind};
 use crate::observe::Figure;
+use crate::upstream::breaker::Breaker;
 use deliver::{Delivery, Failure};
 use gather::{Batch, Gathering};
 
@@ -214,7 +216,7 @@ async fn send(delivery: &Delivery, batch: &Batch) -> Result<(), String> {
 
 /// How often each circuit had opened when it was last looked at.
 #[derive(Default)]
-struct Circuits(std::collections::HashMap<u64, u64>);
+struct Circuits(std::collections::HashMap<(u64, Option<SocketAddr>), u64>);
 
 impl Circuits {
     /// Notices of those that have opened since.
@@ -224,13 +226,30 @@ impl Circuits {
         let mut now = std::collections::HashMap::new();
         for service in &snapshot.services {
             let Some(breaker) = &service.breaker else { continue };
-            let (id, opened) = (service.live.id, breaker.opened.load(Ordering::Relaxed));
-            let before = self.0.get(&id).copied().unwrap_or(0);
-            now.insert(id, opened);
-            if opened > before {
-                let title = format!("the circuit of the service {} has opened", service.name);
-                let facts = vec![("service", service.name.to_string()), ("opened", opened.to_string())];
+            let mut look = |target: Option<(SocketAddr, &str)>, breaker: &Breaker| {
+                let id = (service.live.id, target.map(|(address, _)| address));
+                let opened = breaker.opened.load(Ordering::Relaxed);
+                let before = self.0.get(&id).copied().unwrap_or(0);
+                now.insert(id, opened);
+                if opened <= before {
+                    return;
+                }
+                let mut facts = vec![("service", service.name.to_string()), ("opened", opened.to_string())];
+                let whose = match target {
+                    Some((address, target)) => {
+                        facts.extend([("target", target.to_owned()), ("address", address.to_string())]);
+                        format!("target {target} of the service")
+                    }
+                    None => "service".to_owned(),
+                };
+                let title = format!("the circuit of the {whose} {} has opened", service.name);
                 notices.push(Notice::new(NoticeKind::Breaker, true, title, facts));
+            };
+            look(None, breaker);
+            for endpoint in service.live.endpoints().iter() {
+                if let Some(circuit) = endpoint.health.circuit() {
+                    look(Some((endpoint.settings.address, &endpoint.settings.authority)), &circuit);
+                }
             }
         }
         self.0 = now;

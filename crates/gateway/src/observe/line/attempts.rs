@@ -3,9 +3,14 @@
 use super::{millis, most, number, socket, text};
 use crate::exchange::record::{Attempt, PartTold, Record};
 
-/// Appends the failed tries, if there were any.
+/// Appends the failed tries and the circuits that were not closed, if there were any.
 pub(super) fn attempts(out: &mut Vec<u8>, attempts: &[Attempt]) {
-    for (nth, attempt) in attempts.iter().take(most::ATTEMPTS).enumerate() {
+    if attempts.is_empty() {
+        return;
+    }
+    let mut end: &[u8] = b"";
+    let tries = attempts.iter().filter(|attempt| attempt.circuit().is_none());
+    for (nth, attempt) in tries.take(most::ATTEMPTS).enumerate() {
         let start: &[u8] =
             if nth == 0 { b",\"failed_tries\":[{\"endpoint\":\"" } else { b",{\"endpoint\":\"" };
         out.extend_from_slice(start);
@@ -15,10 +20,25 @@ pub(super) fn attempts(out: &mut Vec<u8>, attempts: &[Attempt]) {
             number(out, b",\"status\":", u64::from(attempt.status));
         }
         out.push(b'}');
+        end = b"]";
     }
-    if !attempts.is_empty() {
-        out.push(b']');
+    out.extend_from_slice(end);
+    circuits(out, attempts);
+}
+
+/// Appends the targets whose circuits were not closed.
+fn circuits(out: &mut Vec<u8>, attempts: &[Attempt]) {
+    let mut end: &[u8] = b"";
+    let circuits = attempts.iter().filter_map(|attempt| Some((attempt.endpoint, attempt.circuit()?)));
+    for (nth, (endpoint, state)) in circuits.take(most::ATTEMPTS).enumerate() {
+        let start: &[u8] = if nth == 0 { b",\"circuits\":[{\"endpoint\":\"" } else { b",{\"endpoint\":\"" };
+        out.extend_from_slice(start);
+        socket(out, endpoint);
+        text(out, b"\",\"state\":", state.as_bytes(), most::REASON);
+        out.push(b'}');
+        end = b"]";
     }
+    out.extend_from_slice(end);
 }
 
 /// Appends what came of the parts of an aggregate.

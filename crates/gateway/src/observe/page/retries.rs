@@ -1,4 +1,4 @@
-//! What is told of the requests of services: those that were sent again, and those at a door.
+//! What is told of the requests of services: those that were sent again or hedged, and those at a door.
 
 use super::super::openmetrics::{Exposition, Kind};
 
@@ -23,6 +23,30 @@ pub(super) fn write(page: &mut Exposition, retries: &[RetryReading<'_>]) {
     let help = "Requests that were not sent again because the budget of the service was used up.";
     page.family("tidegate_retries_over_budget", Kind::Counter, "", help);
     retries().for_each(|(labels, one)| page.counter(&labels, one.refused));
+}
+
+/// The hedges of one service.
+#[derive(Clone, Copy)]
+pub struct HedgeReading<'a> {
+    /// The service's name.
+    pub service: &'a str,
+    /// Requests that were hedged, hedges that were faster, and those for which the budget was used up.
+    pub counts: [u64; 3],
+}
+
+pub(super) fn write_hedges(page: &mut Exposition, hedges: &[HedgeReading<'_>]) {
+    let hedges = || hedges.iter().take(MOST).map(|one| ([("service", one.service)], one.counts));
+    if hedges().next().is_none() {
+        return;
+    }
+    let help = "Requests that went to a further target while the first was waited for.";
+    page.family("tidegate_hedges", Kind::Counter, "", help);
+    hedges().for_each(|(labels, [sent, ..])| page.counter(&labels, sent));
+    page.family("tidegate_hedges_won", Kind::Counter, "", "Such requests whose answer was the first.");
+    hedges().for_each(|(labels, [_, won, _])| page.counter(&labels, won));
+    let help = "Requests that were not hedged because the budget of the service was used up.";
+    page.family("tidegate_hedges_over_budget", Kind::Counter, "", help);
+    hedges().for_each(|(labels, [.., refused])| page.counter(&labels, refused));
 }
 
 /// The door of one service.

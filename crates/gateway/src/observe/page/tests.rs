@@ -98,6 +98,7 @@ fn input<'a>(shared: &'a Shared, routes: &'a [RouteEntry<'a>]) -> PageInput<'a> 
         auth_failures: &[],
         circuits: &[],
         retries: &[],
+        hedges: &[],
         doors: &[],
         fallback: &[],
         versions: &[],

@@ -4,6 +4,7 @@ use super::*;
 
 fn breaker() -> Arc<Breaker> {
     let settings = Settings {
+        per: CircuitOf::Service,
         on: Failures::default(),
         error_rate: 500_000,
         slow: Some((Duration::from_secs(1), 800_000)),
@@ -18,7 +19,7 @@ fn breaker() -> Arc<Breaker> {
 /// So many requests with this outcome, on workers by turns.
 fn tell(breaker: &Breaker, count: usize, failed: bool, took: u64) {
     for nth in 0..count {
-        breaker.admit().ok().unwrap().told(nth % 2, failed, Duration::from_secs(took));
+        pass(breaker).ok().unwrap().told(nth % 2, failed, Duration::from_secs(took));
     }
 }
 
@@ -73,7 +74,7 @@ fn open() -> (Arc<Breaker>, Instant) {
 fn an_open_circuit_refuses_until_trials_were_good() {
     let (breaker, start) = open();
     let at = |seconds: u64| start + Duration::from_secs(seconds);
-    assert_eq!(breaker.admit().err(), Some(Fault::CircuitOpen(breaker.rest())));
+    assert_eq!(pass(&*breaker).err(), Some(Fault::CircuitOpen(breaker.rest())));
     assert_eq!(state(&breaker, at(29)), State::Open);
     assert_eq!(
         (breaker.look(false, at(30)), breaker.state()),
@@ -81,10 +82,10 @@ fn an_open_circuit_refuses_until_trials_were_good() {
         "checks say that nobody is well"
     );
     assert_eq!(state(&breaker, at(30)), State::HalfOpen);
-    let (first, second) = (breaker.admit().ok().unwrap(), breaker.admit().ok().unwrap());
-    assert_eq!(breaker.admit().err(), Some(Fault::CircuitOpen(breaker.rest())), "two trials and no more");
+    let (first, second) = (pass(&*breaker).ok().unwrap(), pass(&*breaker).ok().unwrap());
+    assert_eq!(pass(&*breaker).err(), Some(Fault::CircuitOpen(breaker.rest())), "two trials and no more");
     drop(second);
-    let again = breaker.admit().ok().unwrap();
+    let again = pass(&*breaker).ok().unwrap();
     first.told(0, false, Duration::ZERO);
     assert_eq!(state(&breaker, at(31)), State::HalfOpen);
     again.told(1, false, Duration::ZERO);

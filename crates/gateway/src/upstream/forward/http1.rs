@@ -53,20 +53,36 @@ impl Forward<'_> {
             race(up, down, &progress, &client.total).await
         };
         client.total.disarm();
+        self.conclude(
+            ended,
+            (connection, &endpoint, _in_flight),
+            exchange,
+            (progress.upload.get(), repeatable),
+        )
+    }
+
+    /// What becomes of the connection after a try.
+    pub(super) fn conclude(
+        &self,
+        ended: Result<bool, Fault>,
+        (mut connection, endpoint, _in_flight): (Box<Connection>, &LocalEndpoint, InFlight),
+        exchange: &Exchange,
+        (upload, repeatable): (Upload, bool),
+    ) -> Result<Option<Switched>, Failed> {
         match ended {
             Ok(true) => {
-                learn(exchange, &endpoint);
+                learn(exchange, endpoint);
                 Ok(Some(Switched { connection, idle_timeout: self.service.idle_timeout, _in_flight }))
             }
             Ok(false) => {
-                learn(exchange, &endpoint);
-                self.rest(exchange, connection, &endpoint, progress.upload.get());
+                learn(exchange, endpoint);
+                self.rest(exchange, connection, endpoint, upload);
                 Ok(None)
             }
             Err(fault @ Fault::ServiceFailed(_)) => {
                 // What has come of the answer is passed over, so that the connection may stay.
                 while let Ok(Piece::Data(_)) = connection.incoming.piece() {}
-                self.rest(exchange, connection, &endpoint, progress.upload.get());
+                self.rest(exchange, connection, endpoint, upload);
                 Err(Failed { fault, again: Again::Never })
             }
             Err(fault) => {
@@ -96,7 +112,7 @@ impl Forward<'_> {
     }
 
     /// Sends the head and the body, then watches the client. Ends only with what is the client's fault.
-    async fn upload(
+    pub(super) async fn upload(
         &self,
         reader: &mut ClientReader,
         limits: &ClientLimits,
@@ -122,7 +138,7 @@ impl Forward<'_> {
     }
 
     /// Receives the answer and sends it to the client. True when the connection was switched to a tunnel.
-    async fn download(
+    pub(super) async fn download(
         &self,
         exchange: &mut Exchange,
         responder: &mut Responder,

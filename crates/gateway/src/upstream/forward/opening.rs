@@ -83,7 +83,7 @@ impl Forward<'_> {
     }
 
     /// The time for a connection: the service's, within what is left of the route's, which is told too.
-    fn time_to_connect(&self, exchange: &Exchange) -> (Duration, Option<Duration>) {
+    pub(super) fn time_to_connect(&self, exchange: &Exchange) -> (Duration, Option<Duration>) {
         let left = exchange.plan.timeout.map(|timeout| timeout.saturating_sub(exchange.record.elapsed()));
         let within = left.map_or(self.service.connect_timeout, |left| left.min(self.service.connect_timeout));
         (within, left)
@@ -111,7 +111,7 @@ impl Forward<'_> {
     }
 
     /// The client for whom alone a connection is, where the service is told of it at the connection's beginning.
-    fn announced(&self, exchange: &Exchange) -> Option<Ends> {
+    pub(super) fn announced(&self, exchange: &Exchange) -> Option<Ends> {
         self.service.proxy_protocol.map(|_| request::ends(&exchange.client))
     }
 }

@@ -10,9 +10,12 @@ pub mod monitor;
 pub mod probe;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
+
+use super::breaker::{self, Breaker};
 use crate::config;
 use judge::State;
 
@@ -126,7 +129,7 @@ pub struct Health {
     share: AtomicU32,
     /// Taken out by command: nothing goes there, not even as a last resort.
     drained: AtomicBool,
-    /// Whether checks or requests have taken it out, as the workers know it.
+    /// Whether checks or requests, or its own circuit, have taken it out, as the workers know it.
     ill: AtomicBool,
     /// Failures since the last good answer, of all workers.
     errors_in_row: AtomicU32,
@@ -136,6 +139,8 @@ pub struct Health {
     pub checks_good: AtomicU64,
     /// Checks that failed.
     pub checks_failed: AtomicU64,
+    /// Its own circuit, where each target of the service has one.
+    circuit: ArcSwapOption<Breaker>,
     // Of the control side alone; no worker takes this lock.
     state: Mutex<State>,
 }
@@ -156,7 +161,26 @@ impl Health {
         if self.is_drained() {
             return Some("drained by command".to_owned());
         }
-        self.state().ailment()
+        let ailment = self.state().ailment();
+        match self.circuit.load().as_deref().and_then(Breaker::told) {
+            Some(told) if self.state().is_well() => Some(told),
+            _ => ailment,
+        }
+    }
+
+    /// Its own circuit.
+    pub fn circuit(&self) -> Option<Arc<Breaker>> {
+        self.circuit.load_full()
+    }
+
+    /// Has a circuit of these settings from now on, or none. One of the same settings stays.
+    pub(super) fn keep_circuit(&self, wanted: Option<&(breaker::Settings, usize)>) {
+        let known = self.circuit.load_full();
+        match wanted {
+            Some((settings, _)) if known.is_some_and(|known| known.settings == *settings) => {}
+            Some((settings, workers)) => self.circuit.store(Some(Breaker::new(settings.clone(), *workers))),
+            None => self.circuit.store(None),
+        }
     }
 
     /// Whether neither checks nor requests nor a command have taken it out, and the workers know.
@@ -172,7 +196,9 @@ impl Health {
     /// What its share is made from.
     pub(super) fn standing(&self, weight: u32, rank: Rank, drained: bool) -> Standing {
         let state = self.state();
-        Standing { weight, rank, drained, well: state.is_well(), tenths: state.tenths() }
+        let open = |circuit: &Breaker| circuit.state() == breaker::State::Open;
+        let well = state.is_well() && !self.circuit.load().as_deref().is_some_and(open);
+        Standing { weight, rank, drained, well, tenths: state.tenths() }
     }
 
     /// Publishes share and drain; true when something changed.
@@ -196,7 +222,7 @@ pub(super) struct Standing {
     pub rank: Rank,
     /// Taken out by command.
     pub drained: bool,
-    /// Neither down nor ejected.
+    /// Neither down nor ejected, and its circuit not open.
     pub well: bool,
     /// How much of its weight it may have, in tenths: less while it starts slowly.
     pub tenths: u32,

@@ -17,7 +17,7 @@ use super::judge::{Change, Peers};
 use super::probe::Probe;
 use super::{Eject, Health};
 use crate::http::timer::Timers;
-use crate::upstream::breaker::State;
+use crate::upstream::breaker::{State, target};
 use crate::upstream::service::{Endpoint, Service};
 use crate::values::random::Random;
 
@@ -43,6 +43,8 @@ impl Monitor {
     /// Watches these services from now on, and no others.
     pub fn adopt(&mut self, services: &[Arc<Service>]) {
         for service in services {
+            let workers = service.breaker.as_ref().map_or(1, |breaker| breaker.workers());
+            service.live.set_circuits(target::settings(service).map(|settings| (settings.clone(), workers)));
             service.live.set_panic_threshold(service.health.panic_threshold);
         }
         match &self.services {
@@ -72,7 +74,7 @@ impl Monitor {
 
 /// Whether anything of a service is watched at all.
 fn watches(service: &Service) -> bool {
-    service.health.watches() || service.breaker.is_some()
+    service.health.watches() || service.breaker.is_some() || service.pace.get().is_some()
 }
 
 struct Watching {
@@ -144,6 +146,10 @@ impl Watching {
             for endpoint in endpoints.iter() {
                 endpoint.health.state().warm(service.health.slow_start, now);
             }
+            look_at_circuits_of_targets(service, &endpoints, now);
+            if let Some(pace) = service.pace.get() {
+                pace.look(&endpoints, now);
+            }
             service.live.settle();
             look_at_circuit(service, &endpoints, now);
         }
@@ -153,14 +159,41 @@ impl Watching {
 /// Lets the circuit breaker of a service open and close.
 fn look_at_circuit(service: &Service, endpoints: &[Arc<Endpoint>], now: Instant) {
     let Some(breaker) = &service.breaker else { return };
-    let checked = service.health.check.is_some();
-    let some_well = !checked || endpoints.iter().any(|endpoint| endpoint.health.is_well());
-    match breaker.look(some_well, now) {
+    let changed = if target::settings(service).is_some() {
+        let used = endpoints.iter().filter(|endpoint| !endpoint.health.is_drained());
+        let circuits: Vec<_> = used.filter_map(|endpoint| endpoint.health.circuit()).collect();
+        breaker.follow(&circuits)
+    } else {
+        let checked = service.health.check.is_some();
+        let some_well = !checked || endpoints.iter().any(|endpoint| endpoint.health.is_well());
+        breaker.look(some_well, now)
+    };
+    match changed {
         Some((State::Open, why)) => tracing::warn!(service = %service.name, why = %why, "circuit is open"),
         Some((state, why)) => {
             tracing::info!(service = %service.name, why = %why, "circuit is {}", state.word().replace('_', " "));
         }
         None => {}
+    }
+}
+
+/// Lets the circuits of single targets open and close.
+fn look_at_circuits_of_targets(service: &Service, endpoints: &[Arc<Endpoint>], now: Instant) {
+    if target::settings(service).is_none() {
+        return;
+    }
+    for endpoint in endpoints {
+        let Some(circuit) = endpoint.health.circuit() else { continue };
+        // While checks say that it is down, no request of a client is spent on a trial.
+        let well = service.health.check.is_none() || endpoint.health.state().is_well();
+        let Some((state, why)) = circuit.look(well, now) else { continue };
+        let (address, target) = (endpoint.settings.address, &*endpoint.settings.authority);
+        let word = state.word().replace('_', " ");
+        if state == State::Open {
+            tracing::warn!(service = %service.name, target, %address, why = %why, "circuit of a target is open");
+        } else {
+            tracing::info!(service = %service.name, target, %address, why = %why, "circuit of a target is {word}");
+        }
     }
 }
 
