@@ -241,6 +241,18 @@ impl Breaker {
         (state != State::Closed).then(|| format!("circuit {}: {}", state.word().replace('_', " "), why()))
     }
 
+    /// No trials until so long after it was made.
+    fn rest_until(&self, until: Duration) {
+        self.open_until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// What is told of a circuit that is not closed, and why. Never called by workers.
+    pub fn told(&self) -> Option<String> {
+        let state = self.state();
+        let why = || self.watched.lock().unwrap_or_else(PoisonError::into_inner).why.clone();
+        (state != State::Closed).then(|| format!("circuit {}: {}", state.word().replace('_', " "), why()))
+    }
+
     fn counts(&self) -> Counts {
         self.shards.iter().fold(Counts::default(), |sum, shard| Counts {
             all: sum.all.wrapping_add(shard.all.load(Ordering::Relaxed)),

@@ -62,17 +62,18 @@ impl Breaker {
         self.troubled.load(Ordering::Relaxed) > 0
     }
 
+    /// When it has rested.
+    fn open_until(&self) -> Option<Instant> {
+        self.made.checked_add(Duration::from_millis(self.open_until.load(Ordering::Relaxed)))
+    }
+
     /// How many workers count in it.
     pub fn workers(&self) -> usize {
         self.shards.len()
     }
 
     /// Takes the state that follows from those of its targets; gives it and why, if it is another one.
-    pub(in crate::upstream) fn follow(
-        &self,
-        targets: &[Arc<Breaker>],
-        now: Instant,
-    ) -> Option<(State, String)> {
+    pub(in crate::upstream) fn follow(&self, targets: &[Arc<Breaker>]) -> Option<(State, String)> {
         let count = |state: State| targets.iter().filter(|target| target.state() == state).count();
         let (closed, half_open) = (count(State::Closed), count(State::HalfOpen));
         let troubled = targets.len().saturating_sub(closed);
@@ -84,9 +85,8 @@ impl Breaker {
             _ => State::Closed,
         };
         if next == State::Open {
-            let left = targets.iter().map(|target| target.millis_left()).min().unwrap_or(0);
-            let now = now.saturating_duration_since(self.made);
-            self.rest_until(now.saturating_add(Duration::from_millis(left)));
+            let until = targets.iter().filter_map(|target| target.open_until()).min();
+            self.rest_until(until.map_or(Duration::ZERO, |at| at.saturating_duration_since(self.made)));
         }
         if self.state() == next {
             return None;
@@ -131,20 +131,20 @@ mod tests {
     fn the_circuit_of_the_service_is_open_when_all_are() {
         let (service, now) = (target(), Instant::now());
         let targets = [target(), target()];
-        assert_eq!(service.follow(&targets, now), None);
+        assert_eq!(service.follow(&targets), None);
         fail(&targets[0], now);
-        assert_eq!((service.follow(&targets, now), service.is_troubled()), (None, true));
+        assert_eq!((service.follow(&targets), service.is_troubled()), (None, true));
         let later = now + Duration::from_secs(10);
         fail(&targets[1], later);
-        let opened = service.follow(&targets, later).unwrap();
+        let opened = service.follow(&targets).unwrap();
         assert_eq!(opened, (State::Open, "2 of 2 targets in trouble".to_owned()));
         assert!((29..=30).contains(&service.rest()), "the first comes back first: {}", service.rest());
         targets[0].look(true, now + Duration::from_secs(31));
-        assert_eq!(service.follow(&targets, later).unwrap().0, State::HalfOpen);
+        assert_eq!(service.follow(&targets).unwrap().0, State::HalfOpen);
         pass(targets[0].clone()).ok().unwrap().told(0, false, Duration::ZERO);
         targets[0].look(true, now + Duration::from_secs(32));
-        assert_eq!(service.follow(&targets, later).unwrap().0, State::Closed);
+        assert_eq!(service.follow(&targets).unwrap().0, State::Closed);
         assert_eq!(service.opened.load(Ordering::Relaxed), 1);
-        assert_eq!(service.follow(&[], later), None, "a service without targets has no circuit to open");
+        assert_eq!(service.follow(&[]), None, "a service without targets has no circuit to open");
     }
 }

@@ -162,7 +162,7 @@ fn look_at_circuit(service: &Service, endpoints: &[Arc<Endpoint>], now: Instant)
     let changed = if target::settings(service).is_some() {
         let used = endpoints.iter().filter(|endpoint| !endpoint.health.is_drained());
         let circuits: Vec<_> = used.filter_map(|endpoint| endpoint.health.circuit()).collect();
-        breaker.follow(&circuits, now)
+        breaker.follow(&circuits)
     } else {
         let checked = service.health.check.is_some();
         let some_well = !checked || endpoints.iter().any(|endpoint| endpoint.health.is_well());
