@@ -226,8 +226,8 @@ impl<A: Answer> Writer<A> {
             bytes = bytes.saturating_add(one.about.size);
             let (stale, about, answer) = (one.stale, one.about.clone(), one.answer.clone());
             batch.answers.push(Waiting { key, variant, stamp, stale, about, answer });
-            // At its end all is written, whatever it takes.
-            if bytes > BATCH && !state.closing {
+            // At its end, and where somebody waits for it, all is written, whatever it takes.
+            if bytes > BATCH && !state.closing && state.called <= state.done.max(state.failed) {
                 break;
             }
         }
