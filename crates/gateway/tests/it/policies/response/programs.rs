@@ -6,7 +6,6 @@ use testkit::gateway::Gateway;
 use testkit::origin::{Origin, Reply};
 
 use super::{get, json, unfit};
-use crate::http::http2::{ask, converse, open};
 use crate::setup::with_routes;
 
 const ROUTES: &str = r##"
@@ -72,11 +71,6 @@ fn programs_make_answers_others() {
         "what is no JSON is not for programs"
     );
     assert_eq!(request(gateway.addr(), "HEAD", "/orders/a", &[], b"").status, 200);
-    converse(async {
-        let (client, _connection) = open(gateway.addr()).await;
-        let answer = ask(&client, crate::http::http2::request("GET", "/orders/a"), b"").await.unwrap();
-        assert_eq!(answer.text(), made);
-    });
     gateway.wait_for_log(|line| line["reason"] == "answer_unfit");
 }
 
