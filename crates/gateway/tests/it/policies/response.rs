@@ -1,8 +1,6 @@
 //! `response` on the wire: bodies shaped as they pass or held whole, formats, and that nothing passes as it was that could
 //! not be shaped.
 
-mod programs;
-
 use std::io::Write;
 use std::sync::Arc;
 
