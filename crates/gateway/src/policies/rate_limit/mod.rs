@@ -392,7 +392,7 @@ mod tests {
             told.into_iter().map(|fill| (fill.what, fill.most)).collect::<Vec<_>>()
         };
         let one = |what: &str, most| vec![(format!("the rate limit `{what}`"), most)];
-        assert_eq!(told("rate_limit: { rate: 120/min, per: all }"), one("120/min", 2.0));
+        assert_eq!(told("rate_limit: { rate: 120/min, per: all }"), one("120/min per all", 2.0));
         assert_eq!(told("rate_limit: 120/min"), []);
         assert_eq!(told("rate_limit: { rate: 120/min, per: all, scope: global }"), []);
     }
