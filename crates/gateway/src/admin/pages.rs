@@ -185,12 +185,6 @@ fn hedges(service: &Service) -> Option<HedgeReading<'_>> {
     Some(HedgeReading { service: &service.name, counts: service.budget.hedges() })
 }
 
-/// Reads what was hedged of a service's requests, where any may be.
-fn hedges(service: &Service) -> Option<HedgeReading<'_>> {
-    service.pace.get()?;
-    Some(HedgeReading { service: &service.name, counts: service.budget.hedges() })
-}
-
 /// Reads what stood in for services that failed, route by route.
 fn fallbacks(snapshot: &Snapshot) -> Vec<FallbackReading<'_>> {
     let ladders = snapshot.routes.iter().filter_map(|route| {

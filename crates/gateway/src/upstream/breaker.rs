@@ -221,24 +221,9 @@ impl Breaker {
 
     /// Seconds until the next trials, at least one.
     pub fn rest(&self) -> u32 {
-        u32::try_from(self.millis_left().div_ceil(1000)).unwrap_or(u32::MAX).max(1)
-    }
-
-    fn millis_left(&self) -> u64 {
+        let until = self.open_until.load(Ordering::Relaxed);
         let now = u64::try_from(self.made.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.open_until.load(Ordering::Relaxed).saturating_sub(now)
-    }
-
-    /// No trials until so long after it was made.
-    fn rest_until(&self, until: Duration) {
-        self.open_until.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    /// What is told of a circuit that is not closed, and why. Never called by workers.
-    pub fn told(&self) -> Option<String> {
-        let state = self.state();
-        let why = || self.watched.lock().unwrap_or_else(PoisonError::into_inner).why.clone();
-        (state != State::Closed).then(|| format!("circuit {}: {}", state.word().replace('_', " "), why()))
+        u32::try_from(until.saturating_sub(now).div_ceil(1000)).unwrap_or(u32::MAX).max(1)
     }
 
     /// No trials until so long after it was made.
