@@ -55,7 +55,8 @@ fn those_that_fail_again_are_counted() {
     // Of the two that are sent again the first fails too; then both do, and where no answer comes at all too.
     let (lost, all) =
         ("tidegate_retries_lost_total{service=\"app\"}", "tidegate_retries_total{service=\"app\"}");
-    let answers: [(usize, fn() -> Reply, u16, f64); 3] = [
+    type Fails = fn() -> Reply;
+    let answers: [(usize, Fails, u16, f64); 3] = [
         (2, || Reply::status(503), 200, 1.0),
         (usize::MAX, || Reply::status(503), 503, 2.0),
         (usize::MAX, Reply::reset_without_answer, 502, 2.0),
