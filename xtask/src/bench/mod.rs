@@ -31,9 +31,9 @@ const ROUNDS_TO_PUBLISH: usize = 5;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// plain, logged, aggregate, rate_limit, guard, jwt, api_key, routes-1000, routes-100000, body-100k, cache-1k, cache-100k, shape-2k, shape-1m,
-    /// close, idle-10000, reload-10000, tls, tls-h2,
-    /// tls-full, tls-resumed, tls-idle-10000; without any, all
+    /// plain, logged, aggregate, rate_limit, guard, jwt, api_key, routes-1000, routes-100000, body-100k, cache-1k,
+    /// cache-100k, shape-2k, shape-1m, close, idle-10000, reload-10000, tls, tls-h2, tls-full, tls-resumed,
+    /// tls-idle-10000; without any, all
     jobs: Vec<String>,
     /// Rounds of each contender
     #[arg(long, default_value_t = ROUNDS_TO_PUBLISH)]
@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Measure what `cargo xtask release` has built from the sources as they stand
     #[arg(long, conflicts_with = "gateway")]
     profiled: bool,
+    /// Measure nothing: write the page and the chart of today's raw figures anew
+    #[arg(long)]
+    page: bool,
 }
 
 /// How often and how long, and whom.
@@ -68,6 +71,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let (runs, seconds) = if options.quick { (1, 1.0) } else { (options.runs.max(1), options.seconds) };
     let whole = options.only.is_empty() && options.gateway.is_none();
     let plan = Plan { runs, seconds, only: options.only.clone(), whole };
+    if options.page {
+        let (page, chart, raw) = places(&plan);
+        return publish(&Results::read(&raw), (&page, &chart, &raw));
+    }
     let jobs: Vec<&Job> = match options.jobs.as_slice() {
         [] => JOBS.iter().collect(),
         names => names.iter().map(|name| Job::find(name)).collect::<Result<_, _>>()?,
