@@ -84,6 +84,19 @@ pub(crate) fn void(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// What walks through one file.
+pub(crate) struct Walker {
+    segment: Arc<Segment>,
+    files: Arc<Files>,
+}
+
+impl Walker {
+    /// Gives each record and its place; says how the file ends.
+    pub(crate) fn walk(&self, each: &mut dyn FnMut(Place, Vec<u8>)) -> Ending {
+        self.segment.walk(&self.files.form, each)
+    }
+}
+
 impl Log {
     /// Opens a folder, which is made where it is not there. None while another process has it.
     pub(crate) fn open(folder: &Path, files: Arc<Files>, most: u64) -> io::Result<Option<Log>> {
@@ -212,12 +225,8 @@ impl Log {
     }
 
     /// Walks through one file, while records may be appended.
-    pub(crate) fn walker(
-        &self,
-        number: u64,
-    ) -> Option<impl Fn(&mut dyn FnMut(Place, Vec<u8>)) -> Ending + use<>> {
-        let (segment, files) = (self.files.segment(number)?, self.files.clone());
-        Some(move |each: &mut dyn FnMut(Place, Vec<u8>)| segment.walk(&files.form, each))
+    pub(crate) fn walker(&self, number: u64) -> Option<Walker> {
+        Some(Walker { segment: self.files.segment(number)?, files: self.files.clone() })
     }
 
     /// Lets a file go.

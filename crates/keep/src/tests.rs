@@ -48,7 +48,7 @@ fn eventually(holds: impl Fn() -> bool) {
     let begin = Instant::now();
     while !holds() {
         assert!(begin.elapsed() < PATIENCE, "waited in vain");
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -446,7 +446,7 @@ fn a_file_that_ends_anywhere_gives_what_was_kept_before_its_end() {
         assert_eq!(read(&started(settings(other.path())), "c"), ["later"], "{end}");
     }
     let whole = [("", ""), ("one", ""), ("one", "two"), ("three", "two")];
-    let told = |(a, b): &(String, String)| whole.iter().any(|one| *one == (a.as_str(), b.as_str()));
+    let told = |(a, b): &(String, String)| whole.contains(&(a.as_str(), b.as_str()));
     assert!(seen.iter().all(told), "{seen:?}");
     assert_eq!(seen.last(), Some(&("three".to_owned(), "two".to_owned())));
 }

@@ -366,9 +366,9 @@ impl<A: Answer> Writer<A> {
     fn let_go(&mut self, number: u64, copies: bool) -> io::Result<()> {
         let Some(log) = &mut self.log else { return Ok(()) };
         let mut goes_on = copies;
-        if let Some(walk) = log.walker(number) {
+        if let Some(walker) = log.walker(number) {
             let shared = &self.shared;
-            walk(&mut |place, content| {
+            walker.walk(&mut |place, content| {
                 let Some(Record::Put(put)) = Record::read(&content) else { return };
                 let (key, variant) = (put.key, put.variant);
                 let known = shared.state().wanted_at(key, &variant, place);

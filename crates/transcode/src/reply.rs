@@ -88,8 +88,11 @@ impl Reply {
     }
 }
 
-/// The first frame, and what stands behind it; none until it is whole.
-fn first(bytes: &[u8], most: usize) -> Result<Option<(&[u8], &[u8])>, String> {
+/// A frame, and what stands behind it.
+type Framed<'b> = (&'b [u8], &'b [u8]);
+
+/// The first frame; none until it is whole.
+fn first(bytes: &[u8], most: usize) -> Result<Option<Framed<'_>>, String> {
     let Some((prefix, rest)) = bytes.split_at_checked(PREFIX) else { return Ok(None) };
     let [flag, length @ ..] = prefix else { return Ok(None) };
     if *flag != 0 {

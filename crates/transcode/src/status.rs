@@ -78,8 +78,11 @@ pub fn details(call: &Call, field: &[u8]) -> Vec<Value> {
     told
 }
 
-/// The next field: its number, its bytes where it has a length, and what stands behind it.
-fn next(bytes: &[u8]) -> Option<(u64, Option<&[u8]>, &[u8])> {
+/// A field: its number, its bytes where it has a length, and what stands behind it.
+type Field<'b> = (u64, Option<&'b [u8]>, &'b [u8]);
+
+/// The next field.
+fn next(bytes: &[u8]) -> Option<Field<'_>> {
     let (key, rest) = varint(bytes)?;
     match key & 7 {
         0 => varint(rest).map(|(_, rest)| (key >> 3, None, rest)),

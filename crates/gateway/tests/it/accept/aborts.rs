@@ -50,7 +50,7 @@ fn abort(gateway: &Gateway, nth: usize) {
 fn ten_thousand_clients_that_go_away_leave_nothing() {
     let origin = origin();
     let gateway = testkit::gateway!(
-        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nworkers: 2\naccess_log: off\nservices:\n  \
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nworkers: 2\nlog: {{ access: /dev/null }}\nservices:\n  \
          app: {{ targets: \"{}\", keep_alive: {{ max_idle: 0 }}, timeout: 1h }}\nroutes:\n  /*: {{ to: app }}\n",
         origin.url()
     );
