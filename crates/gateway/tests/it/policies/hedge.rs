@@ -107,8 +107,11 @@ fn another_target_answers_while_the_first_is_waited_for() {
 fn the_first_may_still_win() {
     let gate = Gate::new();
     let wait = gate.clone();
-    let origins =
-        two(move |nth, request| if nth == 1 { Reply::echo(request).slow(&wait) } else { Reply::hang() });
+    let origins = two(move |nth, request| match nth {
+        1 => Reply::echo(request).slow(&wait),
+        2 => Reply::hang(),
+        _ => Reply::echo(request),
+    });
     let gateway = hedging(&origins, "", "{ after: 20ms }");
     let mut raw = Raw::connect(gateway.addr());
     raw.get("/a");
