@@ -255,8 +255,7 @@ impl Fault {
                 "the body of a call of gRPC-Web is not base64",
             ),
             Fault::BodyUnfit(misfit) => {
-                let blame = if *misfit == Misfit::Busy { Gateway } else { Client };
-                let told = line(status_of(misfit), misfit.code(), blame, "http_request_error", "");
+                let told = line(status_of(misfit), misfit.code(), blamed(misfit), "http_request_error", "");
                 Facts { detail: Cow::Owned(misfit.to_string()), ..told }
             }
             Fault::AnswerUnfit(_) => line(
@@ -334,6 +333,11 @@ impl Fault {
                 | Fault::Overloaded
         )
     }
+}
+
+/// Whose doing it is that a body was not made another one.
+fn blamed(misfit: &Misfit) -> Blame {
+    if *misfit == Misfit::Busy { Blame::Gateway } else { Blame::Client }
 }
 
 /// The status for a request whose body does not fit.

@@ -232,12 +232,10 @@ impl Program {
                 let acts = paths.iter().map(|path| (path, Act::Mask(mask.clone())));
                 self.edit(acts, before, fold)
             }
+            Op::Jq(_) if !before.is_empty() => {
+                Err("a program of `jq` takes the whole document: write it outside of `map`".into())
+            }
             Op::Jq(program) => {
-                if !before.is_empty() {
-                    return Err(
-                        "a program of `jq` takes the whole document: write it outside of `map`".into()
-                    );
-                }
                 self.whole(Vec::new(), Whole::Jq(program.clone()));
                 Ok(())
             }

@@ -161,6 +161,18 @@ impl Again {
 }
 
 impl Forward<'_> {
+    /// Gives a call its deadline, where the service may be called.
+    fn take_call(&self, exchange: &mut Exchange) -> Result<(), Fault> {
+        if self.service.protocol != Protocol::Http1 {
+            call::take_deadline(exchange);
+        } else if exchange.plan.transcode.is_some() {
+            // One of several services, or one that stands in.
+            exchange.record.why = "the service does not speak HTTP/2, as gRPC does".into();
+            return Err(Fault::AnswerProtocol);
+        }
+        Ok(())
+    }
+
     /// Asks the service. On success the answer has gone out whole, or what was switched is given back.
     pub async fn run(
         &self,
@@ -174,13 +186,7 @@ impl Forward<'_> {
             return Err(Fault::NoEndpoint);
         }
         request::prepare(exchange, self.service, self.forwarding);
-        if self.service.protocol != Protocol::Http1 {
-            call::take_deadline(exchange);
-        } else if exchange.plan.transcode.is_some() {
-            // One of several services, or one that stands in.
-            exchange.record.why = "the service does not speak HTTP/2, as gRPC does".into();
-            return Err(Fault::AnswerProtocol);
-        }
+        self.take_call(exchange)?;
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
         if self.again.begin(exchange, &mut client.reader) && self.service.protocol == Protocol::Http1 {

@@ -28,7 +28,10 @@ pub(crate) fn forbidden(source: &Source) -> Vec<Offence> {
         let kind = pair[0].1;
         let declares = ["mod", "struct", "enum", "trait", "type", "fn"].contains(&kind);
         let adjacent = source.code[pair[0].0 + kind.len()..at].trim().is_empty();
-        if declares && adjacent && !(kind == "fn" && name == "main") && says_nothing(kind, name) {
+        // An associated type, which stands indented, has the name that its trait gives it.
+        let is_given = kind == "type" && source.code[..pair[0].0].ends_with("    ");
+        let is_given = is_given || (kind == "fn" && name == "main");
+        if declares && adjacent && !is_given && says_nothing(kind, name) {
             offences.push(
                 source.offence(source.line_of(at), format!("`{kind} {name}` says nothing: name the noun")),
             );
