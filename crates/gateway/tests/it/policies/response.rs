@@ -1,6 +1,8 @@
 //! `response` on the wire: bodies shaped as they pass or held whole, formats, and that nothing passes as it was that could
 //! not be shaped.
 
+mod programs;
+
 use std::io::Write;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! `validate` and `openapi` on the wire: what is refused and told, what passes unchanged, and that nothing passes unjudged.
 
+mod shaped;
+
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
