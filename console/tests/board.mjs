@@ -115,7 +115,7 @@ export async function byKeyboard(page, shop) {
 }
 
 /** Those that need what is not in the file; the gateway says what. */
-const NEEDY = ['mtls', 'basic', 'hmac', 'grpc_web', 'openapi'];
+const NEEDY = ['mtls', 'basic', 'hmac', 'grpc_web', 'openapi', 'transcode'];
 
 export async function everyBlock(page, shop) {
   await open(page, shop.base);
