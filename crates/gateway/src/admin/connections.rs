@@ -15,7 +15,7 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::address::Listening;
@@ -56,6 +56,20 @@ impl Socket {
             Listening::Unix(listener) => UnixListener::from_std(listener).map(Socket::Unix),
         }
     }
+
+    async fn accept(&mut self) -> (Wire, Peer) {
+        match self {
+            Socket::Tcp(listener) => {
+                let (stream, peer) = Listener::accept(listener).await;
+                (Wire::Tcp(stream), Peer::Address(peer))
+            }
+            Socket::Unix(listener) => {
+                let (stream, _) = Listener::accept(listener).await;
+                let user = stream.peer_cred().ok().map(|peer| peer.uid());
+                (Wire::Unix(stream), Peer::User(user))
+            }
+        }
+    }
 }
 
 /// A listener whose connections are bounded.
@@ -63,12 +77,28 @@ pub struct Bounded {
     listener: Socket,
     bounds: Bounds,
     free: Arc<Semaphore>,
+    stopped: Option<watch::Receiver<bool>>,
 }
 
 impl Bounded {
     /// Bounds the connections of a listener.
     pub fn new(listener: Socket, bounds: Bounds) -> Bounded {
-        Bounded { listener, bounds, free: Arc::new(Semaphore::new(bounds.most)) }
+        Bounded { listener, bounds, free: Arc::new(Semaphore::new(bounds.most)), stopped: None }
+    }
+
+    /// Accepts nobody once this is true: who comes then waits in the kernel for whoever has the same socket.
+    pub fn until(self, stopped: watch::Receiver<bool>) -> Bounded {
+        Bounded { stopped: Some(stopped), ..self }
+    }
+
+    /// Ends once nobody is to be accepted.
+    async fn stopped(stopped: &mut Option<watch::Receiver<bool>>) {
+        if let Some(stopped) = stopped
+            && stopped.wait_for(|stopped| *stopped).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
     }
 }
 
@@ -79,16 +109,10 @@ impl Listener for Bounded {
     async fn accept(&mut self) -> (Stream, Peer) {
         // Never closed, so there is always a permit to come.
         let permit = self.free.clone().acquire_owned().await.ok();
-        let (wire, peer) = match &mut self.listener {
-            Socket::Tcp(listener) => {
-                let (stream, peer) = Listener::accept(listener).await;
-                (Wire::Tcp(stream), Peer::Address(peer))
-            }
-            Socket::Unix(listener) => {
-                let (stream, _) = Listener::accept(listener).await;
-                let user = stream.peer_cred().ok().map(|peer| peer.uid());
-                (Wire::Unix(stream), Peer::User(user))
-            }
+        let (wire, peer) = tokio::select! {
+            biased;
+            () = Bounded::stopped(&mut self.stopped) => std::future::pending().await,
+            accepted = self.listener.accept() => accepted,
         };
         let Bounds { idle, age, .. } = self.bounds;
         let end = Instant::now() + age;

@@ -102,6 +102,7 @@ pub struct Control {
     keeper: Mutex<Keeper>,
     state: Mutex<State>,
     draining: AtomicBool,
+    succeeded: AtomicBool,
     /// Told when the files of certificates are to be looked at.
     pub certificates: tokio::sync::Notify,
 }
@@ -142,6 +143,7 @@ impl Control {
             keeper: Mutex::new(keeper),
             state: Mutex::new(state),
             draining: AtomicBool::new(false),
+            succeeded: AtomicBool::new(false),
             certificates: tokio::sync::Notify::new(),
         })
     }
@@ -284,8 +286,14 @@ impl Control {
         format!("revision {}, {}", self.gateway.live.snapshot().revision, addresses.join(", "))
     }
 
-    /// Lets the readiness fail from now on.
-    pub fn begin_drain(&self) {
+    /// Whether clients are served at the addresses of this gateway: by this process, or by one that has taken over.
+    pub fn is_ready(&self) -> bool {
+        !self.is_draining() || self.succeeded.load(Ordering::Acquire)
+    }
+
+    /// From now on nothing is changed, and the readiness fails unless another process has taken over.
+    pub fn begin_drain(&self, succeeded: bool) {
+        self.succeeded.store(succeeded, Ordering::Release);
         self.draining.store(true, Ordering::Release);
     }
 

@@ -48,6 +48,7 @@ pub mod watch;
 mod watchdog;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
@@ -63,7 +64,11 @@ use control::Control;
 /// The largest body that the admin API takes: a configuration of many thousand routes.
 const LARGEST_BODY: usize = 8 << 20;
 
-/// Answers on the admin address until it is to `end`, which may be never.
+/// How long connections that were accepted before the end may still ask: who came last had not been read yet.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// Answers on the admin address until it is to `end`, which may be never. Then nobody is accepted any more, and after
+/// a moment what rests is closed.
 pub async fn serve(listener: Socket, control: Arc<Control>, end: impl Future<Output = ()> + Send + 'static) {
     // What stands here everybody may ask who reaches the address; the rest is in the list of endpoints.
     let routes = Router::new()
@@ -81,7 +86,13 @@ pub async fn serve(listener: Socket, control: Arc<Control>, end: impl Future<Out
         .layer(middleware::from_fn_with_state(control.clone(), guard::guard))
         .with_state(control);
     let service = routes.into_make_service_with_connect_info::<Peer>();
-    let listener = Bounded::new(listener, Bounds::default());
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let listener = Bounded::new(listener, Bounds::default()).until(stopped);
+    let end = async move {
+        end.await;
+        stop.send_replace(true);
+        tokio::time::sleep(LAST_WORD).await;
+    };
     if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(end).await {
         tracing::error!(error = %error, "the admin address has ended");
     }

@@ -32,7 +32,7 @@ pub(super) async fn alive() -> &'static str {
 /// Ready while the gateway takes requests and is not ending. `?verbose` says what is known.
 pub(super) async fn ready(State(control): Shared, RawQuery(query): RawQuery) -> Response {
     let draining = control.is_draining();
-    let status = if draining { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    let status = if control.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if draining { "draining" } else { "ready" };
     if !query.is_some_and(|query| query.contains("verbose")) {
         return (status, format!("{word}\n")).into_response();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::access::{Access, Fresh};
 use super::address::{self, AdminAddress, AdminSocket};
@@ -30,6 +31,8 @@ use crate::tls::tickets::Handed;
 
 /// Time for the workers to begin.
 const BEGINNING: Duration = Duration::from_secs(10);
+/// Time for the last answers of the admin address, once another process has it.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// Time for log and traces to be written at the end.
 const LAST_LINES: Duration = Duration::from_secs(2);
 
@@ -65,6 +68,7 @@ pub struct Process {
     fresh: Option<Fresh>,
     admin_socket: Option<AdminSocket>,
     admin_end: Option<oneshot::Sender<()>>,
+    admin_served: Option<JoinHandle<()>>,
 }
 
 /// How a process starts besides its configuration.
@@ -135,6 +139,7 @@ impl Process {
             fresh,
             admin_socket: None,
             admin_end: Some(admin_end),
+            admin_served: None,
         };
         if let Some(socket) = admin {
             telemetry::start(&control)
@@ -172,7 +177,7 @@ impl Process {
                 std::future::pending::<()>().await;
             }
         };
-        tokio::spawn(super::serve(listener, self.control.clone(), end));
+        self.admin_served = Some(tokio::spawn(super::serve(listener, self.control.clone(), end)));
         Ok(())
     }
 
@@ -222,7 +227,8 @@ impl Process {
     /// time. True when nothing was cut.
     pub async fn run(mut self) -> bool {
         let end = self.until_end().await;
-        self.control.begin_drain();
+        let handed_over = matches!(end, End::HandedOver(_));
+        self.control.begin_drain(handed_over);
         let (timeout, spread) = self.control.drain_times();
         let left = match end {
             End::Asked => {
@@ -265,6 +271,10 @@ impl Process {
             observe.close(LAST_LINES);
         });
         let _ = ended.await;
+        // Who was accepted at the admin address just before another process took over is still answered.
+        if handed_over && let Some(served) = self.admin_served.take() {
+            let _ = tokio::time::timeout(LAST_ANSWERS, served).await;
+        }
         self.admin_socket.iter().for_each(AdminSocket::remove);
         tracing::info!(clean, "ended");
         clean

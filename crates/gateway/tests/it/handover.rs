@@ -112,6 +112,10 @@ fn three_processes_take_over_under_load_and_no_request_fails() {
             eventually("load", || (load.answered.load(Ordering::Relaxed) > so_far + 100).then_some(()));
             gateway.hand_over();
             assert_eq!(gateway.addr(), address);
+            // Whichever of the two accepts it: the gateway is there, and says so.
+            for _ in 0..200 {
+                assert_eq!(gateway.admin("/readyz").status, 200);
+            }
         }
         let so_far = load.answered.load(Ordering::Relaxed);
         eventually("load", || (load.answered.load(Ordering::Relaxed) > so_far + 100).then_some(()));
