@@ -84,6 +84,7 @@ impl Launch {
     /// Starts, waits until it is ready; fails the test with its words when it is not.
     #[track_caller]
     pub fn start(self, yaml: &str) -> Gateway {
+        let yaml = &with_admin_address(yaml);
         let mut child = self.command(yaml).spawn().unwrap_or_else(|error| {
             panic!("cannot start {}: {error}", self.binary.display());
         });
@@ -103,6 +104,13 @@ impl Launch {
     pub fn output(self, yaml: &str) -> Output {
         self.command(yaml).output().unwrap()
     }
+}
+
+/// Tests run beside each other: none may have the usual admin address for itself.
+fn with_admin_address(yaml: &str) -> String {
+    let has_one = yaml.trim_start().starts_with('{') || yaml.lines().any(|line| line.starts_with("admin:"));
+    let own = if has_one { "" } else { "\nadmin: { listen: 127.0.0.1:0 }\n" };
+    format!("{yaml}{own}")
 }
 
 fn read_ready(path: &Path) -> Option<Value> {
@@ -222,7 +230,7 @@ impl Gateway {
     /// Puts another text in the place of its configuration, in one step as editors do.
     pub fn rewrite_config(&self, yaml: &str) {
         let draft = self.dir.path().join("gateway.yaml.new");
-        std::fs::write(&draft, yaml).unwrap();
+        std::fs::write(&draft, with_admin_address(yaml)).unwrap();
         std::fs::rename(draft, self.dir.path().join("gateway.yaml")).unwrap();
     }
 

@@ -96,7 +96,7 @@ fn the_status_decides_and_chosen_lines_are_copied() {
 #[test]
 fn the_service_is_asked_about_the_request_and_never_gets_its_body() {
     let (app, auth) = (Origin::start(), Origin::start());
-    let gateway = gateway(&app.url(), &auth.url(), ", path: /check, request_headers: [X-Key]");
+    let gateway = gateway(&app.url(), &auth.url(), ", timeout: 30s, path: /check, request_headers: [X-Key]");
     let headers = [("X-Key", "k"), ("Cookie", "c"), ("Authorization", "a"), ("X-Forwarded-Uri", "/evil")];
     assert_eq!(request(gateway.addr(), "POST", "/a/./b?c=%41", &headers, b"SECRET BODY").status, 200);
     let asked = auth.only_request();
@@ -124,8 +124,11 @@ fn the_service_is_asked_about_the_request_and_never_gets_its_body() {
 fn what_the_service_would_say_cannot_be_said_by_clients() {
     let app = Origin::start();
     let auth = Origin::answering(|_| Reply::ok(""));
-    let gateway =
-        gateway(&app.url(), &auth.url(), ", upstream_headers: X-Auth-User, forward_credentials: true");
+    let gateway = gateway(
+        &app.url(),
+        &auth.url(),
+        ", timeout: 30s, upstream_headers: X-Auth-User, forward_credentials: true",
+    );
     let spellings = [
         "X-Auth-User",
         "x-auth-user",
@@ -195,7 +198,7 @@ fn without_an_answer_that_decides_nobody_passes_unless_all_may() {
 fn a_body_without_end_delays_nobody() {
     let app = Origin::start();
     let auth = Origin::answering(|_| Reply::ok("x".repeat(10 << 20)));
-    let gateway = gateway(&app.url(), &auth.url(), "");
+    let gateway = gateway(&app.url(), &auth.url(), ", timeout: 30s");
     for _ in 0..3 {
         assert_eq!(gateway.get("/x").status, 200);
     }
@@ -262,7 +265,7 @@ workers: 1
 services: {{ app: "{app}", auth: "{auth}" }}
 consumers: {{ mobile: {{ api_keys: ["{hash}"] }} }}
 routes:
-  /*: {{ to: app, api_key: {{}}, ext_auth: {{ service: auth, request_headers: [X-API-Key, X-Consumer] }} }}
+  /*: {{ to: app, api_key: {{}}, ext_auth: {{ service: auth, timeout: 30s, request_headers: [X-API-Key, X-Consumer] }} }}
 "#,
         app = app.url(),
         auth = auth.url(),
