@@ -26,4 +26,4 @@ pub mod tls;
 pub mod wire;
 
 /// How long any wait of the kit lasts before it fails the test.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);

@@ -14,8 +14,9 @@ use testkit::wire::Trouble;
 
 use super::setup::Secured;
 
+/// Short enough to wait for, long enough for a handshake on a slow machine.
 const SHORT: &str =
-    "timeouts: { handshake: 700ms, head: 700ms, body_idle: 1s, min_body_rate: 512B, write_idle: 1s }";
+    "timeouts: { handshake: 3s, head: 3s, body_idle: 1s, min_body_rate: 512B, write_idle: 1s }";
 
 fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
@@ -50,7 +51,8 @@ fn a_hello_that_never_ends_is_let_go_and_others_are_served() {
     for (number, stream) in half.iter_mut().enumerate() {
         // Nothing, a byte, half a record, all but a byte: each is a half handshake.
         let length = [0, 1, 5, 100, hello.len() - 1][number % 5];
-        stream.write_all(&hello[..length]).unwrap();
+        // It may be over already where the machine is slow.
+        let _ = stream.write_all(&hello[..length]);
     }
     assert_eq!(secured.connect().get("/").read_response().status, 200);
     for stream in &mut half {
