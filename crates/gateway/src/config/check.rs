@@ -205,6 +205,7 @@ impl Checking<'_> {
             ("connect_timeout", service.connect_timeout.is_zero()),
             ("timeout", service.timeout.is_zero()),
             ("idle_timeout", service.idle_timeout.is_zero()),
+            ("tunnel_timeout", service.tunnel_timeout.is_zero()),
             ("max_response_head", service.max_response_head.is_zero()),
             ("max_in_flight", service.max_in_flight == Some(0)),
         ] {

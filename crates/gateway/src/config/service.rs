@@ -36,6 +36,9 @@ pub struct Service {
     /// The longest silence inside an answer that is being streamed. Default 60s. Then the client's connection is closed.
     #[serde(default = "sixty_seconds")]
     pub idle_timeout: Duration,
+    /// The longest silence of both sides of a tunnel, e.g. a WebSocket. Default 1h. Then it is closed.
+    #[serde(default = "one_hour")]
+    pub tunnel_timeout: Duration,
     /// Connections kept open for later requests.
     #[serde(default)]
     pub keep_alive: KeepAlive,
@@ -111,6 +114,10 @@ const fn sixty_seconds() -> Duration {
     Duration::from_secs(60)
 }
 
+const fn one_hour() -> Duration {
+    Duration::from_secs(3_600)
+}
+
 const fn head_of_answer() -> Size {
     Size::from_kib(32)
 }
@@ -125,6 +132,7 @@ impl Service {
             connect_timeout: one_second(),
             timeout: fifteen_seconds(),
             idle_timeout: sixty_seconds(),
+            tunnel_timeout: one_hour(),
             keep_alive: KeepAlive::default(),
             host: HostHeader::default(),
             tls: ServiceTls::default(),

@@ -151,6 +151,7 @@ impl<'a> Services<'a> {
             connect_timeout: settings.connect_timeout.get(),
             answer_timeout: settings.timeout.get(),
             idle_timeout: settings.idle_timeout.get(),
+            tunnel_timeout: settings.tunnel_timeout.get(),
             pool_idle: settings.keep_alive.idle.get(),
             pool_size: settings.keep_alive.max_idle as usize,
             host: match &settings.host {

@@ -111,7 +111,7 @@ impl Way {
 /// A connection that was switched to another protocol. It holds on to nothing of the snapshot: tunnels outlive many.
 pub struct Switched {
     connection: Box<Connection>,
-    idle_timeout: Duration,
+    timeout: Duration,
     _in_flight: InFlight,
 }
 
@@ -120,7 +120,7 @@ impl Switched {
     pub async fn carry(mut self, observer: &Observer, client: &mut ClientConnection) -> Result<(), Fault> {
         let _tunnel = observer.tunnel();
         let service = &mut self.connection.incoming;
-        let ended = tunnel::run(&mut client.reader, service, self.idle_timeout).await;
+        let ended = tunnel::run(&mut client.reader, service, self.timeout).await;
         client.responder.sent = client.responder.sent.saturating_add(service.received);
         ended
     }

@@ -42,8 +42,10 @@ pub struct Service {
     pub connect_timeout: Duration,
     /// Time from the sent request to the head of the answer.
     pub answer_timeout: Duration,
-    /// Silence inside an answer or a tunnel.
+    /// Silence inside an answer.
     pub idle_timeout: Duration,
+    /// Silence of both sides of a tunnel.
+    pub tunnel_timeout: Duration,
     /// Rest of a connection in the pool, unless the origin says less.
     pub pool_idle: Duration,
     /// Connections at rest that a worker keeps for each endpoint.

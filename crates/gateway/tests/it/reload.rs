@@ -16,7 +16,7 @@ fn version(origin: &Origin, text: &str) -> String {
 listen: 127.0.0.1:0
 admin: {{ listen: 127.0.0.1:0 }}
 workers: 1
-services: {{ app: {{ targets: "{app}", idle_timeout: 1h }} }}
+services: {{ app: {{ targets: "{app}", tunnel_timeout: 10h }} }}
 routes:
   /*: {{ to: app }}
   /version: {{ respond: {{ status: 200, body: "{text}" }} }}

@@ -72,7 +72,7 @@ impl Forward<'_> {
         match ended {
             Ok(true) => {
                 learn(exchange, endpoint);
-                Ok(Some(Switched { connection, idle_timeout: self.service.idle_timeout, _in_flight }))
+                Ok(Some(Switched { connection, timeout: self.service.tunnel_timeout, _in_flight }))
             }
             Ok(false) => {
                 learn(exchange, endpoint);

@@ -24,7 +24,7 @@ fn a_side_that_only_listens_does_not_end_the_tunnel() {
         r#"
 listen: 127.0.0.1:0
 admin: {{ listen: 127.0.0.1:0 }}
-services: {{ app: {{ targets: ["{app}"], idle_timeout: 2s }} }}
+services: {{ app: {{ targets: ["{app}"], tunnel_timeout: 2s }} }}
 routes:
   /*: {{ to: app }}
 "#,
