@@ -367,11 +367,7 @@ async fn by_program(exchange: &mut Exchange, body: Bytes) -> Result<Bytes, Fault
     let Some(plan) = exchange.shaping.as_mut().and_then(|shaping| shaping.long_answer()) else {
         return Ok(body);
     };
-    let made = programs::made(*plan, body.to_vec()).await.map_err(Fault::AnswerUnfit)?;
-    if exchange.coat.is_none() {
-        exchange.response.framing = Framing::Length(made.len() as u64);
-    }
-    Ok(Bytes::from(made))
+    programs::made_answer(*plan, exchange, body.to_vec()).await.map(Bytes::from)
 }
 
 async fn send(

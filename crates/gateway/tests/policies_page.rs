@@ -9,7 +9,7 @@ use std::path::Path;
 use schemars::SchemaGenerator;
 use serde_json::{Map, Value};
 use tidegate::config::{Diagnostics, Known, System, load_text};
-use tidegate::policies::{Kind, LIST};
+use tidegate::policies::{Context, Kind, LIST};
 
 const INTRODUCTION: &str = "\
 # Policies
@@ -55,7 +55,7 @@ fn every_example_is_taken() {
             let (_, route) = loaded.config.routes.iter().next().unwrap();
             let (key, node) = route.policies.iter().next().unwrap();
             assert_eq!(key.as_str(), kind.name);
-            let bound = kind.bind(key, node, &mut loaded.diagnostics);
+            let bound = kind.bind(key, node, &Context::default(), &mut loaded.diagnostics);
             assert!(
                 bound.is_some() && loaded.diagnostics.is_empty(),
                 "{example}: {}",

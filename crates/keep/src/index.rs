@@ -53,7 +53,7 @@ impl Index {
         self.last
     }
 
-    pub(crate) fn is_alive(&self, held: &Held) -> bool {
+    fn is_alive(&self, held: &Held) -> bool {
         let changed = |mark: &u16| self.changed.get(usize::from(*mark)).copied().unwrap_or(0);
         held.marks.iter().all(|mark| changed(mark) < held.number)
     }

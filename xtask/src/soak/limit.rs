@@ -11,8 +11,6 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 
 use super::{Gateway, Options, Pace, origin};
-use crate::bench::contender::wait_for_ready_file;
-use crate::process::Running;
 use crate::wire::{Connection, field};
 use crate::{Failure, workspace};
 
@@ -49,15 +47,9 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
 
 fn start(binary: &Path, folder: &Path) -> Result<Gateway, Failure> {
     let origin = origin::start().map_err(|e| format!("origin: {e}"))?;
-    let (file, ready) = (folder.join("gateway.yaml"), folder.join("ready.json"));
+    let file = folder.join("gateway.yaml");
     configure(&file, origin, FIRST)?;
-    let line =
-        [binary.into(), "run".into(), file.clone().into(), "--ready-file".into(), ready.clone().into()];
-    let log = folder.join("gateway.log");
-    let mut running = Running::start("tidegate", None, &line, &log)?;
-    let address = wait_for_ready_file(&mut running, &ready);
-    let address = address.map_err(|e| format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
-    Ok(Gateway { running, address, file, origin })
+    Gateway::start(binary, folder, file, origin)
 }
 
 fn configure(file: &Path, origin: SocketAddr, count: u64) -> Result<(), Failure> {

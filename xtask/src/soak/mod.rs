@@ -107,6 +107,20 @@ struct Gateway {
     origin: SocketAddr,
 }
 
+impl Gateway {
+    /// Runs the binary with this file until it serves; its log and its ready file lie in the folder.
+    fn start(binary: &Path, folder: &Path, file: PathBuf, origin: SocketAddr) -> Result<Gateway, Failure> {
+        let (log, ready) = (folder.join("gateway.log"), folder.join("ready.json"));
+        let line =
+            [binary.into(), "run".into(), file.clone().into(), "--ready-file".into(), ready.clone().into()];
+        let mut running = Running::start("tidegate", None, &line, &log)?;
+        let address = wait_for_ready_file(&mut running, &ready);
+        let address =
+            address.map_err(|e| format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
+        Ok(Gateway { running, address, file, origin })
+    }
+}
+
 /// When one client sends, so that all together send as many as they are to.
 struct Pace {
     next: Instant,
@@ -209,7 +223,7 @@ fn upgrade(gateway: Gateway, folder: &Path, options: &Options) -> Result<(), Fai
 
 fn start(binary: &Path, folder: &Path, options: &Options) -> Result<Gateway, Failure> {
     let origin = origin::start().map_err(|e| format!("origin: {e}"))?;
-    let (file, ready) = (folder.join("gateway.yaml"), folder.join("ready.json"));
+    let file = folder.join("gateway.yaml");
     configure(&file, origin, 0)?;
     if options.upgrades > 0 {
         let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
@@ -218,13 +232,7 @@ fn start(binary: &Path, folder: &Path, options: &Options) -> Result<Gateway, Fai
             upgrades::DRAIN.to_owned() + &text.replacen("listen: 127.0.0.1:0\n", upgrades::LISTENERS, 1);
         fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
     }
-    let line =
-        [binary.into(), "run".into(), file.clone().into(), "--ready-file".into(), ready.clone().into()];
-    let log = folder.join("gateway.log");
-    let mut running = Running::start("tidegate", None, &line, &log)?;
-    let address = wait_for_ready_file(&mut running, &ready);
-    let address = address.map_err(|e| format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
-    Ok(Gateway { running, address, file, origin })
+    Gateway::start(binary, folder, file, origin)
 }
 
 /// Every configuration differs from the one before: a mark, and a service and routes that come and go.

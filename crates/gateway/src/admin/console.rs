@@ -21,11 +21,6 @@ const ABSENT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><
     <p>The admin API works without it: <a href=\"/readyz?verbose\">readiness</a>, <a href=\"/metrics\">metrics</a>, \
     and all of <code>/api/v1</code> with a token.</p></html>\n";
 
-/// Whether the console is part of this program.
-pub fn is_built() -> bool {
-    !FILES.is_empty()
-}
-
 /// The page that everything begins with.
 pub(super) async fn index(headers: HeaderMap) -> Response {
     match file("index.html", &headers, false) {

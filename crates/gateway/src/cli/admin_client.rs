@@ -4,7 +4,7 @@
 //! an end and an answer a greatest size. Speaks as much HTTP/1.1 as the admin address does; the data plane never uses it.
 
 use std::fmt;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::ops::Deref;
 use std::path::Path;
@@ -115,6 +115,31 @@ pub fn told(
     Err(refuse(detail, exit))
 }
 
+/// Asks for something that is good with status 200 alone, and gives its body. With `json` the body is printed as it came, good
+/// or not; what is not good is said on stderr as well.
+///
+/// # Errors
+/// How the command ends.
+#[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
+pub fn asked(
+    admin: &str,
+    method: &str,
+    path: &str,
+    question: Option<&Value>,
+    json: bool,
+) -> Result<Value, Exit> {
+    let (status, text) =
+        call(admin, method, path, question).map_err(|error| refuse(&error, Exit::Unreachable))?;
+    if json {
+        print!("{text}");
+    }
+    let body: Value = serde_json::from_str(&text).unwrap_or_default();
+    if status == 200 {
+        return Ok(body);
+    }
+    Err(refuse(body.get("detail").and_then(Value::as_str).unwrap_or(text.trim()), Exit::No))
+}
+
 /// Says why, and how the command ends.
 #[expect(clippy::print_stderr, reason = "stderr is where a command talks")]
 pub fn refuse(why: &str, exit: Exit) -> Exit {
@@ -142,7 +167,12 @@ fn call_with(
         Place::Tcp(authority) => connect(authority),
         Place::Unix(path) => connect_unix(path),
     }
-    .map_err(|error| failed(&error))?;
+    .map_err(|error| match error.kind() {
+        ErrorKind::ConnectionRefused | ErrorKind::NotFound => {
+            failed(&format!("{error}; is the gateway running? `--admin` says where else it is"))
+        }
+        _ => failed(&error),
+    })?;
     let host = place.host();
     let text = body.map(Value::to_string).unwrap_or_default();
     let more: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -211,7 +241,7 @@ fn place(admin: &str) -> Result<Place<'_>, String> {
 }
 
 fn connect(authority: &str) -> std::io::Result<Socket> {
-    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    let mut last = std::io::Error::new(ErrorKind::NotFound, "the name has no address");
     for address in authority.to_socket_addrs()?.collect::<Vec<SocketAddr>>() {
         match TcpStream::connect_timeout(&address, CONNECT) {
             Ok(stream) => return Ok(stream.into()),
@@ -236,16 +266,16 @@ fn read(stream: &mut Socket) -> std::io::Result<Vec<u8>> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() || answer.len() > LARGEST {
-            return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "the answer does not end"));
+            return Err(std::io::Error::new(ErrorKind::TimedOut, "the answer does not end"));
         }
         stream.set_read_timeout(Some(left))?;
         match stream.read(&mut piece) {
             Ok(0) => return Ok(answer),
             Ok(count) => answer.extend_from_slice(piece.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             // A time-out of a socket says that reading would block.
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                return Err(std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer in time"));
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                return Err(std::io::Error::new(ErrorKind::TimedOut, "no answer in time"));
             }
             Err(error) => return Err(error),
         }

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::admin_client::At;
-use super::status::refuse;
-use super::{Exit, admin_client};
+use super::Exit;
+use super::admin_client::{At, asked};
 
 /// What `ban` is told.
 #[derive(clap::Args)]
@@ -46,8 +45,8 @@ pub struct Listed {
 #[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
 pub fn ban(options: &Options) -> Exit {
     let question = json!({ "network": options.network, "for": options.time, "why": options.why });
-    match ask(&options.admin, "POST", "/api/v1/ban", Some(&question)) {
-        Ok((_, answer)) => {
+    match asked(&options.admin, "POST", "/api/v1/ban", Some(&question), false) {
+        Ok(answer) => {
             println!("banned: {} until {}", text(&answer, "network"), text(&answer, "until"));
             Exit::Good
         }
@@ -58,8 +57,9 @@ pub fn ban(options: &Options) -> Exit {
 /// Lets an address in again: "no" when it is not banned.
 #[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
 pub fn unban(options: &Lifted) -> Exit {
-    match ask(&options.admin, "POST", "/api/v1/unban", Some(&json!({ "network": options.network }))) {
-        Ok((_, answer)) => {
+    match asked(&options.admin, "POST", "/api/v1/unban", Some(&json!({ "network": options.network })), false)
+    {
+        Ok(answer) => {
             println!("not banned any more: {}", text(&answer, "network"));
             Exit::Good
         }
@@ -70,12 +70,11 @@ pub fn unban(options: &Lifted) -> Exit {
 /// Prints who is kept out.
 #[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
 pub fn bans(options: &Listed) -> Exit {
-    let (body, answer) = match ask(&options.admin, "GET", "/api/v1/bans", None) {
+    let answer = match asked(&options.admin, "GET", "/api/v1/bans", None, options.json) {
         Ok(answer) => answer,
         Err(exit) => return exit,
     };
     if options.json {
-        print!("{body}");
         return Exit::Good;
     }
     let bans = answer.get("bans").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -86,16 +85,6 @@ pub fn bans(options: &Listed) -> Exit {
         println!("nobody is banned");
     }
     Exit::Good
-}
-
-fn ask(admin: &str, method: &str, path: &str, question: Option<&Value>) -> Result<(String, Value), Exit> {
-    let (status, body) = admin_client::call(admin, method, path, question)
-        .map_err(|error| refuse(&error, Exit::Unreachable))?;
-    let answer: Value = serde_json::from_str(&body).unwrap_or_default();
-    if status == 200 {
-        return Ok((body, answer));
-    }
-    Err(refuse(answer.get("detail").and_then(Value::as_str).unwrap_or(&body), Exit::No))
 }
 
 fn text<'a>(answer: &'a Value, key: &str) -> &'a str {

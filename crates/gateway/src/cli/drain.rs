@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::admin_client::At;
-use super::status::refuse;
-use super::{Exit, admin_client};
+use super::Exit;
+use super::admin_client::{At, asked};
 
 /// What the commands are told.
 #[derive(clap::Args)]
@@ -35,18 +34,11 @@ pub fn undrain(options: Options) -> Exit {
 #[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
 fn run(options: &Options, what: &str) -> Exit {
     let question = json!({ "target": options.target, "service": options.service });
-    let asked = admin_client::call(&options.admin, "POST", &format!("/api/v1/{what}"), Some(&question));
-    let (status, body) = match asked {
+    let path = format!("/api/v1/{what}");
+    let answer = match asked(&options.admin, "POST", &path, Some(&question), options.json) {
         Ok(answer) => answer,
-        Err(error) => return refuse(&error, Exit::Unreachable),
+        Err(exit) => return exit,
     };
-    if options.json {
-        print!("{body}");
-    }
-    let answer: Value = serde_json::from_str(&body).unwrap_or_default();
-    if status != 200 {
-        return refuse(answer.get("detail").and_then(Value::as_str).unwrap_or(&body), Exit::No);
-    }
     if !options.json {
         let words = |key: &str| {
             let all = answer.get(key).and_then(Value::as_array).cloned().unwrap_or_default();

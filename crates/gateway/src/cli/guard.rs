@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::admin_client::At;
-use super::status::refuse;
-use super::{Exit, admin_client};
+use super::Exit;
+use super::admin_client::{At, asked};
 
 /// What `guard` is told.
 #[derive(clap::Args)]
@@ -41,12 +40,11 @@ pub fn guard(options: &Options) -> Exit {
 
 #[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
 fn list(options: &Options) -> Exit {
-    let (body, answer) = match ask(&options.admin, "GET", "/api/v1/guard", None) {
+    let answer = match asked(&options.admin, "GET", "/api/v1/guard", None, options.json) {
         Ok(answer) => answer,
         Err(exit) => return exit,
     };
     if options.json {
-        print!("{body}");
         return Exit::Good;
     }
     let clients = answer.get("clients").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -75,23 +73,13 @@ fn list(options: &Options) -> Exit {
 #[expect(clippy::print_stdout, reason = "stdout is where a command gives its data")]
 fn forgive(admin: &str, client: &str, time: &str) -> Exit {
     let question = json!({ "client": client, "for": time });
-    match ask(admin, "POST", "/api/v1/guard/forgive", Some(&question)) {
-        Ok((_, answer)) => {
+    match asked(admin, "POST", "/api/v1/guard/forgive", Some(&question), false) {
+        Ok(answer) => {
             println!("forgiven: {}, left alone for {} s", text(&answer, "client"), text(&answer, "seconds"));
             Exit::Good
         }
         Err(exit) => exit,
     }
-}
-
-fn ask(admin: &str, method: &str, path: &str, question: Option<&Value>) -> Result<(String, Value), Exit> {
-    let (status, body) = admin_client::call(admin, method, path, question)
-        .map_err(|error| refuse(&error, Exit::Unreachable))?;
-    let answer: Value = serde_json::from_str(&body).unwrap_or_default();
-    if status == 200 {
-        return Ok((body, answer));
-    }
-    Err(refuse(answer.get("detail").and_then(Value::as_str).unwrap_or(&body), Exit::No))
 }
 
 /// A member as people read it.

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::admin_client::At;
-use super::status::refuse;
-use super::{Exit, admin_client};
+use super::Exit;
+use super::admin_client::{At, asked};
 
 /// What the command is told.
 #[derive(clap::Args)]
@@ -52,18 +51,10 @@ pub fn run(options: Options) -> Exit {
             question.insert(name.to_owned(), value.as_str().into());
         }
     }
-    let (status, body) =
-        match admin_client::call(&options.admin, "POST", "/api/v1/cache/purge", Some(&question)) {
-            Ok(answer) => answer,
-            Err(error) => return refuse(&error, Exit::Unreachable),
-        };
-    if options.json {
-        print!("{body}");
-    }
-    let answer: Value = serde_json::from_str(&body).unwrap_or_default();
-    if status != 200 {
-        return refuse(answer.get("detail").and_then(Value::as_str).unwrap_or(&body), Exit::No);
-    }
+    let answer = match asked(&options.admin, "POST", "/api/v1/cache/purge", Some(&question), options.json) {
+        Ok(answer) => answer,
+        Err(exit) => return exit,
+    };
     if !options.json {
         let number = |key: &str| answer.get(key).and_then(Value::as_u64).unwrap_or(0);
         let what = match (options.dry_run, options.soft) {

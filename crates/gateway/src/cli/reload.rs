@@ -2,9 +2,8 @@
 
 use serde_json::Value;
 
-use super::admin_client::At;
-use super::status::refuse;
-use super::{Exit, admin_client};
+use super::Exit;
+use super::admin_client::{self, At, refuse};
 
 /// What the command is told.
 #[derive(clap::Args)]
@@ -28,8 +27,12 @@ pub fn run(options: Options) -> Exit {
     }
     let answer: Value = serde_json::from_str(&body).unwrap_or_default();
     if status != 200 {
-        let detail = answer.get("detail").and_then(Value::as_str).unwrap_or(&body);
-        return refuse(&format!("the configuration was refused; the old one goes on\n{detail}"), Exit::No);
+        let text = |key: &str| answer.get(key).and_then(Value::as_str);
+        let detail = text("detail").unwrap_or(&body);
+        // The gateway may refuse whoever asks, and has read nothing then.
+        let is_read = text("type").is_some_and(|kind| kind.ends_with(":configuration_refused"));
+        let what = if is_read { "the configuration was refused; the old one goes on\n" } else { "" };
+        return refuse(&format!("{what}{detail}"), Exit::No);
     }
     if !options.json {
         let revision = answer.get("revision").map(Value::to_string).unwrap_or_default();

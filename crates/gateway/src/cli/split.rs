@@ -2,9 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::admin_client::At;
-use super::status::refuse;
-use super::{Exit, admin_client};
+use super::Exit;
+use super::admin_client::{At, asked, refuse};
 
 /// What the command is told.
 #[derive(clap::Args)]
@@ -44,26 +43,19 @@ pub fn run(options: Options) -> Exit {
         weights.insert(name.to_owned(), json!(weight));
     }
     let changes = !weights.is_empty() || options.reset || options.pause || options.resume;
-    let asked = match &options.route {
+    let answer = match &options.route {
         Some(route) if changes => {
             let progress = if options.pause { Some("pause") } else { options.resume.then_some("resume") };
             let told = (!weights.is_empty() || options.reset).then_some(weights);
             let question = json!({ "route": route, "weights": told, "progress": progress });
-            admin_client::call(&options.admin, "POST", "/api/v1/split", Some(&question))
+            asked(&options.admin, "POST", "/api/v1/split", Some(&question), options.json)
         }
-        _ => admin_client::call(&options.admin, "GET", "/api/v1/splits", None),
+        _ => asked(&options.admin, "GET", "/api/v1/splits", None, options.json),
     };
-    let (status, body) = match asked {
+    let answer = match answer {
         Ok(answer) => answer,
-        Err(error) => return refuse(&error, Exit::Unreachable),
+        Err(exit) => return exit,
     };
-    let answer: Value = serde_json::from_str(&body).unwrap_or_default();
-    if options.json {
-        print!("{body}");
-    }
-    if status != 200 {
-        return refuse(answer.get("detail").and_then(Value::as_str).unwrap_or(&body), Exit::No);
-    }
     let all = answer.get("splits").and_then(Value::as_array).cloned().unwrap_or_else(|| vec![answer]);
     let wanted = |split: &&Value| {
         options.route.as_deref().is_none_or(|route| split.get("route").and_then(Value::as_str) == Some(route))
@@ -72,8 +64,10 @@ pub fn run(options: Options) -> Exit {
     if let (true, Some(route)) = (told.is_empty(), &options.route) {
         return refuse(&format!("no route `{route}` has a split"), Exit::No);
     }
-    if !options.json {
-        print!("{}", told.concat());
+    match (options.json, told.is_empty()) {
+        (true, _) => {}
+        (false, true) => println!("no route has a split"),
+        (false, false) => print!("{}", told.concat()),
     }
     Exit::Good
 }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::admin_client::At;
-use super::{Exit, admin_client};
+use super::Exit;
+use super::admin_client::{self, At, refuse};
 
 /// What the command is told.
 #[derive(clap::Args)]
@@ -21,7 +21,9 @@ pub fn run(options: Options) -> Exit {
     match answer {
         Ok((200, body)) => show(&body, options.json),
         Ok((status, body)) => {
-            refuse(&format!("{} answered {status}: {}", options.admin, body.trim()), Exit::Unreachable)
+            let answer: Value = serde_json::from_str(&body).unwrap_or_default();
+            let detail = answer.get("detail").and_then(Value::as_str).unwrap_or(body.trim());
+            refuse(&format!("{} answered {status}: {detail}", options.admin), Exit::Unreachable)
         }
         Err(error) => refuse(&error, Exit::Unreachable),
     }
@@ -86,11 +88,4 @@ fn endpoint_text(endpoint: &Value) -> Option<String> {
     let notes: Vec<&str> =
         backup.then_some("backup").into_iter().chain(far.then_some("far")).chain(ailment).collect();
     Some(if notes.is_empty() { address.to_owned() } else { format!("{address} ({})", notes.join("; ")) })
-}
-
-/// Says why, and gives the exit code back.
-#[expect(clippy::print_stderr, reason = "stderr is where a command talks")]
-pub fn refuse(why: &str, exit: Exit) -> Exit {
-    eprintln!("error: {why}");
-    exit
 }

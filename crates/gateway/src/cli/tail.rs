@@ -4,9 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::admin_client::At;
-use super::status::refuse;
-use super::{Exit, admin_client};
+use super::Exit;
+use super::admin_client::{self, At, refuse};
 
 /// Time between two questions.
 const STEP: Duration = Duration::from_millis(500);

@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Exit;
-use super::admin_client::At;
-use super::status::refuse;
+use super::admin_client::{At, refuse};
 use super::tail::{ask, plain};
 
 /// Lines of each table.

@@ -1,10 +1,9 @@
 //! `tidegate weight`: gives a target another share of its service's requests while the gateway runs.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::admin_client::At;
-use super::status::refuse;
-use super::{Exit, admin_client};
+use super::Exit;
+use super::admin_client::{At, asked};
 
 /// What the command is told.
 #[derive(clap::Args)]
@@ -30,17 +29,8 @@ pub struct Options {
 pub fn run(options: Options) -> Exit {
     let Options { service, target, weight, .. } = &options;
     let question = json!({ "service": service, "target": target, "weight": weight });
-    let asked = admin_client::call(&options.admin, "POST", "/api/v1/weight", Some(&question));
-    let (status, body) = match asked {
-        Ok(answer) => answer,
-        Err(error) => return refuse(&error, Exit::Unreachable),
-    };
-    if options.json {
-        print!("{body}");
-    }
-    if status != 200 {
-        let answer: Value = serde_json::from_str(&body).unwrap_or_default();
-        return refuse(answer.get("detail").and_then(Value::as_str).unwrap_or(&body), Exit::No);
+    if let Err(exit) = asked(&options.admin, "POST", "/api/v1/weight", Some(&question), options.json) {
+        return exit;
     }
     match weight {
         _ if options.json => {}

@@ -20,8 +20,7 @@ use serde_json::{Map, Value, json};
 use std::{fmt, str::FromStr};
 
 /// The policies that a part may have.
-pub(super) const PART_POLICIES: &[&str] =
-    &["cache", "concurrency", "fallback", "hedge", "quota", "rate_limit", "retry"];
+const PART_POLICIES: &[&str] = &["cache", "concurrency", "fallback", "hedge", "quota", "rate_limit", "retry"];
 /// The keys of a part that are no policies.
 const PART_KEYS: &[&str] = &[
     "from",

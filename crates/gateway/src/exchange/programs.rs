@@ -9,9 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use http1::Framing;
 use shape::jq::Room;
 use shape::{Misfit, Plan, shaped};
 use tokio::sync::oneshot;
+
+use super::Exchange;
+use crate::fault::Fault;
 
 /// Bodies that wait.
 const QUEUE: usize = 64;
@@ -60,6 +64,19 @@ pub async fn made(plan: Plan, body: Vec<u8>) -> Result<Vec<u8>, Misfit> {
         Ok(Err(_)) => Err(Misfit::Program("the program fails")),
         Err(_) => Err(Misfit::Spent("the program takes longer than it may")),
     }
+}
+
+/// The same for the whole body of an answer, whose new length its head then tells.
+///
+/// # Errors
+/// As [`made`], as a fault of the service.
+pub async fn made_answer(plan: Plan, exchange: &mut Exchange, body: Vec<u8>) -> Result<Vec<u8>, Fault> {
+    let made = made(plan, body).await.map_err(Fault::AnswerUnfit)?;
+    // What is coded on its way out has another length.
+    if exchange.coat.is_none() {
+        exchange.response.framing = Framing::Length(made.len() as u64);
+    }
+    Ok(made)
 }
 
 /// What leads to the threads; none where they could not be started.

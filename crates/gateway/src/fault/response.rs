@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http1::{Framing, ResponseHead, names};
 use serde_json::json;
 
-use super::{Facts, Fault};
+use super::Fault;
 use crate::exchange::{Answer, Body, Exchange};
 
 /// Prefix of the stable problem types; each is explained in `docs/faults.md` of the release.
@@ -144,13 +144,6 @@ fn preferred(accept: Option<&[u8]>) -> Form {
         }
     }
     best.1
-}
-
-impl Facts {
-    /// The problem type of this fault.
-    pub fn problem_type(&self) -> String {
-        format!("{TYPE_PREFIX}{}", self.code)
-    }
 }
 
 #[cfg(test)]

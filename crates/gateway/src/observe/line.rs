@@ -275,7 +275,7 @@ impl LineWriter {
 
     /// Appends the line in the Combined Log Format: `client - caller [time] "request" status bytes "referer" "agent"`,
     /// then `"route" endpoint milliseconds reason request_id`.
-    pub fn write_text(&mut self, out: &mut Vec<u8>, exchange: &Exchange, labels: &Labels<'_>) {
+    fn write_text(&mut self, out: &mut Vec<u8>, exchange: &Exchange, labels: &Labels<'_>) {
         let record = &exchange.record;
         push_ip(out, exchange.client.ip);
         out.extend_from_slice(b" - ");

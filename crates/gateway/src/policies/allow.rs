@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Method, OneOrMany, Pairs, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Expression, Identity, Verdict};
 use crate::values::{Cidr, Invalid, Name};
@@ -194,7 +194,12 @@ impl Settings for Allow {
     const NAME: &'static str = "allow";
     const REFUSES: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let says_nothing = |rule: &Rule| *rule == Rule::default();
         if self.r#if.is_empty() && self.unless.is_empty() {
             let fault = faults.error(codes::BAD_POLICY, key.span(), "`allow` has no rule");

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned};
 use crate::exchange::{Exchange, Verdict};
 use crate::values::{OrOff, Size};
@@ -29,7 +29,7 @@ impl Settings for BodyLimit {
     // It is the reader of the body that refuses, so `mode: shadow` could not watch.
     const REFUSES: bool = false;
 
-    fn compile(self, _: &Spanned<String>, _: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(self, _: &Spanned<String>, _: &Context, _: &mut Diagnostics) -> Option<Box<dyn Policy>> {
         Some(Box::new(self))
     }
 }

@@ -10,7 +10,7 @@ use http1::{Fields, names};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Method, OneOrMany, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::http::preflight;
@@ -68,7 +68,12 @@ impl Settings for Cors {
     const REFUSES: bool = false;
     const TAKES_PREFLIGHTS: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let any = self.origins.iter().find(|origin| ***origin == OriginPattern::Any);
         if self.origins.is_empty() {
             let fault = faults.error(codes::BAD_POLICY, key.span(), "`cors` names no origin");

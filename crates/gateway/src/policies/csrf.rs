@@ -7,7 +7,7 @@ use http1::{Method, names};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::values::OriginPattern;
@@ -32,7 +32,7 @@ impl Settings for Csrf {
     const NAME: &'static str = "csrf";
     const REFUSES: bool = true;
 
-    fn compile(self, _: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(self, _: &Spanned<String>, _: &Context, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
         if let Some(any) = self.origins.iter().find(|origin| ***origin == OriginPattern::Any) {
             let fault =
                 faults.error(codes::BAD_POLICY, any.span(), "`csrf` for the origin `*` refuses nothing");

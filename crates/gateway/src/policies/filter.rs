@@ -9,7 +9,7 @@ use shape::Limits;
 use super::response::formats::Formats;
 use super::response::ops::Ops;
 use super::response::shaper::{Other, Shaper};
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
 
@@ -37,7 +37,12 @@ impl Settings for Filter {
     // It refuses answers, not requests.
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let names: Vec<&str> = self.sensitive.iter().map(|name| name.as_str()).collect();
         if names.is_empty() {
             let fault = faults.error(codes::BAD_POLICY, key.span(), "`filter` takes nothing out");

@@ -37,11 +37,7 @@ impl<C: Credential> Settings for C {
     const NAME: &'static str = C::POLICY;
     const REFUSES: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
+    fn compile(
         self,
         key: &Spanned<String>,
         context: &Context,

@@ -6,7 +6,7 @@ use http1::{Framing, names};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Place, Policy, Settings};
+use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Span, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
 use crate::http::grpc::Form;
@@ -29,7 +29,7 @@ impl Settings for GrpcWeb {
     // It refuses nothing.
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, _: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(self, key: &Spanned<String>, _: &Context, _: &mut Diagnostics) -> Option<Box<dyn Policy>> {
         Some(Box::new(Compiled { on: self.0, span: key.span() }))
     }
 }

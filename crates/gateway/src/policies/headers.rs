@@ -7,7 +7,7 @@ use http1::{Fields, NameBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, OneOrMany, Pairs, Span, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
 use crate::http::trust::Pattern;
@@ -97,7 +97,12 @@ impl Settings for Headers {
     // A refusal wants its security headers as much as an answer of the service.
     const EVERY_ANSWER: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         if self == (Headers { request: Changes::default(), response: Changes::default() }) {
             let fault = faults.error(codes::BAD_POLICY, key.span(), "`headers` changes nothing");
             fault.help("write `request:` or `response:` with `set`, `default`, `add` or `remove`");

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Place, Policy, Settings};
+use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Span, Spanned, codes};
 use crate::upstream::care::Care;
 use crate::upstream::hedge::{After, Hedge as Compiled};
@@ -120,7 +120,12 @@ impl Settings for Hedge {
     // It is the road that sends, so `mode: shadow` could not watch.
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let span = key.span();
         let written = match self {
             Hedge::Bool(false) => return Some(Box::new(Ready { hedge: None, span })),

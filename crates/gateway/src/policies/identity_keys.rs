@@ -38,11 +38,7 @@ impl Settings for IdentityKeys {
     const NAME: &'static str = "identity_keys";
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
+    fn compile(
         self,
         key: &Spanned<String>,
         context: &Context,

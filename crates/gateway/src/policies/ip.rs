@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::values::Cidr;
@@ -33,7 +33,12 @@ impl Settings for Ip {
     const NAME: &'static str = "ip";
     const REFUSES: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         if self.allow.is_empty() && self.deny.is_empty() {
             let fault = faults.error(codes::BAD_POLICY, key.span(), "`ip` names no network");
             fault.help("write `allow: [10.0.0.0/8]`, `deny: [..]`, or both");

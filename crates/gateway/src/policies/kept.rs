@@ -27,18 +27,21 @@ pub(super) fn is_secret(name: &[u8]) -> bool {
 
 /// Tells the numbers of one kind, under these names.
 pub(super) fn figures(names: &[&'static str; 7], numbers: Numbers, tell: &mut dyn FnMut(Figure)) {
-    let helps = [
-        "Answers on the disk.",
-        "Bytes of the files of answers on the disk.",
-        "Answers that were written to the disk.",
-        "Answers that were read from the disk.",
-        "Answers that were not written, because the disk was too slow or failed.",
-        "Records and files on the disk that were not what was written there, and are passed over.",
-        "1 while nothing can be kept on the disk.",
-    ];
     let Numbers { objects, bytes, written, read, dropped, unreadable, failing } = numbers;
-    let values = [objects, bytes, written, read, dropped, unreadable, u64::from(failing)];
-    for (nth, ((name, help), value)) in names.iter().copied().zip(helps).zip(values).enumerate() {
-        tell(Figure { name, help, counts: (2..6).contains(&nth), value });
+    let told = [
+        ("Answers on the disk.", false, objects),
+        ("Bytes of the files of answers on the disk.", false, bytes),
+        ("Answers that were written to the disk.", true, written),
+        ("Answers that were read from the disk.", true, read),
+        ("Answers that were not written, because the disk was too slow or failed.", true, dropped),
+        (
+            "Records and files on the disk that were not what was written there, and are passed over.",
+            true,
+            unreadable,
+        ),
+        ("1 while nothing can be kept on the disk.", false, u64::from(failing)),
+    ];
+    for (name, (help, counts, value)) in names.iter().copied().zip(told) {
+        tell(Figure { name, help, counts, value });
     }
 }

@@ -189,18 +189,13 @@ pub trait Settings: DeserializeOwned + Serialize + JsonSchema {
     const TAKES_PREFLIGHTS: bool = false;
 
     /// Makes it ready to run. `key` is where it stands: faults that its type could not know are reported there, or at
-    /// a [`Spanned`] value of its own.
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>>;
-
-    /// As [`Settings::compile`], for policies that have to know what stands beside the routes.
-    fn compile_in(
+    /// a [`Spanned`] value of its own. `context` is what stands beside the routes.
+    fn compile(
         self,
         key: &Spanned<String>,
-        _context: &Context,
+        context: &Context,
         faults: &mut Diagnostics,
-    ) -> Option<Box<dyn Policy>> {
-        self.compile(key, faults)
-    }
+    ) -> Option<Box<dyn Policy>>;
 }
 
 /// What stands beside the routes of a configuration, for policies that refer to it.
@@ -335,19 +330,14 @@ const fn kind<S: Settings>() -> Kind {
             let before = faults.errors();
             let settings = decode_key::<S>(key, node, faults)?;
             // What had a fault is missing in the settings; what that leads to is not worth telling.
-            if faults.errors() == before { settings.compile_in(key, context, faults) } else { None }
+            if faults.errors() == before { settings.compile(key, context, faults) } else { None }
         },
     }
 }
 
 impl Kind {
-    /// Makes a policy of its settings as written.
-    pub fn bind(&self, key: &Spanned<String>, settings: &Node, faults: &mut Diagnostics) -> Option<Bound> {
-        self.bind_in(key, settings, &Context::default(), faults)
-    }
-
-    /// Makes a policy of its settings as written, beside what stands beside the routes.
-    pub fn bind_in(
+    /// Makes a policy of its settings as written. `context` is what stands beside the routes.
+    pub fn bind(
         &self,
         key: &Spanned<String>,
         settings: &Node,

@@ -13,7 +13,7 @@ use super::response::shaper::{Other, Shaper};
 use super::response::{HELD, limits};
 use super::rewrite::QueryChanges;
 use super::rewrite::query;
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
 use crate::values::Size;
@@ -68,7 +68,12 @@ impl Settings for Request {
     // It is the reader of the body that refuses, so `mode: shadow` could not watch.
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let plain = self.headers == Changes::default() && self.query == QueryChanges::default();
         if self.body.is_empty() && self.format.is_none() && plain {
             let fault = faults.error(codes::BAD_POLICY, key.span(), "`request` changes nothing");

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{self, Diagnostics, Spanned, codes};
 use crate::upstream::care::Care;
 use crate::upstream::retry;
@@ -51,7 +51,12 @@ impl Settings for Retry {
     // It is the road that sends again, so `mode: shadow` could not watch.
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let written = match self {
             Retry::Bool(false) => return Some(Box::new(Compiled(None))),
             Retry::Bool(true) => config::Retry::default(),

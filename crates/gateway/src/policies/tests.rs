@@ -24,8 +24,11 @@ pub(super) fn bound(lines: &str) -> Result<Vec<Bound>, Vec<String>> {
     let (_, route) = loaded.config.routes.iter().next().unwrap();
     let faults = &mut loaded.diagnostics;
     let written = |kind: &&Kind| route.policies.iter().find(|(key, _)| **key == kind.name);
-    let bound =
-        LIST.iter().filter_map(|kind| written(&kind).and_then(|(key, node)| kind.bind(key, node, faults)));
+    let context = Context::default();
+    let bound = LIST.iter().filter_map(|kind| {
+        let (key, node) = written(&kind)?;
+        kind.bind(key, node, &context, faults)
+    });
     let bound = bound.collect();
     if faults.is_empty() { Ok(bound) } else { Err(told(faults)) }
 }

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
 use crate::values::{Duration, OrOff};
@@ -28,7 +28,7 @@ impl Settings for Timeout {
     // It is the road that ends the exchange, so `mode: shadow` could not watch.
     const REFUSES: bool = false;
 
-    fn compile(self, _: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(self, _: &Spanned<String>, _: &Context, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
         if matches!(*self.0, OrOff::At(time) if time.is_zero()) {
             let fault =
                 faults.error(codes::BAD_POLICY, self.0.span(), "a `timeout` of no time ends every request");

@@ -128,11 +128,7 @@ impl Settings for Transcode {
     // What calls nothing cannot be sent on, so `mode: shadow` could not watch.
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
+    fn compile(
         self,
         key: &Spanned<String>,
         context: &Context,

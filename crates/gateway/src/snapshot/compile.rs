@@ -197,7 +197,7 @@ fn check_shared_policies(config: &Config, context: &Context, faults: &mut Diagno
 fn bind_all(settings: &Named<Node>, context: &Context, faults: &mut Diagnostics) {
     for (key, settings) in settings {
         if let Some(kind) = policies::LIST.iter().find(|kind| kind.name == key.as_str()) {
-            kind.bind_in(key, settings, context, faults);
+            kind.bind(key, settings, context, faults);
         }
     }
 }
@@ -235,10 +235,10 @@ pub(super) fn bind(
             policies.iter().find(|(key, _)| key.as_str() == kind.name).cloned()
         };
         if let Some((key, settings)) = find(&route.policies) {
-            bound.extend(kind.bind_in(&key, &settings, context, faults));
+            bound.extend(kind.bind(&key, &settings, context, faults));
         } else if let Some((key, settings)) = shared.iter().rev().find_map(|policies| find(policies)) {
             // Its faults have been told where it stands.
-            bound.extend(kind.bind_in(&key, &settings, context, &mut Diagnostics::default()));
+            bound.extend(kind.bind(&key, &settings, context, &mut Diagnostics::default()));
         }
     }
     bound

@@ -14,7 +14,7 @@ pub(super) fn stranger(
     let (key, settings) =
         config.defaults.policies.iter().find(|(key, _)| key.as_str() == policies::guard::LIVE)?;
     let kind = policies::LIST.iter().find(|kind| kind.name == key.as_str())?;
-    let mut bound = [kind.bind_in(key, settings, context, &mut Diagnostics::default())?];
+    let mut bound = [kind.bind(key, settings, context, &mut Diagnostics::default())?];
     settle(&mut bound, ("none", "", false), lives, faults);
     bound.into_iter().next()
 }

@@ -4,7 +4,7 @@
 //! Takes literal text, `{source}` as in [`super::Template`], `{part.body.field}`, `{part.status}` and `{item.field}`; gives
 //! the stretches in order. Filling them in needs answers and stands with the aggregate.
 
-use super::{Invalid, Source, text_value};
+use super::{Invalid, Source, braces, text_value};
 use std::{fmt, str::FromStr};
 
 /// The word for the element that a part of a fan-out is about.
@@ -157,40 +157,18 @@ impl FromStr for Composed {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (mut composed, mut literal, mut rest) = (Composed::default(), String::new(), text);
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, brace) = rest.split_at_checked(at).unwrap_or((rest, ""));
-            literal.push_str(before);
-            if let Some(after) = brace.strip_prefix("{{") {
-                literal.push('{');
-                rest = after;
-            } else if let Some(after) = brace.strip_prefix("}}") {
-                literal.push('}');
-                rest = after;
-            } else if let Some((inner, after)) =
-                brace.strip_prefix('{').and_then(|inner| inner.split_once('}'))
-            {
-                composed.literal(&std::mem::take(&mut literal));
-                composed.stretches.push(place(inner)?);
-                rest = after;
-            } else {
-                let lone = brace.chars().next().unwrap_or('{');
-                return Err(Invalid::new(
-                    format!("`{lone}` without its partner in `{text}`"),
-                    format!("write `{lone}{lone}` for the character itself"),
-                ));
-            }
-        }
-        literal.push_str(rest);
-        composed.literal(&literal);
-        Ok(composed)
+        let stretches = braces::stretches(text)?.into_iter().map(|stretch| match stretch {
+            braces::Stretch::Literal(text) => Ok(Stretch::Literal(text)),
+            braces::Stretch::Place(inner) => place(inner),
+        });
+        Ok(Composed { stretches: stretches.collect::<Result<_, Invalid>>()? })
     }
 }
 
 impl fmt::Display for Composed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.stretches.iter().try_for_each(|stretch| match stretch {
-            Stretch::Literal(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}")),
+            Stretch::Literal(text) => f.write_str(&braces::escaped(text)),
             Stretch::Source(source) => write!(f, "{{{source}}}"),
             Stretch::Field(field) => write!(f, "{{{field}}}"),
         })

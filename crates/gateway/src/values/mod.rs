@@ -7,6 +7,7 @@
 mod address;
 mod amount;
 mod body_path;
+mod braces;
 mod cidr;
 pub mod composed;
 mod cron;

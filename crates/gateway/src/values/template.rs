@@ -3,6 +3,7 @@
 //! Takes literal text, `{source}` for what is filled in, `{{` and `}}` for braces; gives the parts in order. Filling
 //! them in needs an exchange and stands with the policies.
 
+use super::braces::{self, Stretch};
 use super::{Invalid, Source, text_value};
 use std::{fmt, str::FromStr};
 
@@ -49,39 +50,11 @@ impl FromStr for Template {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let mut parts = Vec::new();
-        let mut literal = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['{', '}']) {
-            let (before, brace) = rest.split_at_checked(at).unwrap_or((rest, ""));
-            literal.push_str(before);
-            if let Some(after) = brace.strip_prefix("{{") {
-                literal.push('{');
-                rest = after;
-            } else if let Some(after) = brace.strip_prefix("}}") {
-                literal.push('}');
-                rest = after;
-            } else if let Some((source, after)) =
-                brace.strip_prefix('{').and_then(|inner| inner.split_once('}'))
-            {
-                if !literal.is_empty() {
-                    parts.push(Part::Literal(std::mem::take(&mut literal)));
-                }
-                parts.push(Part::Source(source.parse()?));
-                rest = after;
-            } else {
-                let lone = brace.chars().next().unwrap_or('{');
-                return Err(Invalid::new(
-                    format!("`{lone}` without its partner in `{text}`"),
-                    format!("write `{lone}{lone}` for the character itself"),
-                ));
-            }
-        }
-        literal.push_str(rest);
-        if !literal.is_empty() {
-            parts.push(Part::Literal(literal));
-        }
-        Ok(Self { parts })
+        let parts = braces::stretches(text)?.into_iter().map(|stretch| match stretch {
+            Stretch::Literal(text) => Ok(Part::Literal(text)),
+            Stretch::Place(source) => source.parse().map(Part::Source),
+        });
+        Ok(Self { parts: parts.collect::<Result<_, Invalid>>()? })
     }
 }
 
@@ -89,7 +62,7 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
             match part {
-                Part::Literal(text) => f.write_str(&text.replace('{', "{{").replace('}', "}}"))?,
+                Part::Literal(text) => f.write_str(&braces::escaped(text))?,
                 Part::Source(source) => write!(f, "{{{source}}}")?,
             }
         }

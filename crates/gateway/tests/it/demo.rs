@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Lines};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -26,7 +26,8 @@ use tonic::codegen::Service;
 use tonic::transport::Endpoint;
 
 use crate::browser::{Browser, parameter, split};
-use crate::grpc::{Plain, method};
+use crate::grpc::method;
+use crate::grpc::service::Plain;
 use crate::http::http2::converse;
 use crate::setup::tidegate;
 
@@ -219,21 +220,51 @@ impl Service<http::Uri> for Dial {
     }
 }
 
+/// `tidegate demo` as people run it, but for its traffic and its ports. Killed where a test fails.
+struct Shop {
+    child: Child,
+    /// Its greeting, line by line.
+    said: Vec<String>,
+    /// What it says afterwards must find a reader.
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Shop {
+    fn open(more: &[&str]) -> Shop {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+            .args(["demo", "--no-traffic", "--port=0", "--admin-port=0"])
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let greeting = lines.by_ref().map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C"));
+        Shop { said: greeting.collect(), child, _lines: lines }
+    }
+
+    fn close(mut self) {
+        testkit::gateway::signal(&self.child, Signal::TERM);
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        // One that has ended already is no trouble.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// The real command: its own words about TLS are tried as they stand.
 #[test]
 fn the_shop_is_open_under_tls_by_an_authority_of_its_own() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(["demo", "--tls", "--no-traffic", "--port=0", "--admin-port=0", "--tls-port=0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let said: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Ctrl-C")).collect();
-    let command = said.iter().find(|line| line.contains("--cacert")).expect("a command with --cacert");
+    let shop = Shop::open(&["--tls", "--tls-port=0"]);
+    let command = shop.said.iter().find(|line| line.contains("--cacert")).expect("a command with --cacert");
     let words: Vec<&str> = command.split_whitespace().collect();
-    let (authority, url) = (words[2], words[3]);
+    let (authority, url) = (words[2].to_owned(), words[3]);
     let port: u16 = url.split(':').nth(2).unwrap().split('/').next().unwrap().parse().unwrap();
-    let client = Arc::new(Authority::client_believing(&std::fs::read_to_string(authority).unwrap()));
+    let client = Arc::new(Authority::client_believing(&std::fs::read_to_string(&authority).unwrap()));
     let mut raw = Raw::connect_tls(([127, 0, 0, 1], port).into(), &client, "localhost");
     assert_eq!(raw.get("/v2/users/1").read_response().json()["username"], "ada");
     converse(async {
@@ -250,22 +281,16 @@ fn the_shop_is_open_under_tls_by_an_authority_of_its_own() {
         let none = grpc.unary(count(b"\x08\x63"), method("/shop.Stock/Count"), Plain).await.unwrap_err();
         assert_eq!((none.code(), none.message()), (tonic::Code::NotFound, "there is no such product"));
     });
-    testkit::gateway::signal(&child, Signal::TERM);
-    assert!(child.wait().unwrap().success());
-    assert!(!std::path::Path::new(authority).exists(), "the authority goes with the demo");
+    shop.close();
+    assert!(!std::path::Path::new(&authority).exists(), "the authority goes with the demo");
 }
 
 /// The real command again: a person logs in at the demo's own issuer, and out again.
 #[test]
 fn a_person_logs_in_to_the_shop() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(["demo", "--no-traffic", "--port=0", "--admin-port=0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let said: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Ctrl-C")).collect();
-    let page = said.iter().find(|line| line.contains("/account/orders/1")).expect("a page for people").trim();
+    let shop = Shop::open(&[]);
+    let page =
+        shop.said.iter().find(|line| line.contains("/account/orders/1")).expect("a page for people").trim();
     let mut browser = Browser::default();
     let (at, form) = browser.visit(page);
     assert!(form.text().contains("Who are you today?"), "{}", form.text());
@@ -289,23 +314,16 @@ fn a_person_logs_in_to_the_shop() {
     let kind = [("Content-Type", "application/x-www-form-urlencoded")];
     let token = format!("http://{}/token", split(&at).0);
     assert_eq!(browser.ask("POST", &token, &kind, form.as_bytes()).status, 400);
-    testkit::gateway::signal(&child, Signal::TERM);
-    assert!(child.wait().unwrap().success());
+    shop.close();
 }
 
 /// The commands that the greeting prints, one after the other: the standby, the last good answer, the graceful error, and
 /// fresh answers again.
 #[test]
 fn orders_are_answered_while_nobody_can() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-        .args(["demo", "--no-traffic", "--port=0", "--admin-port=0"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let said: Vec<String> = lines.by_ref().take_while(|line| !line.contains("Ctrl-C")).collect();
+    let shop = Shop::open(&[]);
     let url_of = |name: &str| {
-        let line = said.iter().find(|line| line.trim_start().starts_with(name)).unwrap();
+        let line = shop.said.iter().find(|line| line.trim_start().starts_with(name)).unwrap();
         line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned()
     };
     let address = |url: &str| -> SocketAddr { url.trim_start_matches("http://").parse().unwrap() };
@@ -337,6 +355,5 @@ fn orders_are_answered_while_nobody_can() {
     turn("/start");
     degraded(None);
     assert_eq!(client::request(switch, "POST", "/nobody/stop", &[], b"").status, 404);
-    testkit::gateway::signal(&child, Signal::TERM);
-    assert!(child.wait().unwrap().success());
+    shop.close();
 }

@@ -75,7 +75,7 @@ impl WebSocket {
     }
 
     /// Sends a text message.
-    pub fn send_text(&mut self, text: &str) -> &mut WebSocket {
+    fn send_text(&mut self, text: &str) -> &mut WebSocket {
         self.send(&Frame::Text(text.to_owned()))
     }
 

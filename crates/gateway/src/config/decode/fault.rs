@@ -86,7 +86,7 @@ impl Fault {
     }
 
     /// One of a list of words is needed and another was found.
-    pub(super) fn not_one_of(word: &str, known: &[&str]) -> Self {
+    fn not_one_of(word: &str, known: &[&str]) -> Self {
         let list = list_of(known);
         let help = match nearest(word, known.iter().copied()) {
             Some(meant) => format!("did you mean `{meant}`?"),

@@ -33,7 +33,7 @@ pub const MOST_STREAMS: u32 = 100;
 /// Bytes that a peer may send ahead on one stream.
 pub const STREAM_WINDOW: u32 = 64 * 1024;
 /// Bytes that a peer may send ahead on all streams of a connection.
-pub const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Largest frame taken.
 pub const FRAME: u32 = 16 * 1024;
 /// Bytes of one stream that may wait to be written.
@@ -43,7 +43,7 @@ pub const MOST_LOCAL_RESETS: usize = 500;
 /// How long the farewell of a connection may take.
 pub const FAREWELL: Duration = Duration::from_secs(2);
 /// Streams reset by the peer that were not even looked at yet, before the connection ends.
-pub const MOST_PENDING_RESETS: usize = 20;
+const MOST_PENDING_RESETS: usize = 20;
 
 /// A request that came on a stream of its own.
 pub struct Asked {

@@ -70,9 +70,4 @@ impl Algorithm {
         }
         Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
-
-    /// Whether the same key signs and verifies.
-    pub fn is_symmetric(self) -> bool {
-        matches!(self, Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512)
-    }
 }

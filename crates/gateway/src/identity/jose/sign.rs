@@ -25,11 +25,6 @@ impl Signer {
         Signer::of(EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, document).ok()?)
     }
 
-    /// The key as a PKCS #8 document, which is a secret.
-    pub fn to_pkcs8(&self) -> Option<Vec<u8>> {
-        self.pair.to_pkcs8v1().ok().map(|document| document.as_ref().to_vec())
-    }
-
     fn of(pair: EcdsaKeyPair) -> Option<Signer> {
         let (x, y) = point(&pair)?;
         // The thumbprint (RFC 7638 section 3): the same key has the same name everywhere.

@@ -66,7 +66,7 @@ fn is_of_the_body(field: Field<'_>, kept: &Fields) -> bool {
 }
 
 /// Whether the client has this answer already (RFC 9110 sections 13.1.2 and 13.1.3).
-pub(super) fn is_not_modified(request: &Fields, kept: &Fields) -> bool {
+fn is_not_modified(request: &Fields, kept: &Fields) -> bool {
     if request.contains(names::IF_NONE_MATCH) {
         let tag = kept.get(names::ETAG);
         let mut asked = request.get_all(names::IF_NONE_MATCH).flat_map(elements);

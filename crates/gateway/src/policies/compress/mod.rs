@@ -12,7 +12,7 @@ use http1::{Fields, Framing, Method, Name, names};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
 use crate::exchange::Exchange;
 use crate::http::list::elements;
@@ -105,7 +105,7 @@ impl Settings for Compress {
     const NAME: &'static str = "compress";
     const REFUSES: bool = false;
 
-    fn compile(self, _: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(self, _: &Spanned<String>, _: &Context, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
         let before = faults.errors();
         for kind in self.types.iter() {
             let good = kind.starts_with('+')

@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, OnceLock};
 
 use super::per::{Scope, sources, words};
-use super::{Place, Policy, Settings};
+use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Problem, Verdict};
 use crate::observe::fill::{Fill, Used};
@@ -38,7 +38,7 @@ impl Settings for Concurrency {
     const NAME: &'static str = "concurrency";
     const REFUSES: bool = true;
 
-    fn compile(self, _: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(self, _: &Spanned<String>, _: &Context, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
         let before = faults.errors();
         let map = match self {
             Concurrency::Map(map) => *map,

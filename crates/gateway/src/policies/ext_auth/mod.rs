@@ -34,11 +34,7 @@ impl Settings for ExtAuth {
     const NAME: &'static str = "ext_auth";
     const REFUSES: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
+    fn compile(
         self,
         _: &Spanned<String>,
         context: &Context,

@@ -98,11 +98,7 @@ impl Settings for Fallback {
     // It stands in where the service fails; there is nothing to watch.
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
+    fn compile(
         self,
         key: &Spanned<String>,
         context: &Context,

@@ -58,11 +58,7 @@ impl Settings for Guard {
     const REFUSES: bool = true;
     const EVERY_ANSWER: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
+    fn compile(
         self,
         key: &Spanned<String>,
         _: &Context,

@@ -277,7 +277,7 @@ impl Table {
     }
 
     /// The key at a place.
-    pub fn key_at(&self, nth: usize) -> u64 {
+    fn key_at(&self, nth: usize) -> u64 {
         self.keys.get(nth).map_or(0, |key| key.load(Ordering::Acquire))
     }
 

@@ -19,7 +19,7 @@ const REMEMBERED_UNRENEWED: Duration = Duration::from_secs(5);
 /// How long a request that may go on anyway waits for a renewal, and how long one waits for keys of the provider.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// What sessions are sealed for.
-pub(super) const PURPOSE: &str = "session";
+const PURPOSE: &str = "session";
 
 impl Logins {
     /// The session of a request, if it has one that is not over.

@@ -36,7 +36,7 @@ impl OfConsumers {
                     return;
                 }
                 let key = Spanned::new(RateLimit::NAME.to_owned(), written.span);
-                let Some(bound) = kind.bind_in(&key, &for_all(written), context, faults) else { return };
+                let Some(bound) = kind.bind(&key, &for_all(written), context, faults) else { return };
                 let mut policy = bound.policy;
                 // A name that no route can have: routes begin with a slash, a method or a host.
                 let route = format!("consumer {name}");

@@ -47,11 +47,7 @@ impl Settings for RateLimit {
     const NAME: &'static str = "rate_limit";
     const REFUSES: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
+    fn compile(
         self,
         key: &Spanned<String>,
         context: &Context,

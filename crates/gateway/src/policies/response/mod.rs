@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use shape::{Format, Limits};
 
 use super::headers::{Changes, Edits, Side};
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, OneOrMany, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
 use crate::values::Size;
@@ -68,7 +68,12 @@ impl Settings for Response {
     // It refuses answers, not requests.
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         if self.body.is_empty() && self.format.is_none() && self.headers == Changes::default() {
             let fault = faults.error(codes::BAD_POLICY, key.span(), "`response` changes nothing");
             fault.help("write `headers`, `body` or `format`");

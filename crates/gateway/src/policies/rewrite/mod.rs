@@ -12,7 +12,7 @@ pub(super) mod query;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Policy, Settings};
+use super::{Context, Policy, Settings};
 use crate::config::{Diagnostics, OneOrMany, Pairs, Regex, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Verdict};
 use crate::http::host::canonical_host;
@@ -107,7 +107,12 @@ impl Settings for Rewrite {
     // A request whose path cannot be rewritten has none that the service knows: there is nothing to let pass.
     const REFUSES: bool = false;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let changes = match self {
             Rewrite::Text(path) => Changes { path: Some(path), ..Changes::default() },
             Rewrite::Map(changes) => *changes,

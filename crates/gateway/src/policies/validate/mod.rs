@@ -118,7 +118,12 @@ impl Settings for Validate {
     const NAME: &'static str = "validate";
     const REFUSES: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
+    fn compile(
+        self,
+        key: &Spanned<String>,
+        _: &Context,
+        faults: &mut Diagnostics,
+    ) -> Option<Box<dyn Policy>> {
         let before = faults.errors();
         let limits = Limits {
             violations: bounds::within(&self.max_errors, "max_errors", faults)?,

@@ -115,11 +115,7 @@ impl Settings for OpenApi {
     const NAME: &'static str = "openapi";
     const REFUSES: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
+    fn compile(
         self,
         _: &Spanned<String>,
         context: &Context,

@@ -60,11 +60,7 @@ impl Settings for Version {
     // Who is refused before has to know too.
     const EVERY_ANSWER: bool = true;
 
-    fn compile(self, key: &Spanned<String>, faults: &mut Diagnostics) -> Option<Box<dyn Policy>> {
-        self.compile_in(key, &Context::default(), faults)
-    }
-
-    fn compile_in(
+    fn compile(
         self,
         key: &Spanned<String>,
         context: &Context,

@@ -3,7 +3,6 @@
 //!
 //! One that is not what it must be is a fault of the service, as one that breaks the rules of HTTP.
 
-use http1::Framing;
 use shape::Misfit;
 
 use super::Forward;
@@ -64,33 +63,24 @@ fn most(exchange: &Exchange) -> Option<(usize, bool)> {
     judges.chain(program).min()
 }
 
-/// Whether so many bytes may be held for those who judge.
+/// Whether so many bytes may be held for those who need all of it.
 pub(super) fn bound(exchange: &mut Exchange, length: usize) -> Result<(), Fault> {
-    match most(exchange) {
-        Some((most, is_of_program)) if length > most => {
-            if is_of_program {
-                return Err(Fault::AnswerUnfit(Misfit::Large(most as u64)));
-            }
-            exchange.record.why = format!("the answer has more than {most} bytes").into();
-            Err(Fault::AnswerInvalid)
-        }
-        _ => Ok(()),
-    }
+    most(exchange).map_or(Ok(()), |most| within(exchange, most, length))
 }
 
-fn hold(
-    exchange: &mut Exchange,
-    whole: &mut Vec<u8>,
-    data: &[u8],
-    (most, is_of_program): (usize, bool),
-) -> Result<(), Fault> {
-    if data.len() > most.saturating_sub(whole.len()) {
-        if is_of_program {
-            return Err(Fault::AnswerUnfit(Misfit::Large(most as u64)));
-        }
-        exchange.record.why = format!("the answer has more than {most} bytes").into();
-        return Err(Fault::AnswerInvalid);
+fn within(exchange: &mut Exchange, (most, is_of_program): (usize, bool), length: usize) -> Result<(), Fault> {
+    if length <= most {
+        return Ok(());
     }
+    if is_of_program {
+        return Err(Fault::AnswerUnfit(Misfit::Large(most as u64)));
+    }
+    exchange.record.why = format!("the answer has more than {most} bytes").into();
+    Err(Fault::AnswerInvalid)
+}
+
+fn hold(exchange: &mut Exchange, whole: &mut Vec<u8>, data: &[u8], most: (usize, bool)) -> Result<(), Fault> {
+    within(exchange, most, whole.len().saturating_add(data.len()))?;
     whole.extend_from_slice(data);
     Ok(())
 }
@@ -119,9 +109,5 @@ async fn done(exchange: &mut Exchange, whole: Vec<u8>) -> Result<Vec<u8>, Fault>
         witness.data(&whole);
         witness.end();
     }
-    let made = programs::made(*plan, whole).await.map_err(Fault::AnswerUnfit)?;
-    if exchange.coat.is_none() {
-        exchange.response.framing = Framing::Length(made.len() as u64);
-    }
-    Ok(made)
+    programs::made_answer(*plan, exchange, whole).await
 }

@@ -9,7 +9,8 @@ use testkit::event::eventually;
 use tonic::codegen::tokio_stream::{self, StreamExt};
 use tonic::{Code, Request};
 
-use super::{Plain, Running, client, in_front_of, method};
+use super::service::Plain;
+use super::{client, in_front_of, method, start};
 use crate::http::http2::{ask, converse, open, request};
 use crate::upstream::http2::origin::{Service, Stream};
 
@@ -21,7 +22,7 @@ fn messages(count: usize) -> impl tokio_stream::Stream<Item = Bytes> {
 
 #[test]
 fn a_unary_call_crosses_with_its_metadata() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, "");
     converse(async {
         let mut grpc = client(&gateway).await;
@@ -32,7 +33,7 @@ fn a_unary_call_crosses_with_its_metadata() {
         assert_eq!(&answer.get_ref()[..], b"hello");
         assert_eq!(answer.metadata().get("x-seen").unwrap(), "yes");
     });
-    let (_, asked) = service.seen.calls.all()[0].clone();
+    let (_, asked) = service.state.calls.all()[0].clone();
     assert_eq!((&asked["x-asked"], &asked["te"]), (&"how".parse().unwrap(), &"trailers".parse().unwrap()));
     assert_eq!(asked["content-type"], "application/grpc");
     assert_eq!(asked["x-raw-bin"], "AP8");
@@ -42,7 +43,7 @@ fn a_unary_call_crosses_with_its_metadata() {
 
 #[test]
 fn an_error_is_one_to_its_client() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, "");
     converse(async {
         let mut grpc = client(&gateway).await;
@@ -74,7 +75,7 @@ fn an_error_is_one_to_its_client() {
 
 #[test]
 fn ten_thousand_messages_go_up_and_ten_thousand_come_down() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, "");
     converse(async {
         let mut grpc = client(&gateway).await;
@@ -102,7 +103,7 @@ fn ten_thousand_messages_go_up_and_ten_thousand_come_down() {
 
 #[test]
 fn both_sides_speak_at_once_and_one_may_fall_silent_first() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, "");
     converse(async {
         let mut grpc = client(&gateway).await;
@@ -154,7 +155,7 @@ impl tokio_stream::Stream for Received {
 /// A call in which one side, or both, rest longer than a body may: it lasts as long as `idle_timeout` lets it.
 #[test]
 fn a_call_may_rest_longer_than_a_body() {
-    let service = Running::start();
+    let service = start();
     let gateway = testkit::gateway!(
         r#"
 listeners: {{ web: {{ address: "127.0.0.1:0", http2: true, timeouts: {{ body_idle: 50ms }} }} }}
@@ -214,21 +215,21 @@ fn the_clients_deadline_is_the_routes_and_reaches_the_service() {
 
 #[test]
 fn a_call_that_its_client_gives_up_ends_at_the_service() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, "");
     converse(async {
         let mut grpc = client(&gateway).await;
         let mut call = tokio::spawn(async move {
             let _ = grpc.unary(Request::new(Bytes::new()), method("/echo.Echo/Never"), Plain).await;
         });
-        while service.seen.calls.all().is_empty() {
+        while service.state.calls.all().is_empty() {
             let _ = tokio::time::timeout(Duration::from_millis(1), &mut call).await;
         }
         call.abort();
         let _ = call.await;
     });
     eventually("the call to be given up", || {
-        (service.seen.given_up.load(Ordering::SeqCst) == 1).then_some(())
+        (service.state.given_up.load(Ordering::SeqCst) == 1).then_some(())
     });
     gateway.wait_for_log(|line| line["fault"] == "client_gone");
 }

@@ -4,12 +4,13 @@ use bytes::Bytes;
 use testkit::client;
 use tonic::{Code, Request};
 
-use super::{Plain, Running, in_front_of, method};
+use super::service::Plain;
+use super::{in_front_of, method, start};
 use crate::http::http2::{ask, converse, open, request};
 
 #[test]
 fn every_fault_is_a_status() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, "");
     converse(async {
         let mut grpc = super::client(&gateway).await;
@@ -51,7 +52,7 @@ fn every_fault_is_a_status() {
 
 #[test]
 fn limits_answer_calls_as_calls() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, ", rate_limit: 1/h");
     converse(async {
         let mut grpc = super::client(&gateway).await;
@@ -68,7 +69,7 @@ fn limits_answer_calls_as_calls() {
 
 #[test]
 fn checks_of_health_are_calls() {
-    let service = Running::start();
+    let service = start();
     for (asked, good) in [("true", true), ("echo.Echo", true), ("other.Other", false)] {
         let gateway = testkit::gateway!(
             r#"

@@ -2,83 +2,22 @@
 
 mod calls;
 mod faults;
+pub(crate) mod service;
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use testkit::event::Journal;
 use testkit::gateway::Gateway;
 use tonic::body::Body;
 use tonic::client::Grpc;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::codegen::Service;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::codegen::tokio_stream::{self, Stream, StreamExt};
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::codegen::tokio_stream::{self, StreamExt};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status, Streaming};
 
-/// Messages as they are.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Plain;
-
-impl Codec for Plain {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Plain;
-    type Decoder = Plain;
-
-    fn encoder(&mut self) -> Plain {
-        Plain
-    }
-
-    fn decoder(&mut self) -> Plain {
-        Plain
-    }
-}
-
-impl Encoder for Plain {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        into.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for Plain {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(from.copy_to_bytes(from.remaining())))
-    }
-}
-
-type Answers = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
-type Answering<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
-
-/// One method of the service, as `tonic` wants it.
-struct Method<F>(F);
-
-impl<M, T, F: FnMut(Request<M>) -> Answering<T>> Service<Request<M>> for Method<F> {
-    type Response = Response<T>;
-    type Error = Status;
-    type Future = Answering<T>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<M>) -> Answering<T> {
-        (self.0)(request)
-    }
-}
+use self::service::{Answering, Answers, Method, Plain, Running};
 
 /// What the service has seen.
 #[derive(Default)]
@@ -88,10 +27,6 @@ pub(crate) struct Seen {
     /// Calls that were given up before their end.
     pub(crate) given_up: AtomicUsize,
 }
-
-/// The service `echo.Echo`.
-#[derive(Clone)]
-struct Echo(Arc<Seen>);
 
 /// Notes a call that ends before its time.
 struct Guard(Arc<Seen>);
@@ -143,34 +78,22 @@ fn chat(request: Request<Streaming<Bytes>>) -> Answering<Answers> {
     })
 }
 
-impl Service<http::Request<Body>> for Echo {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let seen = self.0.clone();
-        Box::pin(async move {
-            let path = request.uri().path().to_owned();
-            seen.calls.push((path.clone(), request.headers().clone()));
-            let mut grpc = tonic::server::Grpc::new(Plain);
-            Ok(match path.as_str() {
-                "/echo.Echo/Unary" => grpc.unary(Method(unary), request).await,
-                "/echo.Echo/Collect" => grpc.client_streaming(Method(collect), request).await,
-                "/echo.Echo/Repeat" => grpc.server_streaming(Method(repeat), request).await,
-                "/echo.Echo/Chat" => grpc.streaming(Method(chat), request).await,
-                "/echo.Echo/Never" => {
-                    let _guard = Guard(seen);
-                    std::future::pending().await
-                }
-                "/grpc.health.v1.Health/Check" => grpc.unary(Method(health), request).await,
-                _ => Status::unimplemented("no such method").into_http(),
-            })
-        })
+/// The service `echo.Echo`.
+async fn echo(request: http::Request<Body>, seen: Arc<Seen>) -> http::Response<Body> {
+    let path = request.uri().path().to_owned();
+    seen.calls.push((path.clone(), request.headers().clone()));
+    let mut grpc = tonic::server::Grpc::new(Plain);
+    match path.as_str() {
+        "/echo.Echo/Unary" => grpc.unary(Method(unary), request).await,
+        "/echo.Echo/Collect" => grpc.client_streaming(Method(collect), request).await,
+        "/echo.Echo/Repeat" => grpc.server_streaming(Method(repeat), request).await,
+        "/echo.Echo/Chat" => grpc.streaming(Method(chat), request).await,
+        "/echo.Echo/Never" => {
+            let _guard = Guard(seen);
+            std::future::pending().await
+        }
+        "/grpc.health.v1.Health/Check" => grpc.unary(Method(health), request).await,
+        _ => Status::unimplemented("no such method").into_http(),
     }
 }
 
@@ -182,44 +105,13 @@ fn health(request: Request<Bytes>) -> Answering<Bytes> {
     })
 }
 
-/// A running service; it ends when dropped.
-pub(crate) struct Running {
-    pub(crate) url: String,
-    pub(crate) seen: Arc<Seen>,
-    end: Option<tokio::sync::oneshot::Sender<()>>,
-}
-
-impl Running {
-    pub(crate) fn start() -> Running {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let seen: Arc<Seen> = Arc::default();
-        let echo = Echo(seen.clone());
-        let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let incoming = tonic::transport::server::TcpIncoming::from(listener);
-                let until = async { drop(ended.await) };
-                let served = Server::builder().serve_with_incoming_shutdown(echo, incoming, until);
-                // Streams that wait for ever are not waited for.
-                tokio::select! { _ = served => {} }
-            });
-        });
-        Running { url, seen, end: Some(end) }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.end.take().map(|end| end.send(()));
-    }
+/// Starts the service.
+pub(crate) fn start() -> Running<Seen> {
+    Running::serve(echo)
 }
 
 /// A gateway in front of the service; `more` stands among the settings of the route.
-pub(crate) fn in_front_of(service: &Running, more: &str) -> Gateway {
+pub(crate) fn in_front_of(service: &Running<Seen>, more: &str) -> Gateway {
     testkit::gateway!(
         r#"
 listeners: {{ web: {{ address: "127.0.0.1:0", http2: true }} }}

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use testkit::client::{self, Raw, Response};
 use testkit::gateway::Gateway;
 
-use crate::grpc::{Running, in_front_of};
+use crate::grpc::{in_front_of, start};
 
 /// A frame of gRPC.
 fn frame(flag: u8, message: &[u8]) -> Vec<u8> {
@@ -42,7 +42,7 @@ const CORS: &str =
 
 #[test]
 fn a_page_calls_in_binary_and_in_text() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, CORS);
     let asked = frame(0, b"hello");
     let binary = call(&gateway, "/echo.Echo/Unary", "application/grpc-web+proto", &asked);
@@ -60,7 +60,7 @@ fn a_page_calls_in_binary_and_in_text() {
     let found = frames(&decoded(&answer.text()));
     assert_eq!(found[0], (0, "hello".to_owned()));
     assert!(found[1].1.contains("grpc-status: 0\r\n"), "{found:?}");
-    for (_, asked) in service.seen.calls.all() {
+    for (_, asked) in service.state.calls.all() {
         assert!(
             asked["content-type"].to_str().unwrap().starts_with("application/grpc+proto")
                 || asked["content-type"] == "application/grpc"
@@ -72,7 +72,7 @@ fn a_page_calls_in_binary_and_in_text() {
 
 #[test]
 fn many_messages_come_as_they_are_sent() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, CORS);
     for kind in ["application/grpc-web", "application/grpc-web-text"] {
         let asked = frame(0, b"1000");
@@ -87,7 +87,7 @@ fn many_messages_come_as_they_are_sent() {
 
 #[test]
 fn a_text_may_come_in_any_pieces() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, CORS);
     let text = STANDARD.encode(frame(0, b"in pieces"));
     let mut raw = Raw::connect(gateway.addr());
@@ -108,7 +108,7 @@ fn a_text_may_come_in_any_pieces() {
 
 #[test]
 fn errors_reach_the_page() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, CORS);
     let asked = frame(0, b"");
     let unknown = call(&gateway, "/echo.Echo/Other", "application/grpc-web+proto", &asked);
@@ -125,7 +125,7 @@ fn errors_reach_the_page() {
 
 #[test]
 fn a_preflight_is_answered_and_calls_of_grpc_pass_as_they_are() {
-    let service = Running::start();
+    let service = start();
     let gateway = in_front_of(&service, CORS);
     let headers = [
         ("Origin", "https://app.example"),

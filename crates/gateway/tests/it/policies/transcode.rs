@@ -1,8 +1,5 @@
 //! `transcode`: JSON over HTTP in front of a service of gRPC, which is one of `tonic`.
 
-use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -12,32 +9,11 @@ use testkit::event::{Journal, eventually};
 use testkit::gateway::Gateway;
 use tonic::body::Body;
 use tonic::codegen::Service;
-use tonic::codegen::tokio_stream::{self, Stream, StreamExt};
+use tonic::codegen::tokio_stream::{self, StreamExt};
 use tonic::metadata::MetadataValue;
-use tonic::transport::Server;
 use tonic::{Code, Request, Response as Answer, Status};
 
-use crate::grpc::Plain;
-
-type Answers = Pin<Box<dyn Stream<Item = Result<Bytes, Status>> + Send>>;
-type Answering<T> = Pin<Box<dyn Future<Output = Result<Answer<T>, Status>> + Send>>;
-
-/// One method of the service, as `tonic` wants it.
-struct Method<F>(F);
-
-impl<M, T, F: FnMut(Request<M>) -> Answering<T>> Service<Request<M>> for Method<F> {
-    type Response = Answer<T>;
-    type Error = Status;
-    type Future = Answering<T>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<M>) -> Answering<T> {
-        (self.0)(request)
-    }
-}
+use crate::grpc::service::{Answering, Answers, Method, Plain, Running};
 
 /// A call as the service saw it.
 #[derive(Clone)]
@@ -54,10 +30,6 @@ struct Shared {
     /// Lets the stream of `Watch` go on.
     gate: tokio::sync::Notify,
 }
-
-/// The service `library.Library` of `library.proto`. Its messages are bytes here, written by hand.
-#[derive(Clone)]
-struct Library(Arc<Shared>);
 
 /// A book of this name: field 1.
 fn book(name: &str) -> Bytes {
@@ -136,66 +108,18 @@ async fn end(shared: Arc<Shared>, status: u8) -> Result<Bytes, Status> {
     }
 }
 
-impl Service<http::Request<Body>> for Library {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let shared = self.0.clone();
-        Box::pin(async move {
-            let path = request.uri().path().to_owned();
-            let (method, fields) = (request.method().to_string(), request.headers().clone());
-            shared.seen.push(Seen { path: path.clone(), method, fields });
-            let mut grpc = tonic::server::Grpc::new(Plain);
-            Ok(match path.as_str() {
-                "/library.Library/GetBook" => grpc.unary(Method(get), request).await,
-                "/library.Library/Echo" | "/library.Library/UpdateBook" => {
-                    grpc.unary(Method(echo), request).await
-                }
-                "/library.Library/Count" => std::future::pending().await,
-                "/library.Library/Watch" => grpc.server_streaming(Watch(shared), request).await,
-                _ => Status::unimplemented("no such method").into_http(),
-            })
-        })
-    }
-}
-
-/// A running service; it ends when dropped.
-struct Running {
-    url: String,
-    shared: Arc<Shared>,
-    end: Option<tokio::sync::oneshot::Sender<()>>,
-}
-
-impl Running {
-    fn start() -> Running {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let shared: Arc<Shared> = Arc::default();
-        let library = Library(shared.clone());
-        let (end, ended) = tokio::sync::oneshot::channel::<()>();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                let incoming = tonic::transport::server::TcpIncoming::from(listener);
-                let served = Server::builder().serve_with_incoming(library, incoming);
-                tokio::select! { _ = served => {}, _ = ended => {} }
-            });
-        });
-        Running { url, shared, end: Some(end) }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.end.take().map(|end| end.send(()));
+/// The service `library.Library` of `library.proto`. Its messages are bytes here, written by hand.
+async fn library(request: http::Request<Body>, shared: Arc<Shared>) -> http::Response<Body> {
+    let path = request.uri().path().to_owned();
+    let (method, fields) = (request.method().to_string(), request.headers().clone());
+    shared.seen.push(Seen { path: path.clone(), method, fields });
+    let mut grpc = tonic::server::Grpc::new(Plain);
+    match path.as_str() {
+        "/library.Library/GetBook" => grpc.unary(Method(get), request).await,
+        "/library.Library/Echo" | "/library.Library/UpdateBook" => grpc.unary(Method(echo), request).await,
+        "/library.Library/Count" => std::future::pending().await,
+        "/library.Library/Watch" => grpc.server_streaming(Watch(shared), request).await,
+        _ => Status::unimplemented("no such method").into_http(),
     }
 }
 
@@ -203,7 +127,7 @@ impl Drop for Running {
 const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../transcode/tests/protos/library.pb");
 
 /// A gateway in front of the service; `settings` stand among those of the policy, `more` among those of the route.
-fn in_front_of(service: &Running, settings: &str, more: &str) -> Gateway {
+fn in_front_of(service: &Running<Shared>, settings: &str, more: &str) -> Gateway {
     testkit::gateway!(
         r#"
 listen: 127.0.0.1:0
@@ -232,7 +156,7 @@ fn post(gateway: &Gateway, path: &str, body: &str) -> Response {
 
 #[test]
 fn json_becomes_a_call_and_its_answer_json() {
-    let service = Running::start();
+    let service = Running::serve(library);
     let gateway = in_front_of(&service, "", "    timeout: 20s");
     let answer = gateway.get("/v1/shelves/1/books/2");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
@@ -250,7 +174,7 @@ fn json_becomes_a_call_and_its_answer_json() {
     let patched =
         client::request(gateway.addr(), "PATCH", "/v1/shelves/1/books/2", &JSON, br#"{"title":"T"}"#);
     assert_eq!(patched.text(), r#"{"name":"shelves/1/books/2","title":"T"}"#);
-    let seen = service.shared.seen.all();
+    let seen = service.state.seen.all();
     let paths: Vec<_> = seen.iter().map(|seen| seen.path.as_str()).collect();
     assert_eq!(
         paths,
@@ -269,7 +193,7 @@ fn json_becomes_a_call_and_its_answer_json() {
 
 #[test]
 fn errors_of_the_service_are_problems() {
-    let service = Running::start();
+    let service = Running::serve(library);
     let gateway = in_front_of(&service, "", "    filter: { sensitive: [givenName] }");
     for (code, status, name) in [
         (1, 499, "CANCELLED"),
@@ -325,7 +249,7 @@ fn errors_of_the_service_are_problems() {
 
 #[test]
 fn what_does_not_fit_reaches_no_service() {
-    let service = Running::start();
+    let service = Running::serve(library);
     let gateway = in_front_of(&service, ", max_size: 100B", "");
     for (method, path, body, status, told) in [
         (
@@ -356,13 +280,13 @@ fn what_does_not_fit_reaches_no_service() {
         b"{}",
     );
     assert_eq!((text.status, text.header("accept")), (415, Some("application/json")));
-    assert!(service.shared.seen.all().is_empty());
+    assert!(service.state.seen.all().is_empty());
     gateway.wait_for_log(|line| line["refused_by"] == "transcode" && line["reason"] == "call_invalid");
 }
 
 #[test]
 fn a_stream_goes_out_line_by_line_as_it_comes() {
-    let service = Running::start();
+    let service = Running::serve(library);
     let gateway = in_front_of(&service, "", "    filter: { sensitive: [secret] }");
     let mut raw = Raw::connect(gateway.addr());
     let body = r#"{"count":2}"#;
@@ -378,7 +302,7 @@ fn a_stream_goes_out_line_by_line_as_it_comes() {
         lines += &raw.read_chunk().unwrap();
     }
     assert_eq!(lines, "{\"name\":\"b0\"}\n{\"name\":\"b1\"}\n");
-    service.shared.gate.notify_one();
+    service.state.gate.notify_one();
     let mut last = String::new();
     while let Some(chunk) = raw.read_chunk() {
         last += &chunk;
@@ -388,10 +312,10 @@ fn a_stream_goes_out_line_by_line_as_it_comes() {
 
 #[test]
 fn a_stream_that_ends_badly_is_told_and_cut() {
-    let service = Running::start();
+    let service = Running::serve(library);
     let gateway = in_front_of(&service, "", "");
     // Before anything was sent it is a problem like any other.
-    service.shared.gate.notify_one();
+    service.state.gate.notify_one();
     let none = post(&gateway, "/library.Library/Watch", r#"{"count":0,"status":5}"#);
     assert_eq!(none.status, 404, "{none:?}");
     let mut raw = Raw::connect(gateway.addr());
@@ -402,7 +326,7 @@ fn a_stream_that_ends_badly_is_told_and_cut() {
     ));
     assert_eq!(raw.read_head().status, 200);
     assert_eq!(raw.read_chunk().unwrap(), "{\"name\":\"b0\"}\n");
-    service.shared.gate.notify_one();
+    service.state.gate.notify_one();
     let line = raw.read_chunk().unwrap();
     let told: serde_json::Value = serde_json::from_str(&line).unwrap();
     let wanted =
@@ -413,7 +337,7 @@ fn a_stream_that_ends_badly_is_told_and_cut() {
 
 #[test]
 fn a_call_that_takes_too_long_and_one_that_is_tried_again() {
-    let service = Running::start();
+    let service = Running::serve(library);
     let gateway =
         in_front_of(&service, "", "    timeout: 5s\n    retry: { on: [503], attempts: 3, backoff: 1ms }");
     // The service was told the deadline and may be the first to give up: `tonic` says CANCELLED then.
@@ -421,15 +345,15 @@ fn a_call_that_takes_too_long_and_one_that_is_tried_again() {
     let told = late.json()["type"].to_string();
     let is_ours = late.status == 504 && told.ends_with(":timeout\"");
     assert!(is_ours || (late.status == 499 && told.ends_with(":grpc_cancelled\"")), "{late:?}");
-    let before = service.shared.seen.all().len();
+    let before = service.state.seen.all().len();
     // UNAVAILABLE is 503, and a call of GET may be made again.
     assert_eq!(gateway.get("/v1/shelves/status/books/14").status, 503);
-    eventually("three calls", || (service.shared.seen.all().len() == before + 3).then_some(()));
+    eventually("three calls", || (service.state.seen.all().len() == before + 3).then_some(()));
 }
 
 #[test]
 fn calls_of_grpc_pass_on_the_same_route() {
-    let service = Running::start();
+    let service = Running::serve(library);
     let gateway = in_front_of(&service, "", "    grpc_web: true");
     let frame = [&b"\0\0\0\0\x03"[..], b"\x0a\x01x"].concat();
     let kind = [("Content-Type", "application/grpc-web+proto")];

@@ -309,12 +309,12 @@ fn a_tunnel_ends_on_both_sides_when_either_goes() {
 #[test]
 fn a_silent_tunnel_ends_and_a_long_one_does_not() {
     let origin = WebSocketEcho::start();
-    let gateway = in_front_of(&origin, "timeouts: { body_idle: 200ms, min_body_rate: 1MiB }");
+    let gateway = in_front_of(&origin, "timeouts: { body_idle: 2s, min_body_rate: 1MiB }");
     converse(async {
         let (client, _connection) = ready_to_ask(&gateway).await;
         let mut socket = socket(&client, "/ws").await;
         for _ in 0..20 {
-            tokio::time::sleep(Duration::from_millis(30)).await;
+            tokio::time::sleep(Duration::from_millis(150)).await;
             socket.send(Message::text("slow and yet alive")).await.unwrap();
             assert!(socket.next().await.unwrap().unwrap().is_text());
         }
