@@ -58,6 +58,20 @@ fn leases_keep_within_their_bound_with_few_questions() {
 }
 
 #[test]
+fn of_more_who_come_at_once_than_a_lease_has_none_passes_uncounted() {
+    let (origin, redis) = (Origin::start(), Redis::start());
+    let limit = "{ rate: 20/hour, store: redis, sync: lease, lease: 1 }";
+    let gateways: Vec<Gateway> = (0..2).map(|_| limited(&origin, &patient(&redis), limit)).collect();
+    let mut clients: Vec<Raw> = (0..60).map(|nth| Raw::connect(gateways[nth % 2].addr())).collect();
+    clients.iter_mut().for_each(|client| drop(client.get("/")));
+    let passed = clients.iter_mut().filter_map(|client| (client.read_response().status == 200).then_some(()));
+    // The burst, and what an hour's part gives back meanwhile.
+    assert!((20..=21).contains(&passed.count()));
+    let alone: f64 = gateways.iter().map(|gateway| gateway.metric("tidegate_rate_limit_alone_total")).sum();
+    assert_eq!(alone, 0.0, "decided without Redis, which answered");
+}
+
+#[test]
 fn a_limit_raised_by_a_reload_holds_for_those_whom_a_lease_refused() {
     let (origin, redis) = (Origin::start(), Redis::start());
     let written = |limit: &str, version: &str| {
