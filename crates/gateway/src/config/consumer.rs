@@ -29,6 +29,10 @@ pub struct Consumer {
     /// Its API keys, for the policy `api_key`: hashes as `tidegate key new` prints them, or maps with `hash`,
     /// `not_before` and `expires`. Several at a time, so that a key can be changed without a moment without one.
     pub api_keys: OneOrMany<ApiKey>,
+    /// The secret of its authenticator app, in base32 (at least 26 letters, for 16 bytes), as `${ALICE_TOTP}` or
+    /// `${file:alice.totp}`: where `guard` has `challenge: { totp: true }`, it is asked for a code of that app. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub totp: Option<Spanned<Secret>>,
     /// How often it may ask, on all routes that learn who calls, together and besides what limits a route has of its own:
     /// what the policy `rate_limit` takes, without `per`, `scope`, `cost` and `mode`. The settings stay raw here, as those of
     /// policies do.

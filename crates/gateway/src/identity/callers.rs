@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 use super::jose::{Algorithm, Key as VerifyingKey};
 use super::passwords;
 use super::signatures::{self, Signed};
+use super::totp::Totp;
 use super::word::Word;
 use crate::config::{self, Config, Diagnostics, Span, Spanned, codes};
 use crate::exchange::{ClientCert, Exchange, Identity};
-use crate::values::{HeaderName, Moment, Source, Template};
+use crate::values::{HeaderName, Moment, Secret, Source, Template};
 
 /// Keys the hash of API keys where the configuration has no secret of its own: keys made by `tidegate key new` carry
 /// more chance than anybody can try out, so that the hash need not be secret.
@@ -29,6 +30,7 @@ pub struct Callers {
     certificates: Vec<(config::Certificate, Arc<Consumer>)>,
     logins: HashMap<String, (String, Arc<Consumer>)>,
     signers: HashMap<String, (VerifyingKey, Algorithm, Arc<Consumer>)>,
+    codes: HashMap<Arc<str>, Totp>,
     secret: hmac::Key,
     headers: Vec<(NameBuf, Template)>,
     word: Option<Word>,
@@ -59,6 +61,7 @@ impl Default for Callers {
             certificates: Vec::new(),
             logins: HashMap::new(),
             signers: HashMap::new(),
+            codes: HashMap::new(),
             secret: hashing(None),
             headers: Vec::new(),
             word: None,
@@ -112,6 +115,9 @@ impl Callers {
             }
             for key in written.hmac.iter() {
                 callers.add_signer(key, &consumer, faults);
+            }
+            if let Some(secret) = &written.totp {
+                callers.add_code(secret, &consumer, faults);
             }
             for key in written.api_keys.iter() {
                 let hash = *key.hash.bytes();
@@ -168,6 +174,27 @@ impl Callers {
             );
             fault.help("give each key a name of its own");
         }
+    }
+
+    fn add_code(&mut self, secret: &Spanned<Secret>, consumer: &Arc<Consumer>, faults: &mut Diagnostics) {
+        match Totp::new(secret.expose()) {
+            Ok(totp) => drop(self.codes.insert(consumer.name.clone(), totp)),
+            Err(why) => {
+                let text = format!("the `totp` of consumer `{}` is no secret: {why}", consumer.name);
+                let fault = faults.error(codes::BAD_VALUE, secret.span(), text);
+                fault.help("make one: head -c 20 /dev/urandom | base32");
+            }
+        }
+    }
+
+    /// Whether any consumer has an authenticator.
+    pub fn have_codes(&self) -> bool {
+        !self.codes.is_empty()
+    }
+
+    /// The authenticator of a consumer.
+    pub fn code_of(&self, consumer: &str) -> Option<&Totp> {
+        self.codes.get(consumer)
     }
 
     /// Whether any consumer has a key that signs requests.

@@ -23,6 +23,7 @@ pub mod provider;
 pub mod sending;
 pub mod shelf;
 pub mod signatures;
+pub mod totp;
 pub mod tried;
 pub mod word;
 
@@ -34,3 +35,4 @@ pub use place::{Found, Place};
 pub use provider::{Keeper, Provider};
 pub use sending::{Sending, TokenSource};
 pub use shelf::{Kept, Shelf};
+pub use totp::Totp;

@@ -1,9 +1,9 @@
 //! How often credentials may fail before the next is not even looked at: slows who guesses.
 //!
 //! Counts by the client's address (an IPv6 client by its /64, which one subscriber has whole) and by the readable beginning
-//! of a key, so that neither many keys from one place nor one key from many places is tried fast. All workers count
-//! together, in a table of fixed size without locks; where a bucket is full, who has failed least is forgotten. Who is
-//! remembered as good is not asked and not slowed.
+//! of a key, so that neither many keys from one place nor one key from many places is tried fast; codes of authenticators by
+//! their consumer. All workers count together, in a table of fixed size without locks; where a bucket is full, who has failed
+//! least is forgotten. Who is remembered as good is not asked and not slowed.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -38,6 +38,8 @@ pub enum Whose<'w> {
     Address(IpAddr),
     /// Those with a key that begins so.
     Beginning(&'w [u8]),
+    /// Those of codes of this consumer's authenticator.
+    Code(&'w str),
 }
 
 /// One count: whose, and since when how often.
@@ -92,6 +94,7 @@ impl Counts {
                 IpAddr::V6(address) => self.secret.hash_one((6, address.to_bits() >> 64)),
             },
             Whose::Beginning(text) => self.secret.hash_one((0, text)),
+            Whose::Code(consumer) => self.secret.hash_one((1, consumer)),
         };
         name.max(CHANGING + 1)
     }

@@ -14,6 +14,7 @@ mod browser;
 mod issuer;
 mod provider;
 mod setup;
+mod sharing;
 
 mod accept {
     mod aborts;

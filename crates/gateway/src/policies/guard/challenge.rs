@@ -1,19 +1,21 @@
-//! What a client is asked to do before it may go on: work of its browser, or a verification of the operator's own.
+//! What a client is asked to do before it may go on: work of its browser, a code of its authenticator, or a verification of the
+//! operator's own.
 //!
 //! Takes a request; says whether the client has done it, and gives the answer that asks for it or takes it in. No third party,
-//! no script from elsewhere: the page is in the program and its policy lets run nothing but its own script.
+//! no script from elsewhere: `page` has the pages, `code` says which codes are good.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::{digest, rand};
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use aws_lc_rs::rand;
 use http1::{Method, names};
 
-use super::pass::{self, Kind, Sealer};
+use super::code::{Codes, Typed};
+use super::page;
+use super::pass::{self, Bearer, Kind, Sealer};
 use super::table::Who;
-use crate::exchange::{Answer, Body, Exchange, Problem};
+use crate::exchange::{Answer, Exchange, Problem};
+use crate::identity::Totp;
 
 /// Type of the problem (draft-ietf-httpapi-ratelimit-headers-10 section 4.3).
 const PROBLEM: &str = "https://iana.org/assignments/http-problem-types#abnormal-usage-detected";
@@ -21,19 +23,21 @@ const TITLE: &str = "Request not satisfied due to detection of abnormal request 
 /// The cookies.
 const PASS: &str = "tidegate_pass";
 const PROOF: &str = "tidegate_proof";
+const CODE: &str = "tidegate_code";
+const CODE_PASS: &str = "tidegate_code_pass";
 /// The word in the query by which the operator's verification answers.
 const VERIFIED: &str = "tidegate_verified";
 /// Seconds for a task, and for a verification.
 const TASK_TIME: u64 = 600;
 const QUESTION_TIME: u64 = 1_800;
-/// The page.
-const PAGE: &str = include_str!("challenge.html");
 
 /// The challenge of a watch.
 pub(super) struct Challenge {
     pub(super) sealer: Sealer,
     pub(super) bits: u32,
     pub(super) lasts: Duration,
+    /// What is remembered of codes; none where nobody is asked for one.
+    pub(super) codes: Option<Arc<Codes>>,
     /// The operator's own verification, and the secret that is common with it.
     pub(super) elsewhere: Option<(String, Vec<u8>)>,
 }
@@ -48,9 +52,11 @@ pub(super) fn chance() -> [u8; 32] {
 
 impl Challenge {
     /// Whether the client has met it lately.
-    pub(super) fn is_met(&self, exchange: &Exchange, who: Who) -> bool {
-        let pass = exchange.cookie(PASS);
-        pass.is_some_and(|pass| self.sealer.holds(Kind::Pass, pass, who, second(exchange)))
+    pub(super) fn is_met(&self, exchange: &Exchange, bearer: Bearer<'_>) -> bool {
+        let (cookie, kind) =
+            if bearer.consumer.is_empty() { (PASS, Kind::Pass) } else { (CODE_PASS, Kind::Code) };
+        let pass = exchange.cookie(cookie);
+        pass.is_some_and(|pass| self.sealer.holds(kind, pass, bearer, second(exchange)))
     }
 
     /// The answer to a request that brings what was asked for.
@@ -63,23 +69,24 @@ impl Challenge {
         if self.elsewhere.is_none()
             && proof.is_some_and(|proof| self.sealer.is_solved(proof, who, now, self.bits))
         {
-            return Some(self.sent_on(exchange, who, &exchange.query));
+            return Some(self.sent_on(exchange, who.into(), &exchange.query));
         }
         let (_, secret) = self.elsewhere.as_ref()?;
         let (word, rest) = verified(&exchange.query)?;
         let question = pass::is_confirmed(secret, word)?;
-        let holds = self.sealer.holds(Kind::Question, &question, who, now);
-        holds.then(|| self.sent_on(exchange, who, &rest))
+        let holds = self.sealer.holds(Kind::Question, &question, who.into(), now);
+        holds.then(|| self.sent_on(exchange, who.into(), &rest))
     }
 
     /// To the same page again, with a pass.
-    fn sent_on(&self, exchange: &Exchange, who: Who, query: &[u8]) -> Answer {
-        let until = second(exchange).saturating_add(self.lasts.as_secs());
-        let pass = self.sealer.seal(Kind::Pass, who, until, salt(exchange));
-        let secure = if exchange.client.https { "; Secure" } else { "" };
-        let cookie = |name: &str, value: &str, age: u64| {
-            format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
+    fn sent_on(&self, exchange: &Exchange, bearer: Bearer<'_>, query: &[u8]) -> Answer {
+        let (cookie, kind, done) = if bearer.consumer.is_empty() {
+            (PASS, Kind::Pass, PROOF)
+        } else {
+            (CODE_PASS, Kind::Code, CODE)
         };
+        let until = second(exchange).saturating_add(self.lasts.as_secs());
+        let pass = self.sealer.seal(kind, bearer, until, salt(exchange));
         let mut to = exchange.path.clone();
         // Two slashes at the beginning would lead to another host.
         if to.starts_with(b"//") {
@@ -92,8 +99,8 @@ impl Challenge {
         }
         Answer::empty(303, "guard_challenge_met")
             .with("Location", to)
-            .with("Set-Cookie", cookie(PASS, &pass, self.lasts.as_secs()))
-            .with("Set-Cookie", cookie(PROOF, "", 0))
+            .with("Set-Cookie", set(exchange, cookie, &pass, self.lasts.as_secs()))
+            .with("Set-Cookie", set(exchange, done, "", 0))
             .with("Cache-Control", "no-store")
     }
 
@@ -104,7 +111,8 @@ impl Challenge {
         }
         let (now, salt) = (second(exchange), salt(exchange));
         if let Some((url, _)) = &self.elsewhere {
-            let question = self.sealer.seal(Kind::Question, who, now.saturating_add(QUESTION_TIME), salt);
+            let until = now.saturating_add(QUESTION_TIME);
+            let question = self.sealer.seal(Kind::Question, who.into(), until, salt);
             let between = if url.contains('?') { '&' } else { '?' };
             let back = escaped(&back(exchange));
             let to = format!("{url}{between}token={question}&return={back}");
@@ -112,20 +120,57 @@ impl Challenge {
                 .with("Location", to)
                 .with("Cache-Control", "no-store");
         }
-        let task = self.sealer.seal(Kind::Task, who, now.saturating_add(TASK_TIME), salt);
-        let page = PAGE.replace("{TASK}", &task).replace("{BITS}", &self.bits.to_string());
-        let mut answer = Answer::empty(429, "guard_challenge")
-            .with("Cache-Control", "no-store")
-            .with("Retry-After", wait.to_string())
-            .with("Content-Security-Policy", policy())
-            .with("Referrer-Policy", "same-origin")
-            .with("X-Content-Type-Options", "nosniff");
-        answer.body = Body::Bytes {
-            content_type: "text/html; charset=utf-8".into(),
-            bytes: Arc::from(page.into_bytes()),
-        };
-        answer
+        let task = self.sealer.seal(Kind::Task, who.into(), now.saturating_add(TASK_TIME), salt);
+        page::TASK.shown(&[("{TASK}", &task), ("{BITS}", &self.bits.to_string())], "guard_challenge", wait)
     }
+
+    /// The code that the page has sent along, if any.
+    pub(super) fn code<'e>(&self, exchange: &'e Exchange) -> Option<&'e [u8]> {
+        exchange.cookie(CODE).filter(|code| !code.is_empty() && wants_page(exchange))
+    }
+
+    /// Takes a code in: the way on where it is good, else why it is not.
+    pub(super) fn typed(
+        &self,
+        exchange: &Exchange,
+        (bearer, totp): (Bearer<'_>, &Totp),
+        code: &[u8],
+    ) -> Result<Answer, Typed> {
+        let codes = self.codes.as_ref().ok_or(Typed::Wrong)?;
+        match codes.take(bearer.consumer, totp, code, second(exchange)) {
+            Typed::Right => Ok(self.sent_on(exchange, bearer, &exchange.query)),
+            not => Err(not),
+        }
+    }
+
+    /// The answer that asks for a code, after one that was typed or none.
+    pub(super) fn ask_for_code(&self, exchange: &Exchange, typed: Option<Typed>, wait: u64) -> Answer {
+        if !wants_page(exchange) {
+            return refusal(429, "guard_challenge", wait);
+        }
+        let page = |said: &str, reason: &'static str, wait: u64| {
+            page::CODE.shown(&[("{SAID}", said)], reason, wait).with("Set-Cookie", set(exchange, CODE, "", 0))
+        };
+        match typed {
+            None | Some(Typed::Right) => page("", "guard_challenge", wait),
+            Some(Typed::Wrong) => page(
+                "This code is not the right one, or was used before. Please type the one that the app shows now.",
+                "guard_code_wrong",
+                wait,
+            ),
+            Some(Typed::TooOften(left)) => {
+                let minutes = left.div_ceil(60);
+                let said = format!("Too many codes were wrong. Please try again in {minutes} min.");
+                page(&said, "guard_code_wrong", left)
+            }
+        }
+    }
+}
+
+/// A line that sets a cookie for so many seconds.
+fn set(exchange: &Exchange, name: &str, value: &str, age: u64) -> String {
+    let secure = if exchange.client.https { "; Secure" } else { "" };
+    format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
 }
 
 /// The refusal of who behaves abnormally.
@@ -147,24 +192,6 @@ fn wants_page(exchange: &Exchange) -> bool {
     let mode = fields.iter().find(|field| field.name.eq_ignore_ascii_case(b"sec-fetch-mode"));
     let goes = mode.is_none_or(|mode| mode.value == b"navigate");
     matches!(exchange.request.method, Method::Get | Method::Head) && accepts && goes
-}
-
-/// What the page may do: run its own script and wear its own style.
-fn policy() -> &'static str {
-    static POLICY: OnceLock<String> = OnceLock::new();
-    POLICY.get_or_init(|| {
-        let hash = |tag: &str| {
-            let inner = PAGE.split_once(&format!("<{tag}>")).and_then(|(_, rest)| rest.split_once(&format!("</{tag}>")));
-            let inner = inner.map_or("", |(inner, _)| inner);
-            BASE64_STANDARD.encode(digest::digest(&digest::SHA256, inner.as_bytes()))
-        };
-        format!(
-            "default-src 'none'; script-src 'sha256-{}'; style-src 'sha256-{}'; base-uri 'none'; form-action 'none'; \
-             frame-ancestors 'none'",
-            hash("script"),
-            hash("style")
-        )
-    })
 }
 
 fn second(exchange: &Exchange) -> u64 {
@@ -219,17 +246,6 @@ fn escaped(text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_page_says_by_hashes_what_it_may_do() {
-        let policy = policy();
-        assert!(policy.contains("script-src 'sha256-") && !policy.contains("unsafe"), "{policy}");
-        assert_eq!(PAGE.matches("<script>").count(), 1);
-        // What is filled in stands outside of what was hashed.
-        let script = PAGE.split("<script>").nth(1).unwrap();
-        assert!(!script.contains("{TASK}") && !script.contains("{BITS}"));
-        assert!(!PAGE.contains("http://") && !PAGE.contains("https://"), "nobody else is asked");
-    }
 
     #[test]
     fn the_word_of_the_verification_is_taken_out_of_the_query() {

@@ -4,9 +4,10 @@ use super::ladder::{self, LEVELS};
 use super::settings::Guard;
 use super::{LEAST_SECRET, LONGEST_DELAY};
 use crate::config::{Diagnostics, Spanned, codes};
+use crate::policies::Context;
 
 impl Guard {
-    pub(super) fn check(&self, key: &Spanned<String>, faults: &mut Diagnostics) {
+    pub(super) fn check(&self, key: &Spanned<String>, context: &Context, faults: &mut Diagnostics) {
         let mut below = 0;
         for ((name, at), usual) in self.scores().into_iter().zip(ladder::usual()) {
             let usual = usual.at.unwrap_or_default() as u32;
@@ -24,6 +25,10 @@ impl Guard {
                 faults.error(codes::BAD_POLICY, delay.span(), format!("a delay of {} is too long", **delay));
             fault.help("write at most 10s: whoever waits keeps a connection");
         }
+        self.check_challenge(context, faults);
+    }
+
+    fn check_challenge(&self, context: &Context, faults: &mut Diagnostics) {
         let bits = &self.challenge.difficulty;
         if !(8..=24).contains(&**bits) {
             let what = format!("a difficulty of {} is no work, or too much", **bits);
@@ -41,6 +46,12 @@ impl Guard {
             faults
                 .error(codes::BAD_POLICY, url.span(), what)
                 .help("write `secret: \"${GUARD_SECRET}\"` beside `url`");
+        }
+        let totp = &self.challenge.totp;
+        if **totp && context.is_whole && !context.callers.have_codes() {
+            let what = "`totp` asks for codes, and no consumer has an authenticator";
+            let fault = faults.error(codes::BAD_POLICY, totp.span(), what);
+            fault.help("write `consumers: { alice: { totp: \"${ALICE_TOTP}\" } }`, or leave it out");
         }
     }
 

@@ -36,6 +36,12 @@ impl Guard {
             ("tidegate_guard_uncounted", "Requests of clients that found no place.", true, crowded),
             ("tidegate_guard_raised", "Clients that came up a level.", true, read(&numbers.raised)),
             ("tidegate_guard_met", "Challenges that were met.", true, read(&numbers.met)),
+            (
+                "tidegate_guard_wrong_codes",
+                "Codes of authenticators that were not taken.",
+                true,
+                read(&numbers.wrong),
+            ),
             ("tidegate_guard_forgiven", "Clients that were forgiven.", true, read(&numbers.forgiven)),
         ];
         let on = ON.iter().zip(&numbers.on).map(|((name, help), number)| (*name, *help, false, read(number)));

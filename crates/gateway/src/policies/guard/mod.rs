@@ -1,15 +1,18 @@
 //! `guard`: watches how clients behave, and slows, limits, challenges or blocks those that behave abnormally.
 //!
-//! On the road it counts what a client does (`table`) and reads its level; what the level is, the control side says once a second
-//! (`watch`, `memory`, `usual`, `score`, `ladder`). `challenge` and `pass` let people go on. Must never judge on the road, and never
-//! punish a consumer for a neighbour behind the same address.
+//! On the road it counts what a client does (`table`), reads its level and does what belongs to that (`act`); what the level is, the
+//! control side says once a second (`watch`, `memory`, `usual`, `score`, `ladder`). `challenge`, `code` and `pass` let people go
+//! on. Must never judge on the road, and never punish a consumer for a neighbour behind the same address.
 
+mod act;
 mod challenge;
 mod check;
+mod code;
 mod figures;
 mod hash;
 pub mod ladder;
 mod memory;
+mod page;
 mod pass;
 pub mod score;
 mod settings;
@@ -18,7 +21,6 @@ mod told;
 mod usual;
 pub mod watch;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,14 +29,17 @@ use http1::{Framing, names};
 
 use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
-use crate::exchange::{Answer, Exchange, Verdict};
+use crate::exchange::{Exchange, Verdict};
 use crate::fault::response;
+use crate::identity::Callers;
 use crate::identity::tried::{self, Tried};
 use crate::observe::Figure;
 use crate::values::random::Random;
 use crate::values::{Cidr, Rate, Source};
+use act::Act;
 use challenge::{Challenge, refusal};
-use ladder::{BLOCK, CHALLENGE, LIMIT, SLOW};
+use code::Codes;
+use ladder::{CHALLENGE, LIMIT};
 use pass::Sealer;
 pub use settings::Guard;
 use settings::Scope;
@@ -48,8 +53,6 @@ pub const LIVE: &str = "guard";
 const MOST_WAITING: u64 = 1_000;
 /// The longest delay.
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
-/// Requests that pass at once where only some pass.
-const BURST: u64 = 10;
 /// Letters of a secret, at least.
 const LEAST_SECRET: usize = 32;
 
@@ -61,11 +64,11 @@ impl Settings for Guard {
     fn compile(
         self,
         key: &Spanned<String>,
-        _: &Context,
+        context: &Context,
         faults: &mut Diagnostics,
     ) -> Option<Box<dyn Policy>> {
         let before = faults.errors();
-        self.check(key, faults);
+        self.check(key, context, faults);
         if faults.errors() > before {
             return None;
         }
@@ -92,6 +95,7 @@ impl Settings for Guard {
                 sealer: Sealer::new(secret.as_deref().unwrap_or_default()),
                 bits: *self.challenge.difficulty,
                 lasts: self.challenge.lasts.get(),
+                codes: None,
                 elsewhere: self
                     .challenge
                     .url
@@ -99,6 +103,7 @@ impl Settings for Guard {
                     .map(|url| (url.as_str().to_owned(), secret.clone().unwrap_or_default())),
             },
             has_secret: secret.is_some(),
+            callers: self.challenge.totp.then(|| context.callers.clone()),
             shadow: false,
         }))
     }
@@ -125,18 +130,13 @@ struct Compiled {
     calm: u64,
     challenge: Challenge,
     has_secret: bool,
+    /// Whose authenticators are asked for codes; none where nobody's are.
+    callers: Option<Arc<Callers>>,
     shadow: bool,
 }
 
 /// In the notes of a request that passed although its client is on a level.
 struct Passed;
-
-/// What is done to a request.
-enum Act {
-    Pass,
-    Wait,
-    Refuse(Box<Answer>),
-}
 
 impl Compiled {
     fn is_trusted(&self, exchange: &Exchange) -> bool {
@@ -168,69 +168,6 @@ impl Compiled {
             return guesses.or(own);
         }
         own
-    }
-
-    #[cold]
-    fn act(
-        &self,
-        live: &Live,
-        exchange: &mut Exchange,
-        (place, key, state): (table::Place<'_>, u64, State),
-    ) -> Act {
-        if let Some(why) = live.told(key) {
-            exchange.record.why = Cow::Owned(why.to_string());
-        }
-        let counted = |nth: usize| {
-            if let Some(count) = live.numbers.acted.get(nth).filter(|_| !exchange.rehearsal) {
-                count.fetch_add(1, Ordering::Relaxed);
-            }
-        };
-        let who = Live::who(exchange.client.ip);
-        let keeps = |level: u8| {
-            self.rules
-                .rungs
-                .get(usize::from(level).saturating_sub(1))
-                .map_or(60, |rung| u64::from(rung.keeps))
-        };
-        match state.level {
-            SLOW => {
-                counted(0);
-                Act::Wait
-            }
-            LIMIT => match self.room(live, exchange, place, self.every) {
-                Ok(()) => Act::Pass,
-                Err(wait) => {
-                    counted(1);
-                    Act::Refuse(Box::new(refusal(429, "guard_limit", wait)))
-                }
-            },
-            CHALLENGE => {
-                if let Some(answer) = self.challenge.met(exchange, who) {
-                    live.numbers.met.fetch_add(1, Ordering::Relaxed);
-                    return Act::Refuse(Box::new(answer));
-                }
-                if self.challenge.is_met(exchange, who) && self.room(live, exchange, place, self.calm).is_ok()
-                {
-                    return Act::Pass;
-                }
-                counted(2);
-                Act::Refuse(Box::new(self.challenge.ask(exchange, who, keeps(CHALLENGE))))
-            }
-            BLOCK => {
-                counted(3);
-                Act::Refuse(Box::new(refusal(403, "guard_block", keeps(BLOCK))))
-            }
-            _ => Act::Pass,
-        }
-    }
-
-    /// Whether the request has room at this pace; else the seconds until it has.
-    fn room(&self, live: &Live, exchange: &Exchange, place: table::Place<'_>, every: u64) -> Result<(), u64> {
-        if exchange.rehearsal {
-            return Ok(());
-        }
-        let now = live.millis(exchange.record.started);
-        place.has_room(now, every, BURST).map_err(|millis| millis.div_ceil(1_000))
     }
 
     /// Counts a request and what came of it.
@@ -320,6 +257,11 @@ impl Policy for Compiled {
                 before.cloned().unwrap_or_else(|| Arc::new(challenge::chance()))
             });
             self.challenge.sealer = Sealer::new(secret.as_slice());
+        }
+        if self.callers.is_some() {
+            // What was typed before a reload is not to be typed again after it.
+            let codes = |before: Option<&Arc<Codes>>| before.cloned().unwrap_or_default();
+            self.challenge.codes = Some(place.lives.keep("guard codes", codes));
         }
         self.live = Some(live);
     }

@@ -1,4 +1,5 @@
-//! What a client carries to show that it met a challenge: sealed by the gateway, bound to its address, with an end.
+//! What a client carries to show that it met a challenge: sealed by the gateway, bound to its address and, where a code of an
+//! authenticator was asked for, to its consumer, with an end.
 //!
 //! Takes who a client is and a time; gives texts for cookies and URLs, and says whether one holds. Nothing of it is kept, so every
 //! gateway with the same secret takes the passes of the others.
@@ -21,6 +22,23 @@ pub(super) enum Kind {
     Pass = 2,
     /// A question to the operator's own verification.
     Question = 3,
+    /// A consumer has typed a code of its authenticator.
+    Code = 4,
+}
+
+/// Whose a text is: of an address, and of a consumer there where it is bound to one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bearer<'n> {
+    /// The address.
+    pub(super) who: Who,
+    /// The consumer; empty for whoever comes from there.
+    pub(super) consumer: &'n str,
+}
+
+impl From<Who> for Bearer<'_> {
+    fn from(who: Who) -> Self {
+        Bearer { who, consumer: "" }
+    }
 }
 
 /// Seals and opens.
@@ -34,34 +52,36 @@ impl Sealer {
         Sealer { key: hmac::Key::new(hmac::HMAC_SHA256, secret) }
     }
 
-    fn seal_of(&self, body: &[u8], who: Who) -> [u8; SEAL] {
+    fn seal_of(&self, body: &[u8], bearer: Bearer<'_>) -> [u8; SEAL] {
         let mut context = hmac::Context::with_key(&self.key);
         context.update(b"tidegate guard");
         context.update(body);
-        context.update(&who.bits.to_be_bytes());
+        context.update(&bearer.who.bits.to_be_bytes());
+        context.update(bearer.consumer.as_bytes());
         let mut seal = [0; SEAL];
         seal.iter_mut().zip(context.sign().as_ref()).for_each(|(place, byte)| *place = *byte);
         seal
     }
 
     /// A text that holds until this second.
-    pub(super) fn seal(&self, kind: Kind, who: Who, until: u64, salt: u64) -> String {
+    pub(super) fn seal(&self, kind: Kind, bearer: Bearer<'_>, until: u64, salt: u64) -> String {
         let mut bytes = vec![kind as u8];
         bytes.extend_from_slice(&until.to_be_bytes());
         bytes.extend_from_slice(&salt.to_be_bytes());
-        let seal = self.seal_of(&bytes, who);
+        let seal = self.seal_of(&bytes, bearer);
         bytes.extend_from_slice(&seal);
         base64url::encode(&bytes)
     }
 
     /// Whether a text was sealed for this, for this client, and its time is not over.
-    pub(super) fn holds(&self, kind: Kind, text: &[u8], who: Who, now: u64) -> bool {
+    pub(super) fn holds(&self, kind: Kind, text: &[u8], bearer: Bearer<'_>, now: u64) -> bool {
         if text.len() > 64 {
             return false;
         }
         let Some(bytes) = base64url::decode(text) else { return false };
         let Some((body, seal)) = bytes.split_at_checked(BODY) else { return false };
-        let right = aws_lc_rs::constant_time::verify_slices_are_equal(&self.seal_of(body, who), seal).is_ok();
+        let right =
+            aws_lc_rs::constant_time::verify_slices_are_equal(&self.seal_of(body, bearer), seal).is_ok();
         let until = body.get(1..9).and_then(|until| until.try_into().ok()).map_or(0, u64::from_be_bytes);
         right && body.first() == Some(&(kind as u8)) && until > now
     }
@@ -74,7 +94,7 @@ impl Sealer {
         let Some(dot) = text.iter().position(|byte| *byte == b'.') else { return false };
         let task = text.get(..dot).unwrap_or_default();
         zeros(digest::digest(&digest::SHA256, text).as_ref()) >= bits
-            && self.holds(Kind::Task, task, who, now)
+            && self.holds(Kind::Task, task, who.into(), now)
     }
 }
 
@@ -111,33 +131,51 @@ mod tests {
     #[test]
     fn a_pass_holds_for_its_address_its_purpose_and_its_time() {
         let sealer = Sealer::new(b"secret");
-        let pass = sealer.seal(Kind::Pass, WHO, 1_000, 5);
-        let other = Who { bits: 78, ..WHO };
-        for (kind, who, now, holds) in [
-            (Kind::Pass, WHO, 999, true),
-            (Kind::Pass, WHO, 1_000, false),
-            (Kind::Task, WHO, 999, false),
+        let own = Bearer::from(WHO);
+        let pass = sealer.seal(Kind::Pass, own, 1_000, 5);
+        let other = Bearer::from(Who { bits: 78, ..WHO });
+        for (kind, bearer, now, holds) in [
+            (Kind::Pass, own, 999, true),
+            (Kind::Pass, own, 1_000, false),
+            (Kind::Task, own, 999, false),
+            (Kind::Code, own, 999, false),
             (Kind::Pass, other, 999, false),
+            (Kind::Pass, Bearer { consumer: "alice", ..own }, 999, false),
         ] {
-            assert_eq!(sealer.holds(kind, pass.as_bytes(), who, now), holds, "{kind:?} {who:?} {now}");
+            assert_eq!(sealer.holds(kind, pass.as_bytes(), bearer, now), holds, "{kind:?} {bearer:?} {now}");
         }
-        assert!(!Sealer::new(b"other").holds(Kind::Pass, pass.as_bytes(), WHO, 1));
+        assert!(!Sealer::new(b"other").holds(Kind::Pass, pass.as_bytes(), own, 1));
         for nth in 0..pass.len() {
             let mut forged = pass.clone().into_bytes();
             forged[nth] = if forged[nth] == b'A' { b'B' } else { b'A' };
             let text = String::from_utf8_lossy(&forged).into_owned();
             // The last letter may hold bits that mean nothing; then the text is refused for not being canonical.
-            assert!(!sealer.holds(Kind::Pass, &forged, WHO, 1), "{text}");
+            assert!(!sealer.holds(Kind::Pass, &forged, own, 1), "{text}");
         }
         for text in ["", ".", "AAAA", &"A".repeat(200)] {
-            assert!(!sealer.holds(Kind::Pass, text.as_bytes(), WHO, 1), "{text}");
+            assert!(!sealer.holds(Kind::Pass, text.as_bytes(), own, 1), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pass_for_a_code_holds_for_its_consumer() {
+        let sealer = Sealer::new(b"secret");
+        let alice = Bearer { who: WHO, consumer: "alice" };
+        let pass = sealer.seal(Kind::Code, alice, 1_000, 5);
+        for (bearer, holds) in [
+            (alice, true),
+            (Bearer { consumer: "bob", ..alice }, false),
+            (WHO.into(), false),
+            (Bearer { who: Who { bits: 78, ..WHO }, ..alice }, false),
+        ] {
+            assert_eq!(sealer.holds(Kind::Code, pass.as_bytes(), bearer, 999), holds, "{bearer:?}");
         }
     }
 
     #[test]
     fn a_task_is_solved_by_work_alone() {
         let sealer = Sealer::new(b"secret");
-        let task = sealer.seal(Kind::Task, WHO, 1_000, 5);
+        let task = sealer.seal(Kind::Task, WHO.into(), 1_000, 5);
         assert!(task.len() + 11 <= 55, "one block of SHA-256 for ten digits: {}", task.len());
         let solved = (0u32..).map(|number| format!("{task}.{number}"));
         let solved =

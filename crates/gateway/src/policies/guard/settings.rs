@@ -162,6 +162,10 @@ pub(super) struct Challenge {
     /// ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) secret: Option<Spanned<Secret>>,
+    /// Whether consumers that have a `totp` secret type a code of their authenticator app (RFC 6238) in place of the task or of
+    /// `url`, which hold for all others. A code counts once, and after five that were wrong none is looked at for a quarter of
+    /// an hour. Default: false.
+    pub(super) totp: Spanned<bool>,
     /// A verification of the operator's own in place of the task: browsers are sent there with `token` and `return`, and come
     /// back to `return` with `tidegate_verified=TOKEN.HMAC`, HMAC being the HMAC-SHA256 of the token with `secret` in hexadecimal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,6 +211,7 @@ impl Default for Challenge {
             difficulty: Spanned::new(17, Span::NONE),
             lasts: Duration::from_secs(3_600),
             secret: None,
+            totp: Spanned::new(false, Span::NONE),
             url: None,
         }
     }

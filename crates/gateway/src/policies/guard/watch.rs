@@ -88,6 +88,8 @@ pub struct Numbers {
     pub acted: [AtomicU64; 4],
     /// Challenges that were met.
     pub met: AtomicU64,
+    /// Codes that were not taken.
+    pub wrong: AtomicU64,
     /// Clients that came up a level.
     pub raised: AtomicU64,
     /// Clients that were forgiven.

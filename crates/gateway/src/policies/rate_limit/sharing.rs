@@ -143,7 +143,7 @@ impl Compiled {
             exchange.hash_per(&limit.settled.per, &mut digest);
             Some(sharing.ask(grade, charge, digest.half()))
         });
-        let Some(later) = store.take(asks.collect(), now) else {
+        let Some(later) = store.take(asks.collect()) else {
             return self.alone(sharing, exchange, &charges, now);
         };
         Verdict::Wait(Box::pin(async move {

@@ -1,5 +1,7 @@
 //! `guard` on the wire: who behaves abnormally is slowed down, challenged or kept out, and nobody else is.
 
+mod code;
+
 use std::process::Command;
 
 use aws_lc_rs::{digest, hmac};

@@ -2,7 +2,8 @@
 //!
 //! A lease is taken from the limit in Redis before anything of it is given to a request, and ends after the time in which
 //! the limit gives back as much. So all gateways together let at most one lease more pass than the limit does, in any
-//! stretch of time, and each worker may hold back one at most. What Redis refuses is remembered for as long as it says.
+//! stretch of time, and each worker may hold back one at most. Nothing of a lease is ever used after its end, and where more
+//! wait than leases are large each asks for itself. What Redis refuses is remembered for as long as it says.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,8 +15,9 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::asking::{self, Part};
-use super::{Ask, Later, Store, correct, whole};
+use super::{Ask, Later, Store, correct, exactly, whole};
 use crate::policies::rate_limit::gcra::Level;
+use crate::policies::rate_limit::now;
 use crate::policies::rate_limit::store::{Charge, Said};
 use crate::policies::shared::{Link, Remote};
 use crate::values::table::Table;
@@ -111,20 +113,24 @@ fn change(table: &Table, hash: u64, more: i64, now: u64) -> bool {
     }
 }
 
-/// Puts another word in the place of what was too little, or of nothing. A lease that others have brought meanwhile grows.
-fn put(table: &Table, hash: u64, above: u64, lasts: u64, now: u64) {
+/// Puts another word in the place of what was too little for a request of this cost, or of nothing. A lease that others have
+/// brought meanwhile grows.
+fn put(table: &Table, (hash, cost): Taking, above: u64, lasts: u64, now: u64) {
     let Some(place) = table.place(hash, now) else { return };
     let until = (now / 1_000_000).saturating_add(lasts.max(1)).min((1 << TIME) - 1);
     let mut word = place.read();
+    let mut next;
     loop {
         let runs = ends(word) > now / 1_000_000 && word & REFUSES == 0;
-        let next = if above == REFUSES {
+        next = if above == REFUSES {
             if runs && count(word) > 0 {
                 return;
             }
             REFUSES | until
         } else {
-            let left = if runs { count(word) } else { 0 };
+            // Two that were brought at once end with the earlier. What was too little is given up: it would be used after its end.
+            let others = count(word) >= cost.max(1) && runs;
+            let (left, until) = if others { (count(word), until.min(ends(word))) } else { (0, until) };
             (above >> TIME).saturating_add(left).min(MOST) << TIME | until
         };
         match place.change(word, next) {
@@ -133,7 +139,7 @@ fn put(table: &Table, hash: u64, above: u64, lasts: u64, now: u64) {
             Err(None) => return,
         }
     }
-    place.lasts_until(until.saturating_mul(1_000_000));
+    place.lasts_until(ends(next).saturating_mul(1_000_000));
 }
 
 /// What all leases say: taken from all, or refused by one; `None` when one of them has to be got first.
@@ -179,10 +185,10 @@ async fn get(remote: &Arc<Remote>, table: &Table, asks: &[Ask], now: u64) -> boo
     for ((ask, least, _), (gives, level)) in lacking.iter().zip(told) {
         if all {
             let gives = u64::try_from(gives).unwrap_or(0).min(MOST);
-            put(table, ask.hash, gives << TIME, lasts(ask), now);
+            put(table, (ask.hash, ask.cost), gives << TIME, lasts(ask), now);
         } else if gives < *least {
             // A millisecond early rather than late: then Redis says so again.
-            put(table, ask.hash, REFUSES, level.wait / 1_000_000, now);
+            put(table, (ask.hash, ask.cost), REFUSES, level.wait / 1_000_000, now);
         }
     }
     true
@@ -211,19 +217,21 @@ impl Store for Leases {
         look(&self.held, &takings, now)
     }
 
-    fn take(&self, asks: Vec<Ask>, now: u64) -> Option<Later> {
+    fn take(&self, asks: Vec<Ask>) -> Option<Later> {
         if !Link::of(&self.remote).may_answer() {
             return None;
         }
         let (remote, table) = (self.remote.clone(), self.held.clone());
         Some(Box::pin(async move {
-            let started = Instant::now();
+            let (started, patience) = (Instant::now(), remote.settings.timeout.get());
             let takings: Vec<Taking> = asks.iter().map(|ask| (ask.hash, ask.cost)).collect();
             for _ in 0..TRIES {
+                // Whoever has waited looks at what runs now, not at what ran when it came.
+                let now = now();
                 if let Some(said) = look(&table, &takings, now) {
                     return Some(said);
                 }
-                if started.elapsed() > remote.settings.timeout.get() / 2 {
+                if started.elapsed() >= patience {
                     return None;
                 }
                 let lacking = takings.iter().find(|taking| matches!(held(&table, **taking, now), Held::None));
@@ -233,10 +241,13 @@ impl Store for Leases {
                             return None;
                         }
                     }
-                    Err(other) => timeout(remote.settings.timeout.get(), other.notified()).await.ok()?,
+                    Err(other) => timeout(patience, other.notified()).await.ok()?,
                 }
             }
-            look(&table, &takings, now)
+            match look(&table, &takings, now()) {
+                None if started.elapsed() < patience => exactly(&remote, &asks).await,
+                said => said,
+            }
         }))
     }
 
@@ -246,5 +257,52 @@ impl Store for Leases {
 
     fn remote(&self) -> &Remote {
         &self.remote
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLI: u64 = 1_000_000;
+
+    /// Takes one at a time until there is none; how many there were.
+    fn used_up(table: &Table, now: u64) -> usize {
+        (0..100).take_while(|_| look(table, &[(7, 1)], now).is_some()).count()
+    }
+
+    #[test]
+    fn a_lease_ends_when_the_limit_has_given_it_back() {
+        let table = Table::new(10);
+        assert_eq!(used_up(&table, 5 * MILLI), 0);
+        put(&table, (7, 1), 10 << TIME, 1_000, 5 * MILLI);
+        assert!(look(&table, &[(7, 4)], 1_004 * MILLI).is_some());
+        assert_eq!(used_up(&table, 1_005 * MILLI), 0, "six are lost");
+    }
+
+    #[test]
+    fn what_is_left_never_outlives_its_own_end() {
+        let table = Table::new(10);
+        put(&table, (7, 1), 10 << TIME, 1_000, 0);
+        // Three are too little for five: a new lease does not make them younger.
+        assert!(look(&table, &[(7, 7)], 0).is_some());
+        put(&table, (7, 5), 10 << TIME, 1_000, 900 * MILLI);
+        assert_eq!(used_up(&table, 1_500 * MILLI), 10);
+        // Two workers bring one at the same time: both can be used, until the first would have ended.
+        put(&table, (7, 1), 10 << TIME, 1_000, 2_000 * MILLI);
+        put(&table, (7, 1), 10 << TIME, 1_000, 2_003 * MILLI);
+        assert!(look(&table, &[(7, 15)], 2_999 * MILLI).is_some());
+        assert_eq!(used_up(&table, 3_000 * MILLI), 0);
+    }
+
+    #[test]
+    fn a_refusal_is_remembered_and_takes_nothing_that_others_brought() {
+        let table = Table::new(10);
+        put(&table, (7, 1), REFUSES, 100, 0);
+        assert!(!look(&table, &[(7, 1)], 99 * MILLI).unwrap()[0].passes);
+        assert!(look(&table, &[(7, 1)], 100 * MILLI).is_none());
+        put(&table, (7, 1), 10 << TIME, 1_000, 100 * MILLI);
+        put(&table, (7, 1), REFUSES, 1_000, 100 * MILLI);
+        assert_eq!(used_up(&table, 100 * MILLI), 10);
     }
 }

@@ -43,7 +43,7 @@ pub(super) trait Store: Send + Sync {
     fn at_once(&self, charges: &[Charge], now: u64) -> Option<Vec<Said>>;
 
     /// Takes from all limits or from none. None when it is of no use to ask.
-    fn take(&self, asks: Vec<Ask>, now: u64) -> Option<Later>;
+    fn take(&self, asks: Vec<Ask>) -> Option<Later>;
 
     /// Charges so much more, or gives back where it is negative; nobody waits for it.
     fn correct(&self, ask: Ask, more: i64);
@@ -60,19 +60,12 @@ impl Store for Exact {
         None
     }
 
-    fn take(&self, asks: Vec<Ask>, _: u64) -> Option<Later> {
+    fn take(&self, asks: Vec<Ask>) -> Option<Later> {
         if !Link::of(&self.0).may_answer() {
             return None;
         }
         let remote = self.0.clone();
-        Some(Box::pin(async move {
-            let parts: Vec<Part> = asks.iter().map(|ask| (*ask, whole(ask.cost), whole(ask.cost))).collect();
-            let told = asking::ask(&remote, false, &parts).await?;
-            let said = told.into_iter().zip(&parts);
-            Some(
-                said.map(|((gives, level), (_, least, _))| Said { passes: gives >= *least, level }).collect(),
-            )
-        }))
+        Some(Box::pin(async move { exactly(&remote, &asks).await }))
     }
 
     fn correct(&self, ask: Ask, more: i64) {
@@ -89,8 +82,8 @@ impl Store for Arc<Leases> {
         (**self).at_once(charges, now)
     }
 
-    fn take(&self, asks: Vec<Ask>, now: u64) -> Option<Later> {
-        (**self).take(asks, now)
+    fn take(&self, asks: Vec<Ask>) -> Option<Later> {
+        (**self).take(asks)
     }
 
     fn correct(&self, ask: Ask, more: i64) {
@@ -100,6 +93,14 @@ impl Store for Arc<Leases> {
     fn remote(&self) -> &Remote {
         (**self).remote()
     }
+}
+
+/// Takes what a request asks and no more; nothing when there is no answer in time.
+async fn exactly(remote: &Arc<Remote>, asks: &[Ask]) -> Option<Vec<Said>> {
+    let parts: Vec<Part> = asks.iter().map(|ask| (*ask, whole(ask.cost), whole(ask.cost))).collect();
+    let told = asking::ask(remote, false, &parts).await?;
+    let said = told.into_iter().zip(&parts);
+    Some(said.map(|((gives, level), (_, least, _))| Said { passes: gives >= *least, level }).collect())
 }
 
 fn correct(remote: &Arc<Remote>, ask: Ask, more: i64) {

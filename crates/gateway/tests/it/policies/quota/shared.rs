@@ -2,44 +2,21 @@
 //! The server is a real one.
 
 use serde_json::Value;
-use testkit::client::Raw;
 use testkit::event::eventually;
 use testkit::gateway::{Gateway, Signal};
 use testkit::origin::Origin;
 use testkit::redis::Redis;
 
-/// A gateway that counts in this Redis; `more` stands at the top of the file.
-fn sharing_with(origin: &Origin, redis: &str, more: &str, quota: &str) -> Gateway {
-    testkit::gateway!(
-        r#"
-listen: 127.0.0.1:0
-admin: {{ listen: 127.0.0.1:0 }}
-workers: 1
-redis: {redis}
-{more}
-services: {{ app: "{}" }}
-routes:
-  /*: {{ to: app, quota: {{ name: calls, every: year, per: ip, usage: /usage, store: redis, {quota} }} }}
-"#,
-        origin.url()
-    )
+use crate::sharing::{hopping, patient, sharing};
+
+/// A gateway that uses this quota with all that count in this Redis; `more` stands at the top of the file.
+fn using_with(origin: &Origin, redis: &str, more: &str, quota: &str) -> Gateway {
+    let quota = format!("name: calls, every: year, per: ip, usage: /usage, store: redis, {quota}");
+    sharing(origin, redis, more, &format!("quota: {{ {quota} }}"))
 }
 
-fn sharing(origin: &Origin, redis: &str, quota: &str) -> Gateway {
-    sharing_with(origin, redis, "", quota)
-}
-
-/// A Redis that may take its time: for tests of what is counted, not of how long it takes.
-fn patient(redis: &Redis) -> String {
-    format!("{{ url: \"{}\", timeout: 5s }}", redis.url())
-}
-
-/// So many requests, each to the next of the gateways; how many passed.
-fn hopping(gateways: &[Gateway], count: usize) -> usize {
-    let mut clients: Vec<Raw> = gateways.iter().map(|gateway| Raw::connect(gateway.addr())).collect();
-    let places = clients.len();
-    let passed = (0..count).filter(|nth| clients[nth % places].get("/").read_response().status == 200);
-    passed.count()
+fn using(origin: &Origin, redis: &str, quota: &str) -> Gateway {
+    using_with(origin, redis, "", quota)
 }
 
 fn passed(gateway: &Gateway, count: usize) -> usize {
@@ -74,7 +51,7 @@ fn scripts(redis: &Redis) -> u64 {
 fn gateways_use_one_quota_together_with_one_question_for_each_request() {
     let (origin, redis) = (Origin::start(), Redis::start());
     let quota = "amount: 10, on_fault: closed";
-    let gateways: Vec<Gateway> = (0..2).map(|_| sharing(&origin, &patient(&redis), quota)).collect();
+    let gateways: Vec<Gateway> = (0..2).map(|_| using(&origin, &patient(&redis), quota)).collect();
     let first = gateways[0].get("/");
     assert!(first.header("RateLimit").unwrap().starts_with(r#""calls";r=9;t="#));
     assert_eq!(hopping(&gateways, 15), 9);
@@ -102,17 +79,17 @@ fn gateways_use_one_quota_together_with_one_question_for_each_request() {
     assert!(lasts > left && lasts <= left + 3600 + 600, "{lasts} {left}");
 
     // Another gateway knows it at once, and without a folder of its own.
-    let third = sharing(&origin, &patient(&redis), quota);
+    let third = using(&origin, &patient(&redis), quota);
     assert_eq!(third.get("/").status, 429);
     // A larger amount holds for what all have used.
-    let fourth = sharing(&origin, &patient(&redis), "amount: 12");
+    let fourth = using(&origin, &patient(&redis), "amount: 12");
     assert_eq!(passed(&fourth, 5), 2);
 }
 
 #[test]
 fn a_redis_that_forgot_everything_learns_it_again() {
     let (origin, mut redis) = (Origin::start(), Redis::start());
-    let gateways: Vec<Gateway> = (0..2).map(|_| sharing(&origin, &patient(&redis), "amount: 10")).collect();
+    let gateways: Vec<Gateway> = (0..2).map(|_| using(&origin, &patient(&redis), "amount: 10")).collect();
     assert_eq!(hopping(&gateways, 7), 7);
     redis.crash();
     redis.restart();
@@ -125,7 +102,7 @@ fn a_redis_that_forgot_everything_learns_it_again() {
 #[test]
 fn while_it_is_gone_each_lets_pass_what_it_knew_to_be_left_and_all_is_added_up_after() {
     let (origin, mut redis) = (Origin::start(), Redis::start());
-    let gateways: Vec<Gateway> = (0..2).map(|_| sharing(&origin, &patient(&redis), "amount: 10")).collect();
+    let gateways: Vec<Gateway> = (0..2).map(|_| using(&origin, &patient(&redis), "amount: 10")).collect();
     assert_eq!(hopping(&gateways, 4), 4);
     redis.crash();
     // The one has heard of one request of the other, the other of two.
@@ -147,7 +124,7 @@ fn while_it_is_gone_each_lets_pass_what_it_knew_to_be_left_and_all_is_added_up_a
 #[test]
 fn a_frozen_redis_fails_no_request_and_knows_of_all_after() {
     let (origin, redis) = (Origin::start(), Redis::start());
-    let gateways: Vec<Gateway> = (0..2).map(|_| sharing(&origin, &redis.url(), "amount: 100_000")).collect();
+    let gateways: Vec<Gateway> = (0..2).map(|_| using(&origin, &redis.url(), "amount: 100_000")).collect();
     assert_eq!(hopping(&gateways, 6), 6);
     redis.signal(Signal::STOP);
     eventually("both to go on alone", || {
@@ -172,7 +149,7 @@ fn a_frozen_redis_fails_no_request_and_knows_of_all_after() {
 #[test]
 fn what_cannot_be_written_is_told_later() {
     let (origin, redis) = (Origin::start(), Redis::start());
-    let gateway = sharing(&origin, &patient(&redis), "amount: 100");
+    let gateway = using(&origin, &patient(&redis), "amount: 100");
     let ills: [(&[&str], &[&str]); 2] = [
         (&["CONFIG", "SET", "maxmemory", "1"], &["CONFIG", "SET", "maxmemory", "0"]),
         (&["REPLICAOF", "127.0.0.1", "1"], &["REPLICAOF", "NO", "ONE"]),
@@ -195,7 +172,7 @@ fn without_redis_it_is_as_the_policy_says() {
     // A port where nobody listens.
     let nobody = "redis://127.0.0.1:1";
     let ask = |on_fault: &str| {
-        let gateway = sharing(&origin, nobody, &format!("amount: 3, on_fault: {on_fault}"));
+        let gateway = using(&origin, nobody, &format!("amount: 3, on_fault: {on_fault}"));
         (0..5).map(|_| gateway.get("/")).collect::<Vec<_>>()
     };
     let statuses = |on_fault: &str| ask(on_fault).iter().map(|answer| answer.status).collect::<Vec<_>>();
@@ -212,7 +189,7 @@ fn with_a_folder_what_is_owed_outlives_the_process() {
     let (origin, mut redis, state) = (Origin::start(), Redis::start(), tempfile::tempdir().unwrap());
     let with_folder = |redis: &Redis| {
         let more = format!("state: {}", state.path().display());
-        sharing_with(&origin, &patient(redis), &more, "amount: 10")
+        using_with(&origin, &patient(redis), &more, "amount: 10")
     };
     let first = with_folder(&redis);
     assert_eq!(passed(&first, 2), 2);
@@ -223,5 +200,5 @@ fn with_a_folder_what_is_owed_outlives_the_process() {
     let again = with_folder(&redis);
     assert_eq!(used_by_all(&again), 5);
     // A gateway that has nothing to do with that folder knows it now as well.
-    assert_eq!(passed(&sharing(&origin, &patient(&redis), "amount: 10"), 9), 5);
+    assert_eq!(passed(&using(&origin, &patient(&redis), "amount: 10"), 9), 5);
 }

@@ -10,41 +10,18 @@ use testkit::redis::{Redis, Way, Weather, free_port};
 use testkit::tls::Authority;
 
 use super::{passed, statuses};
+use crate::sharing::{hopping, patient, sharing};
 
-/// A gateway that counts in this Redis.
-fn sharing(origin: &Origin, redis: &str, limit: &str) -> Gateway {
-    testkit::gateway!(
-        r#"
-listen: 127.0.0.1:0
-admin: {{ listen: 127.0.0.1:0 }}
-workers: 1
-redis: {redis}
-services: {{ app: "{}" }}
-routes:
-  /*: {{ to: app, rate_limit: {limit} }}
-"#,
-        origin.url()
-    )
-}
-
-/// A Redis that may take its time: for tests of what is counted, not of how long it takes.
-fn patient(redis: &Redis) -> String {
-    format!("{{ url: \"{}\", timeout: 5s }}", redis.url())
-}
-
-/// So many requests, each to the next of the gateways; how many passed.
-fn hopping(gateways: &[Gateway], count: usize) -> usize {
-    let mut clients: Vec<Raw> = gateways.iter().map(|gateway| Raw::connect(gateway.addr())).collect();
-    let places = clients.len();
-    let passed = (0..count).filter(|nth| clients[nth % places].get("/").read_response().status == 200);
-    passed.count()
+/// A gateway that keeps this limit with all that count in this Redis.
+fn limited(origin: &Origin, redis: &str, limit: &str) -> Gateway {
+    sharing(origin, redis, "", &format!("rate_limit: {limit}"))
 }
 
 #[test]
 fn three_gateways_let_pass_what_one_would() {
     let (origin, redis) = (Origin::start(), Redis::start());
     let limit = "{ limits: [20/hour, { rate: 30/day, per: [ip, method] }], store: redis }";
-    let gateways: Vec<Gateway> = (0..3).map(|_| sharing(&origin, &patient(&redis), limit)).collect();
+    let gateways: Vec<Gateway> = (0..3).map(|_| limited(&origin, &patient(&redis), limit)).collect();
     // The first request may come before the connection is there; then it waits for it.
     let first = gateways[0].get("/");
     assert_eq!(first.status, 200);
@@ -71,13 +48,27 @@ fn three_gateways_let_pass_what_one_would() {
 fn leases_keep_within_their_bound_with_few_questions() {
     let (origin, redis) = (Origin::start(), Redis::start());
     let limit = "{ rate: 200/hour, store: redis, sync: lease, lease: 20 }";
-    let gateways: Vec<Gateway> = (0..3).map(|_| sharing(&origin, &patient(&redis), limit)).collect();
+    let gateways: Vec<Gateway> = (0..3).map(|_| limited(&origin, &patient(&redis), limit)).collect();
     let passed = hopping(&gateways, 900);
     // Never more than the burst, what an hour's part gives back meanwhile, and one lease.
     assert!((200 - 40..=200 + 20).contains(&passed), "{passed}");
     let calls: f64 =
         gateways.iter().map(|gateway| gateway.metric("tidegate_rate_limit_redis_calls_total")).sum();
     assert!(calls <= 90.0, "{calls} questions for 900 requests");
+}
+
+#[test]
+fn of_more_who_come_at_once_than_a_lease_has_none_passes_uncounted() {
+    let (origin, redis) = (Origin::start(), Redis::start());
+    let limit = "{ rate: 20/hour, store: redis, sync: lease, lease: 1 }";
+    let gateways: Vec<Gateway> = (0..2).map(|_| limited(&origin, &patient(&redis), limit)).collect();
+    let mut clients: Vec<Raw> = (0..60).map(|nth| Raw::connect(gateways[nth % 2].addr())).collect();
+    clients.iter_mut().for_each(|client| drop(client.get("/")));
+    let passed = clients.iter_mut().filter_map(|client| (client.read_response().status == 200).then_some(()));
+    // The burst, and what an hour's part gives back meanwhile.
+    assert!((20..=21).contains(&passed.count()));
+    let alone: f64 = gateways.iter().map(|gateway| gateway.metric("tidegate_rate_limit_alone_total")).sum();
+    assert_eq!(alone, 0.0, "decided without Redis, which answered");
 }
 
 #[test]
@@ -107,7 +98,7 @@ fn a_cost_that_the_answer_tells_is_charged_for_all() {
     let origin = Origin::answering(|_| testkit::origin::Reply::ok("").header("X-Tokens", "40"));
     let redis = Redis::start();
     let limit = "{ rate: 100/hour, store: redis, cost: { header: X-Tokens } }";
-    let gateways: Vec<Gateway> = (0..2).map(|_| sharing(&origin, &patient(&redis), limit)).collect();
+    let gateways: Vec<Gateway> = (0..2).map(|_| limited(&origin, &patient(&redis), limit)).collect();
     for gateway in &gateways {
         assert_eq!(gateway.get("/").status, 200);
     }
@@ -148,7 +139,7 @@ fn out_and_back(gateway: &Gateway, name: &str, out: impl Fn(), back: impl Fn()) 
 fn what_happens_to_redis_or_the_way_there_fails_no_request() {
     let (origin, redis) = (Origin::start(), Redis::start());
     let way = Way::to(redis.addr());
-    let gateway = sharing(&origin, &way.url(), "{ rate: 1000000/hour, store: redis }");
+    let gateway = limited(&origin, &way.url(), "{ rate: 1000000/hour, store: redis }");
     eventually("redis to be asked", || {
         gateway.get("/");
         (gateway.metric("tidegate_rate_limit_redis_calls_total") > 1.0).then_some(())
@@ -175,7 +166,7 @@ fn without_redis_it_is_as_the_policy_says() {
     let nobody = "redis://127.0.0.1:1";
     let ask = |on_fault: &str| {
         let gateway =
-            sharing(&origin, nobody, &format!("{{ rate: 3/hour, store: redis, on_fault: {on_fault} }}"));
+            limited(&origin, nobody, &format!("{{ rate: 3/hour, store: redis, on_fault: {on_fault} }}"));
         let answers: Vec<Response> = (0..5).map(|_| gateway.get("/")).collect();
         (answers.iter().map(|answer| answer.status).collect::<Vec<_>>(), answers)
     };
@@ -190,7 +181,7 @@ fn without_redis_it_is_as_the_policy_says() {
 #[test]
 fn what_redis_let_pass_counts_when_it_is_gone() {
     let (origin, redis) = (Origin::start(), Redis::start());
-    let gateway = sharing(&origin, &patient(&redis), "{ rate: 10/hour, store: redis }");
+    let gateway = limited(&origin, &patient(&redis), "{ rate: 10/hour, store: redis }");
     assert_eq!(passed(&gateway, "/", 7), 7);
     let shared = 7.0 - gateway.metric("tidegate_rate_limit_alone_total");
     assert!(shared > 0.0);
@@ -214,7 +205,7 @@ fn clusters_and_sentinels_lead_to_the_right_server() {
     });
     // Two keys, which may lie in two places.
     let limit = "{ limits: [5/hour, { rate: 9/hour, per: [ip, path] }], store: redis, on_fault: closed }";
-    let gateway = sharing(&origin, &format!("{{ cluster: [\"{}\"], timeout: 5s }}", cluster.url()), limit);
+    let gateway = limited(&origin, &format!("{{ cluster: [\"{}\"], timeout: 5s }}", cluster.url()), limit);
     assert_eq!(statuses_once_asked(&gateway, 6), [200, 200, 200, 200, 429, 429]);
 
     let master = Redis::start_with(&["--requirepass", "s3cret"]);
@@ -228,7 +219,7 @@ fn clusters_and_sentinels_lead_to_the_right_server() {
         "{{ sentinel: {{ master: limits, nodes: \"{}\", password: s3cret }}, timeout: 5s }}",
         sentinel.url()
     );
-    let gateway = sharing(&origin, &redis, "{ rate: 5/hour, store: redis, on_fault: closed }");
+    let gateway = limited(&origin, &redis, "{ rate: 5/hour, store: redis, on_fault: closed }");
     assert_eq!(statuses_once_asked(&gateway, 6), [200, 200, 200, 200, 429, 429]);
     let other = request(gateway.addr(), "GET", "/", &[], b"");
     assert_eq!(other.status, 429);
