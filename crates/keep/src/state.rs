@@ -143,7 +143,8 @@ impl<A> State<A> {
         }
     }
 
-    fn say(&mut self, word: Word) {
+    /// Lets a word wait to be written, unless all is to go anyhow.
+    pub(crate) fn say(&mut self, word: Word) {
         if self.words.len() >= MOST_WORDS {
             self.clear();
         } else if !self.void {

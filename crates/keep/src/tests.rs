@@ -1,5 +1,7 @@
 //! What is kept, over restarts, damage, full disks and two who want the same folder. A model says what may come back.
 
+mod full;
+
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -238,18 +238,16 @@ impl<A: Answer> Writer<A> {
         if self.log.is_none() {
             return self.write_without(&batch);
         }
-        if batch.void {
-            self.wipe()?;
-        }
-        let outcome = self.write_words(&batch).and_then(|()| {
-            let mut outcome = Ok(());
-            for one in batch.answers {
-                // One that failed has to be let go like the others.
-                let written = self.write_answer(one);
-                outcome = outcome.and(written);
+        let wiped = if batch.void { self.wipe() } else { Ok(()) };
+        let mut outcome = wiped.and_then(|()| self.write_words(&batch));
+        let goes_on = outcome.is_ok();
+        for one in batch.answers {
+            // One that failed has to be let go like the others: nobody else would take it out of those that wait.
+            match goes_on {
+                true => outcome = outcome.and(self.write_answer(one)),
+                false => self.lose(&mut self.shared.state(), &one.key, one.variant, one.stamp),
             }
-            outcome
-        });
+        }
         if outcome.is_err() {
             self.rests = Some(Instant::now() + AGAIN);
         } else {
@@ -316,12 +314,19 @@ impl<A: Answer> Writer<A> {
             false => Ok(None),
         };
         let mut state = self.shared.state();
+        let place = match place {
+            Ok(place) => place,
+            Err(error) => {
+                self.lose(&mut state, &key, variant, stamp);
+                return Err(error);
+            }
+        };
         // What was let go, or kept anew, while it was written: what stands on the disk now is nobody's.
-        let Some(same) = state.waiting(&key, &variant, stamp) else { return place.map(drop) };
+        let Some(same) = state.waiting(&key, &variant, stamp) else { return Ok(()) };
         let (stale_now, marks, note) = (same.stale, same.about.marks.clone(), same.about.note.clone());
         state.withdraw(&key, &variant);
         match place {
-            Ok(Some(place)) if !state.is_changed(&marks, stamp) => {
+            Some(place) if !state.is_changed(&marks, stamp) => {
                 let number = state.index.next();
                 let (marks, note) = (marks.into(), note.into());
                 state.index.put(&key, Held { variant, place, number, stale: stale_now, marks, note });
@@ -329,16 +334,21 @@ impl<A: Answer> Writer<A> {
                     state.words.push(Word { key, variant, goes: false });
                 }
                 self.shared.written.fetch_add(1, Ordering::Relaxed);
-                Ok(())
             }
-            Ok(_) => Ok(()),
-            Err(error) => {
-                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-                // An older one may be there.
-                state.words.push(Word { key, variant, goes: true });
-                Err(error)
-            }
+            _ => {}
         }
+        Ok(())
+    }
+
+    /// Lets an answer go that could not be written.
+    fn lose(&self, state: &mut State<A>, key: &[u8], variant: Variant, stamp: u64) {
+        if state.waiting(key, &variant, stamp).is_none() {
+            return;
+        }
+        state.withdraw(key, &variant);
+        self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        // An older one may be there.
+        state.say(Word { key: key.into(), variant, goes: true });
     }
 
     /// Lets the oldest go until there is room for so many bytes.
