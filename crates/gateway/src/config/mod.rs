@@ -38,6 +38,7 @@ mod route;
 mod schema;
 mod service;
 mod split;
+mod syntax;
 mod tls;
 mod tree;
 mod variables;

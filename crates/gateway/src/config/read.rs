@@ -343,7 +343,9 @@ fn is_map(entry: &Entry, diagnostics: &mut Diagnostics) -> bool {
     let span = if entry.value.is_null() { entry.key.span() } else { entry.value.span };
     let subject = diagnostics.subject().unwrap_or("the configuration").to_owned();
     let message = format!("{subject} is a map, found {}", entry.value.describe());
-    diagnostics.error(codes::WRONG_TYPE, span, message);
+    let text = entry.value.text().filter(|_| subject.starts_with("route "));
+    let help = text.map(|text| format!("to forward to a service, write `{{ to: {text} }}`"));
+    diagnostics.error(codes::WRONG_TYPE, span, message).help_if(help);
     false
 }
 

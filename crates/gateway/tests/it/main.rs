@@ -45,6 +45,7 @@ mod cli {
     mod import;
     mod init;
     mod key;
+    mod run;
     mod schema;
     mod test;
     mod token;
