@@ -7,48 +7,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use tidegate::admin::cases;
 use tidegate::config::codes::{self, CODES};
 use tidegate::config::{self, Diagnostics, Environment, Known, Loaded};
+use tidegate::policies::LIST;
 use tidegate::snapshot::compile::compile;
 
-const KNOWN: Known<'static> = Known {
-    policies: &[
-        "cors",
-        "headers",
-        "timeout",
-        "ip",
-        "body_limit",
-        "rewrite",
-        "api_key",
-        "jwt",
-        "any_of",
-        "basic",
-        "allow",
-        "csrf",
-        "introspection",
-        "rate_limit",
-        "mtls",
-        "hmac",
-        "oidc",
-        "identity_keys",
-        "ext_auth",
-        "cache",
-        "compress",
-        "retry",
-        "hedge",
-        "fallback",
-        "quota",
-        "concurrency",
-        "version",
-        "guard",
-        "lists",
-        "request",
-        "response",
-        "filter",
-        "transcode",
-    ],
-};
+static POLICIES: LazyLock<Vec<&str>> = LazyLock::new(|| LIST.iter().map(|kind| kind.name).collect());
+
+fn known() -> Known<'static> {
+    Known { policies: &POLICIES }
+}
 
 /// What the examples of the manual take for granted.
 const SERVICES: &str = "services: { users: \"http://users:8000\", orders: \"http://orders:8000\" }\n";
@@ -115,7 +85,7 @@ fn wrong_ones_give_exactly_their_message() {
     assert!(files.len() >= 30, "only {} wrong configurations", files.len());
     let different: Vec<_> = files
         .iter()
-        .filter_map(|path| match found(config::load(path, &Fixed, &KNOWN)) {
+        .filter_map(|path| match found(config::load(path, &Fixed, &known())) {
             (true, _) => Some(format!("{} was taken as right", path.display())),
             (false, diagnostics) => compare(&path.with_extension("stderr"), &rendered(&diagnostics)),
         })
@@ -127,7 +97,7 @@ fn wrong_ones_give_exactly_their_message() {
 fn every_code_has_a_wrong_configuration() {
     let mut seen: BTreeSet<String> = BTreeSet::new();
     for path in files("tests/config/wrong").iter().chain(&files("tests/config/warnings")) {
-        let (_, diagnostics) = found(config::load(path, &Fixed, &KNOWN));
+        let (_, diagnostics) = found(config::load(path, &Fixed, &known()));
         seen.extend(diagnostics.iter().map(|diagnostic| diagnostic.code.to_string()));
     }
     let known: BTreeSet<String> = CODES.iter().map(|explained| explained.code.to_string()).collect();
@@ -147,7 +117,7 @@ fn every_example_of_the_manual_has_its_fault() {
         let listen = if speaks_of_listeners { "" } else { "listen: 127.0.0.1:0\n" };
         let services = if explained.example.contains("services") { "" } else { SERVICES };
         let text = format!("{listen}{services}{}", explained.example);
-        let (_, diagnostics) = found(config::load_text("example", text, &Fixed, &KNOWN));
+        let (_, diagnostics) = found(config::load_text("example", text, &Fixed, &known()));
         let found: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.code).collect();
         assert!(found.contains(&explained.code), "{}: {found:?}\n{}", explained.code, explained.example);
     }
@@ -156,21 +126,22 @@ fn every_example_of_the_manual_has_its_fault() {
 #[test]
 fn six_faults_are_six_messages() {
     let diagnostics =
-        config::load(Path::new("tests/config/wrong/six-faults-at-once.yaml"), &Fixed, &KNOWN).unwrap_err();
+        config::load(Path::new("tests/config/wrong/six-faults-at-once.yaml"), &Fixed, &known()).unwrap_err();
     assert_eq!((diagnostics.errors(), diagnostics.warnings()), (6, 0), "{}", rendered(&diagnostics));
 }
 
 #[test]
 fn warnings_do_not_stop_a_configuration() {
-    let path = Path::new("tests/config/warnings/unused.yaml");
-    let loaded = config::load(path, &Fixed, &KNOWN).map_err(|faults| rendered(&faults)).unwrap();
-    assert_eq!(compare(&path.with_extension("stderr"), &rendered(&loaded.diagnostics)), None);
+    for path in files("tests/config/warnings") {
+        let loaded = config::load(&path, &Fixed, &known()).map_err(|faults| rendered(&faults)).unwrap();
+        assert_eq!(compare(&path.with_extension("stderr"), &rendered(&loaded.diagnostics)), None);
+    }
 }
 
 #[test]
 fn good_ones_load() {
     for path in files("tests/config/good") {
-        let loaded = config::load(&path, &Fixed, &KNOWN).map_err(|faults| rendered(&faults)).unwrap();
+        let loaded = config::load(&path, &Fixed, &known()).map_err(|faults| rendered(&faults)).unwrap();
         assert_eq!(rendered(&loaded.diagnostics), "", "{}", path.display());
     }
 }

@@ -38,6 +38,12 @@ impl std::fmt::Display for BindError {
             io::ErrorKind::PermissionDenied => {
                 write!(f, "; ports below 1024 need CAP_NET_BIND_SERVICE, or take a higher port")
             }
+            io::ErrorKind::AddrNotAvailable => {
+                write!(
+                    f,
+                    "; this machine has no such address (`ip addr` shows those it has, 0.0.0.0 is all of them)"
+                )
+            }
             _ => Ok(()),
         }
     }

@@ -1,6 +1,7 @@
 //! `tidegate demo`: the shop behind the gateway.
 
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 
 use super::Exit;
 use super::run::{log_to_stderr, text_source};
@@ -36,6 +37,8 @@ pub fn run(options: Options) -> Exit {
         admin_port: options.admin_port,
         tls_port: options.tls.then_some(options.tls_port),
         traffic: !options.no_traffic,
+        // The log of the built-in client's requests would carry the greeting off the screen.
+        log: options.no_traffic || !std::io::stdout().is_terminal(),
     };
     match demo::run(&options, &mut std::io::stdout(), start) {
         Ok(()) => Exit::Good,

@@ -38,6 +38,10 @@ pub struct Options {
 /// Runs the command.
 pub fn run(options: Options) -> Exit {
     let source = match &options.to {
+        Some(url) if !url.contains("://") => {
+            tell(&format!("error: `{url}` is not a URL: write `--to http://{url}`"));
+            return Exit::Usage;
+        }
         Some(url) => to_url(url, &options.listen, &options.admin),
         None => Source::Path(file_or_usual(options.file)),
     };
@@ -106,8 +110,8 @@ fn refuse(error: &StartError) -> Exit {
     match error {
         StartError::Faults(faults) => {
             let color = super::check::wants_color();
-            tell(faults.render(color).trim_end());
-            tell(&faults.summary("The gateway does not start.", color));
+            let summary = faults.summary("The gateway does not start", color);
+            tell(&format!("{}\n{}", faults.render(color), summary.trim_end()));
             Exit::No
         }
         StartError::Bind(_) | StartError::System(_) => {

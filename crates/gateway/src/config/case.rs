@@ -3,6 +3,7 @@
 //! Takes `tests:` of the file; gives cases whose names of routes, services, listeners and policies are known to exist.
 //! Whether they hold is found out by `admin::cases`; what runs never looks at them.
 
+use super::answers::Status;
 use super::codes;
 use super::decode::decode;
 use super::diagnostic::Diagnostics;
@@ -11,7 +12,7 @@ use super::node::{Entry, Node};
 use super::pairs::{Named, OneOrMany, Pairs};
 use super::pattern::Method;
 use super::place::Spanned;
-use super::route::{Status, Test};
+use super::route::Test;
 use super::{Config, check};
 use crate::values::{HeaderName, HeaderValue, Invalid, Name, Size, text_value};
 use schemars::JsonSchema;

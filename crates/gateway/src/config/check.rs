@@ -22,6 +22,7 @@ pub(super) fn config(config: &Config, tree: &Node, diagnostics: &mut Diagnostics
     }
     checking.references(diagnostics);
     checking.redirects(diagnostics);
+    checking.foreign_paths(diagnostics);
     checking.unused(diagnostics);
 }
 
@@ -294,6 +295,26 @@ impl Checking<'_> {
                     format!("{subject} takes away `{name}`, which `defaults` does not add"),
                 )
                 .help("remove it");
+        }
+    }
+
+    /// Segments as other programs write what they take: here they stand for themselves.
+    fn foreign_paths(&self, diagnostics: &mut Diagnostics) {
+        for (key, route) in &self.config.routes {
+            let Some(path) = &route.conditions.path else { continue };
+            let PathMatch::Text(pattern) = &**path else { continue };
+            for segment in &pattern.segments {
+                let Segment::Literal(text) = segment else { continue };
+                let Some(name) = text.strip_prefix(':').filter(|name| !name.is_empty()) else { continue };
+                let span = if path.span().is_none() { key.span() } else { path.span() };
+                diagnostics
+                    .warning(
+                        codes::BAD_ROUTE_KEY,
+                        span,
+                        format!("the path of route `{}` has a `:{name}` that stands for itself", **key),
+                    )
+                    .help(format!("for any segment in that place write `{{{name}}}`"));
+            }
         }
     }
 

@@ -1,10 +1,10 @@
 //! How the state of targets is known: checks of our own, what requests tell, and what follows from it.
 
+use super::answers::Status;
 use super::codes;
 use super::diagnostic::Diagnostics;
 use super::pairs::OneOrMany;
 use super::place::Span;
-use super::route::Status;
 use super::service::{Protocol, Service};
 use crate::values::{Duration, Percent};
 use schemars::JsonSchema;

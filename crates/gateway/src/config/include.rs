@@ -13,6 +13,7 @@ use super::pairs::OneOrMany;
 use super::place::{Span, Spanned};
 use super::{tree, variables};
 use std::collections::{HashMap, HashSet, hash_map};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Parts of a configuration that may be spread over files.
@@ -99,7 +100,10 @@ impl<'a> Gathering<'a> {
                 self.diagnostics.error(codes::SYNTAX, span, "not UTF-8").help("save the file as UTF-8");
             }
             Err(error) => {
-                self.diagnostics.error(codes::UNREADABLE, asked, format!("cannot read `{name}`: {error}"));
+                let help = (error.kind() == ErrorKind::NotFound && asked.is_none())
+                    .then(|| "name another file, or let `tidegate init` write one".to_owned());
+                let message = format!("cannot read `{name}`: {error}");
+                self.diagnostics.error(codes::UNREADABLE, asked, message).help_if(help);
             }
         }
     }

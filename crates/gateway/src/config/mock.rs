@@ -1,8 +1,8 @@
 //! `mock`: answers made up from an OpenAPI document, as written.
 
+use super::answers::{Respond, Status};
 use super::pairs::Pairs;
 use super::place::Spanned;
-use super::route::{Respond, Status};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 

@@ -6,6 +6,7 @@
 
 mod admin;
 mod aggregate;
+mod answers;
 mod breaker;
 mod case;
 mod check;
@@ -38,6 +39,7 @@ mod route;
 mod schema;
 mod service;
 mod split;
+mod syntax;
 mod tls;
 mod tree;
 mod variables;
@@ -45,6 +47,7 @@ mod versions;
 
 pub use admin::{Admin, AdminListen, AdminToken, Role, Rollups, RollupsMap, SocketMode, SocketPath};
 pub use aggregate::{Aggregate, List as AggregateList, PartSettings, Select};
+pub use answers::{Redirect, Respond, Status};
 pub use breaker::{CircuitBreaker, CircuitOf, SlowShare};
 pub use case::{
     Case, CaseClient, CaseLine, CaseOutcome, CaseRequest, CaseRequestMap, CaseUrl, Expected, NO_ROUTE,
@@ -72,10 +75,7 @@ pub use place::{Files, Place, Span, Spanned};
 pub use process::{AccessLog, Dns, Drain, Forwarded, Log, LogFormat, LogLevel, Workers};
 pub use redis::{Redis, Sentinel};
 pub use retry::Retry;
-pub use route::{
-    Action, Bundle, Defaults, Match, PathMatch, PathRegex, Redirect, Regex, Respond, Route, Status, Test, To,
-    Use,
-};
+pub use route::{Action, Bundle, Defaults, Match, PathMatch, PathRegex, Regex, Route, Test, To, Use};
 pub use schema::schema;
 pub use service::{Balance, HostHeader, KeepAlive, Protocol, ProxyVersion, Queue, Service, Target};
 pub use split::{Preference, Progress, Split, Sticky, StickyBy, StickyCookie, Times, WhenWorse};

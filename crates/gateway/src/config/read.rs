@@ -3,6 +3,8 @@
 //! Short forms become long ones here, listeners inherit limits, and the keys of routes and bundles are sorted into
 //! those of the language and those that name policies.
 
+mod routes;
+
 use super::codes;
 use super::decode::{decode, decode_key};
 use super::diagnostic::Diagnostics;
@@ -10,9 +12,8 @@ use super::documents::Documents;
 use super::load::Known;
 use super::node::{Entry, Kind, Node};
 use super::pairs::{Named, OneOrMany, Pairs};
-use super::pattern::RouteKey;
 use super::place::{Span, Spanned};
-use super::route::{Action, Bundle, Defaults, Match, PathMatch, Route, Use};
+use super::route::{Bundle, Defaults, Use};
 use super::service::Service;
 use super::versions::Versions;
 use super::{Config, Consumer, Listener};
@@ -56,10 +57,7 @@ pub(super) const KEYS: &[&str] = &[
 const CACHE_MEMORY: Size = Size::from_kib(256 * 1024);
 /// What listeners take from the whole gateway where they say nothing themselves.
 const INHERITED: &[&str] = &["limits", "timeouts", "trusted_proxies"];
-/// The keys of a route that are no policies.
-pub(super) const ROUTE_KEYS: &[&str] =
-    &["match", "to", "split", "aggregate", "respond", "mock", "redirect", "use"];
-/// Those of them that say what to do.
+/// The keys of a route that say what to do.
 pub(super) const ACTIONS: &[&str] = &["to", "split", "aggregate", "respond", "mock", "redirect"];
 /// Headers by which services know callers, unless the file says otherwise.
 pub(super) const IDENTITY_HEADERS: &[&str] = &[
@@ -117,7 +115,7 @@ pub(super) fn config(
         versions: versions(root, diagnostics),
         policies: bundles(root, known, diagnostics),
         defaults: defaults(root, known, diagnostics),
-        routes: routes(root, known, diagnostics),
+        routes: routes::routes(root, known, diagnostics),
         tests: super::case::read(table(root, "tests", diagnostics), diagnostics),
         documents,
     }
@@ -343,7 +341,9 @@ fn is_map(entry: &Entry, diagnostics: &mut Diagnostics) -> bool {
     let span = if entry.value.is_null() { entry.key.span() } else { entry.value.span };
     let subject = diagnostics.subject().unwrap_or("the configuration").to_owned();
     let message = format!("{subject} is a map, found {}", entry.value.describe());
-    diagnostics.error(codes::WRONG_TYPE, span, message);
+    let text = entry.value.text().filter(|_| subject.starts_with("route "));
+    let help = text.map(|text| format!("to forward to a service, write `{{ to: {text} }}`"));
+    diagnostics.error(codes::WRONG_TYPE, span, message).help_if(help);
     false
 }
 
@@ -380,119 +380,4 @@ fn defaults(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> De
             policies: policies(entry.value.entries(), &["use"], known, diagnostics),
         }
     })
-}
-
-fn routes(root: &Node, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Named<Route> {
-    let mut read = Named::default();
-    for entry in table(root, "routes", diagnostics) {
-        let route = diagnostics
-            .within(format!("route `{}`", entry.key), |diagnostics| route(entry, known, diagnostics));
-        if let Some(route) = route {
-            read.push(entry.key.clone(), route);
-        }
-    }
-    read
-}
-
-fn route(entry: &Entry, known: &Known<'_>, diagnostics: &mut Diagnostics) -> Option<Route> {
-    let key = match entry.key.parse::<RouteKey>() {
-        Ok(key) => Some(key),
-        Err(invalid) => {
-            diagnostics.error(codes::BAD_ROUTE_KEY, entry.key.span(), invalid.what).help(invalid.remedy);
-            None
-        }
-    };
-    if !is_map(entry, diagnostics) {
-        return None;
-    }
-    let conditions = conditions(entry, key.as_ref(), diagnostics);
-    let uses = uses(&entry.value, diagnostics);
-    let policies = policies(entry.value.entries(), ROUTE_KEYS, known, diagnostics);
-    let action = action(entry, diagnostics)?;
-    Some(Route { conditions: conditions?, action, uses, policies })
-}
-
-/// What the key and `match:` say together.
-fn conditions(route: &Entry, key: Option<&RouteKey>, diagnostics: &mut Diagnostics) -> Option<Match> {
-    let written = entry(&route.value, "match");
-    let mut conditions: Match = match written {
-        Some(entry) => decode_key(&entry.key, &entry.value, diagnostics)?,
-        None => Match::default(),
-    };
-    let key = key?;
-    let span = |inner: &str| {
-        let matching = written.map(|entry| &entry.value)?;
-        matching.entries().iter().find(|entry| *entry.key == inner).map(|entry| entry.key.span())
-    };
-    let mut said_twice = |what: &str| {
-        if let Some(span) = span(what) {
-            diagnostics
-                .error(
-                    codes::CONFLICT,
-                    span,
-                    format!("route `{}` says `{what}` in its key and in `match`", route.key),
-                )
-                .note(route.key.span(), "the key")
-                .help("say it in one place");
-        }
-    };
-    if !key.methods.is_empty() {
-        said_twice("methods");
-        conditions.methods = key.methods.clone().into();
-    }
-    if let Some(host) = &key.host {
-        said_twice("host");
-        conditions.host = vec![host.clone()].into();
-    }
-    if let Some(path) = &key.path {
-        said_twice("path");
-        conditions.path = Some(Spanned::new(PathMatch::Text(path.clone()), route.key.span()));
-    }
-    if key.path.is_none() && span("path").is_none() && span("host").is_none() {
-        diagnostics
-            .error(
-                codes::NO_CONDITION,
-                route.key.span(),
-                format!("route `{}` does not say which requests it takes", route.key),
-            )
-            .help("add `match:` with a `path` or a `host`, or write the path as the key: `/users/*`");
-        return None;
-    }
-    Some(conditions)
-}
-
-fn action(route: &Entry, diagnostics: &mut Diagnostics) -> Option<Action> {
-    let written: Vec<&Entry> =
-        route.value.entries().iter().filter(|entry| ACTIONS.contains(&entry.key.as_str())).collect();
-    let (first, more) = match written.split_first() {
-        Some(found) => found,
-        None => {
-            diagnostics
-                .error(
-                    codes::NO_ACTION,
-                    route.key.span(),
-                    format!("route `{}` does not say what to do", route.key),
-                )
-                .help("add one of `to`, `split`, `aggregate`, `respond`, `mock`, `redirect`");
-            return None;
-        }
-    };
-    for other in more {
-        diagnostics
-            .error(
-                codes::TWO_ACTIONS,
-                other.key.span(),
-                format!("route `{}` says two things to do", route.key),
-            )
-            .note(first.key.span(), "the first")
-            .help("keep one; make two routes if both are wanted");
-    }
-    match first.key.as_str() {
-        "to" => decode_key(&first.key, &first.value, diagnostics).map(Action::To),
-        "split" => super::split::read(first, diagnostics).map(|split| Action::Split(Box::new(split))),
-        "mock" => decode_key(&first.key, &first.value, diagnostics).map(|mock| Action::Mock(Box::new(mock))),
-        "aggregate" => super::aggregate::read(first, diagnostics).map(Box::new).map(Action::Aggregate),
-        "respond" => decode_key(&first.key, &first.value, diagnostics).map(Action::Respond),
-        _ => decode_key(&first.key, &first.value, diagnostics).map(Action::Redirect),
-    }
 }

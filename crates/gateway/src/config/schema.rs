@@ -3,8 +3,9 @@
 //! Made from the types and their doc comments, so it cannot say something else than the reader. Allows `${...}`
 //! wherever a number, a truth value or one of several words is wanted.
 
+use super::answers::{Redirect, Respond};
 use super::read::{ACTIONS, IDENTITY_HEADERS, WRITTEN_IDENTITY_HEADERS};
-use super::route::{Match, Redirect, Respond, To, Use};
+use super::route::{Match, To, Use};
 use super::{Config, Consumer, Listener, OneOrMany, Service, Target};
 use crate::values::{Address, Template};
 use schemars::generate::SchemaSettings;

@@ -7,7 +7,8 @@ use super::codes;
 use super::diagnostic::Diagnostics;
 use super::node::{Entry, Form, Kind, Node, Scalar};
 use super::place::{Span, Spanned};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span as Marks, Tag};
+use super::syntax;
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span as Marks, Tag};
 use std::collections::{HashMap, hash_map};
 
 /// How deep lists and maps may stand in each other.
@@ -15,7 +16,7 @@ const DEEPEST: usize = 64;
 /// How many nodes aliases may add.
 const ALIAS_BUDGET: usize = 100_000;
 /// The largest file, in bytes.
-pub(super) const LARGEST_FILE: usize = 16 << 20;
+const LARGEST_FILE: usize = 16 << 20;
 
 /// Reads the text of a file that `diagnostics` knows by this number. An empty text is an empty map.
 pub(super) fn parse(file: u32, diagnostics: &mut Diagnostics) -> Option<Node> {
@@ -37,8 +38,7 @@ pub(super) fn parse(file: u32, diagnostics: &mut Diagnostics) -> Option<Node> {
                 builder.event(event, marks)?;
             }
             Ok(Some(Err(error))) => {
-                let span = builder.span(Marks::empty(*error.marker()));
-                builder.diagnostics.error(codes::SYNTAX, span, format!("not valid YAML: {}", error.info()));
+                builder.refuse_text(&error);
                 return None;
             }
             Ok(None) => break,
@@ -95,6 +95,18 @@ impl<'t, 'd> Builder<'t, 'd> {
             aliased: 0,
             documents: 0,
             root: None,
+        }
+    }
+
+    /// Reports where the text stops being YAML.
+    fn refuse_text(&mut self, error: &ScanError) {
+        let (span, said) = (self.span(Marks::empty(*error.marker())), error.info());
+        let remedy = syntax::remedy(said, self.offsets.text, span.start as usize);
+        let report = self.diagnostics.error(codes::SYNTAX, span, format!("not valid YAML: {said}"));
+        let report = report.help_if(remedy.map(str::to_owned));
+        // What is not closed may have been opened far above.
+        if let (true, Some(open)) = (said.contains("flow"), self.open.last()) {
+            report.note(Span { end: open.start.start.saturating_add(1), ..open.start }, "opened here");
         }
     }
 

@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-pub use instance::Instance;
 
 use certificates::Certificates;
+pub use instance::Instance;
 use instance::Service;
 use services::stock::STOCK;
 use shop::Shop;
@@ -50,11 +50,13 @@ pub struct DemoOptions {
     pub tls_port: Option<u16>,
     /// Whether the built-in client sends its gentle traffic.
     pub traffic: bool,
+    /// Whether requests are logged to stdout.
+    pub log: bool,
 }
 
 impl Default for DemoOptions {
     fn default() -> Self {
-        DemoOptions { port: 8080, admin_port: 9900, tls_port: None, traffic: true }
+        DemoOptions { port: 8080, admin_port: 9900, tls_port: None, traffic: true, log: true }
     }
 }
 
@@ -118,6 +120,7 @@ pub fn run(
         instances: &instances,
         authority: certificates.as_ref().map(|(certificates, _)| certificates.authority()),
         traffic: options.traffic,
+        log: options.log,
     };
     // A reader that has gone away is no reason to close the shop.
     let _ = greeting.print(output);
@@ -159,5 +162,6 @@ fn variables(options: &DemoOptions, instances: &[Instance]) -> BTreeMap<String, 
     // A mere text has no folder in which the file could be.
     variables.insert("STOCK_DESCRIPTORS".to_owned(), format!("base64:{}", STANDARD.encode(DESCRIPTORS)));
     variables.insert("ADMIN".to_owned(), format!("127.0.0.1:{}", options.admin_port));
+    variables.insert("ACCESS_LOG".to_owned(), if options.log { "stdout" } else { "off" }.to_owned());
     variables
 }

@@ -63,6 +63,7 @@ pub(crate) struct Greeting<'a> {
     /// The file to believe under TLS.
     pub(crate) authority: Option<PathBuf>,
     pub(crate) traffic: bool,
+    pub(crate) log: bool,
 }
 
 impl Greeting<'_> {
@@ -101,7 +102,9 @@ impl Greeting<'_> {
             true => "A built-in client sends about ten requests a second (--no-traffic stops it).",
             false => "No traffic but yours.",
         };
-        writeln!(output, "\n{about} Ctrl-C ends everything.\n")?;
+        let log =
+            if self.log { "" } else { " Requests are not logged here: see the console, or `tidegate tail`." };
+        writeln!(output, "\n{about}{log} Ctrl-C ends everything.\n")?;
         output.flush()
     }
 

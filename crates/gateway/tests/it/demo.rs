@@ -103,7 +103,7 @@ fn events_come_as_a_stream_and_the_socket_echoes() {
 
 #[test]
 fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
-    let options = DemoOptions { port: 0, admin_port: 0, tls_port: None, traffic: false };
+    let options = DemoOptions { port: 0, admin_port: 0, tls_port: None, traffic: false, log: true };
     let mut output = Vec::new();
     let mut told = BTreeMap::new();
     demo::run(&options, &mut output, |name, text, variables| {

@@ -46,6 +46,7 @@ mod cli {
     mod import;
     mod init;
     mod key;
+    mod run;
     mod schema;
     mod test;
     mod token;
