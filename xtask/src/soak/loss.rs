@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::{Options, origin};
+use super::{Options, origin, shared};
 use crate::bench::contender::wait_for_ready_file;
 use crate::process::Running;
 use crate::wire::Connection;
@@ -121,10 +121,7 @@ fn start(
     let mut running = Running::start("tidegate", None, &line, &log)?;
     let address = wait_for_ready_file(&mut running, &ready);
     let address = address.map_err(|e| format!("{e}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
-    let text = fs::read_to_string(&ready).map_err(|e| format!("{}: {e}", ready.display()))?;
-    let admin = text.split("\"admin\":\"").nth(1).and_then(|rest| rest.split('"').next());
-    let admin = admin.and_then(|admin| admin.parse().ok()).ok_or("the ready file names no admin address")?;
-    Ok((running, address, admin))
+    Ok((running, address, shared::admin_in(&ready)?))
 }
 
 /// One client: a request at each of its times, each answer compared with what was asked.

@@ -4,6 +4,7 @@
 //! It must never try a failed request again or open a dropped WebSocket anew: each is counted.
 
 mod http2;
+mod keys;
 mod limit;
 mod loss;
 mod origin;
@@ -51,6 +52,9 @@ pub(crate) struct Options {
     /// Instead: a limit that a reload changes each second
     #[arg(long)]
     limit: bool,
+    /// Instead: what so many keys of a limit weigh in the memory of a gateway
+    #[arg(long, value_name = "COUNT")]
+    keys: Option<u64>,
     /// Requests each second, of all clients together, while a target or Redis is lost, a limit is changed or processes take
     /// over
     #[arg(long, default_value_t = 2_000)]
@@ -160,6 +164,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         None if options.redis => return shared::run(options),
         None if options.limit => return limit::run(options),
         None => {}
+    }
+    if let Some(keys) = options.keys {
+        return keys::run(keys, options);
     }
     let binary = workspace::gateway(options.gateway.as_deref())?;
     let folder = workspace::target().join(format!("soak-{}", std::process::id()));

@@ -40,7 +40,7 @@ pub struct Place<'t> {
 }
 
 impl Table {
-    /// A table with room for so many keys. Its memory is taken as it fills, up to 83 bytes for each.
+    /// A table with room for so many keys, 83 bytes for each: the allocator of the process writes zeros, and so takes it at once.
     pub fn new(keys: usize) -> Table {
         // Three places for each key: then a key finds its bucket full once in a hundred thousand times.
         let buckets = keys.saturating_mul(3).div_ceil(WAYS).max(2);
