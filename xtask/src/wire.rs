@@ -104,8 +104,20 @@ impl Connection {
         self.ask("bench", path, line)
     }
 
+    /// A POST whose body is its path.
+    pub(crate) fn post(&mut self, path: &str) -> io::Result<Answer> {
+        let length = path.len();
+        let head = format!("POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {length}\r\n\r\n{path}");
+        self.send(head.as_bytes())?;
+        self.read_answer()
+    }
+
     fn ask(&mut self, host: &str, path: &str, line: &str) -> io::Result<Answer> {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{line}\r\n").as_bytes())?;
+        self.read_answer()
+    }
+
+    fn read_answer(&mut self) -> io::Result<Answer> {
         let head = self.read_head()?;
         let status =
             head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(|| broken("no status"))?;

@@ -3,6 +3,7 @@
 //! dropped, a reload did not take, or memory grew.
 //! It must never try a failed request again or open a dropped WebSocket anew: each is counted.
 
+mod failing;
 mod http2;
 mod keys;
 mod limit;
@@ -49,14 +50,17 @@ pub(crate) struct Options {
     /// Instead: limits on one gateway, and on three that share a Redis, which is frozen for a while
     #[arg(long)]
     redis: bool,
+    /// Instead: an origin that fails half of the time, one that closes connections at rest, and one that all ask for the same
+    #[arg(long)]
+    failing: bool,
     /// Instead: a limit that a reload changes each second
     #[arg(long)]
     limit: bool,
     /// Instead: what so many keys of a limit weigh in the memory of a gateway
     #[arg(long, value_name = "COUNT")]
     keys: Option<u64>,
-    /// Requests each second, of all clients together, while a target or Redis is lost, a limit is changed or processes take
-    /// over
+    /// Requests each second, of all clients together, while a target or Redis is lost, an origin fails, a limit is changed or
+    /// processes take over
     #[arg(long, default_value_t = 2_000)]
     rate: u32,
     /// Be one of the targets
@@ -134,8 +138,13 @@ struct Pace {
 
 impl Pace {
     fn new(client: u32, options: &Options, end: Instant) -> Pace {
-        let pause = Duration::from_secs(1) * options.clients / options.rate.max(1);
-        Pace { next: Instant::now() + pause * client / options.clients.max(1), pause, end }
+        Pace::of((client, options.clients), options.rate, end)
+    }
+
+    /// Of one of so many clients, who send so many a second together.
+    fn of((client, clients): (u32, u32), rate: u32, end: Instant) -> Pace {
+        let pause = Duration::from_secs(1) * clients / rate.max(1);
+        Pace { next: Instant::now() + pause * client / clients.max(1), pause, end }
     }
 
     /// Waits for the next moment; false when there is none.
@@ -161,6 +170,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     match options.lose {
         _ if options.origin => return loss::serve_as_target(),
         Some(loss) => return loss::run(loss, options),
+        None if options.failing => return failing::run(options),
         None if options.redis => return shared::run(options),
         None if options.limit => return limit::run(options),
         None => {}

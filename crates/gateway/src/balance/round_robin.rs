@@ -1,7 +1,8 @@
 //! By turns, smoothly by weight: 3:1 gives `a a b a`, never `a a a b` three times in a row.
 //!
 //! The order of one round is computed when the endpoints change (nginx's smooth weighted round robin); choosing is
-//! one step along it.
+//! one step along it. A request that needs a further endpoint takes a step of another walk along the same round: were it
+//! one of the first, two endpoints of which one fails would have it asked first each time.
 
 use std::cell::Cell;
 
@@ -13,20 +14,24 @@ const LONGEST: u64 = 10_000;
 /// One round, and where the worker stands in it.
 pub(super) struct Turns {
     order: Vec<usize>,
+    /// For what a request asks first.
     next: Cell<usize>,
+    /// For what it asks besides.
+    further: Cell<usize>,
 }
 
 impl Turns {
     pub(super) fn new(weights: &[u32], start: usize) -> Turns {
         let order = smooth(&scaled(weights));
-        let next = Cell::new(start.checked_rem(order.len()).unwrap_or(0));
-        Turns { order, next }
+        let start = start.checked_rem(order.len()).unwrap_or(0);
+        Turns { order, next: Cell::new(start), further: Cell::new(start) }
     }
 
     pub(super) fn next(&self, choice: &Choice<'_>) -> Option<usize> {
+        let walk = if choice.tried.is_empty() { &self.next } else { &self.further };
         for _ in 0..self.order.len() {
-            let at = self.next.get();
-            self.next.set(if at.saturating_add(1) < self.order.len() { at.saturating_add(1) } else { 0 });
+            let at = walk.get();
+            walk.set(if at.saturating_add(1) < self.order.len() { at.saturating_add(1) } else { 0 });
             if let Some(place) = self.order.get(at).filter(|place| choice.allows(**place)) {
                 return Some(*place);
             }
@@ -75,6 +80,22 @@ mod tests {
         assert_eq!(smooth(&[5, 1, 1]), [0, 0, 1, 0, 2, 0, 0]);
         assert_eq!(counts(&Balance::RoundRobin, &[3, 1], 400, &[]), [300, 100]);
         assert_eq!(counts(&Balance::RoundRobin, &[0, 2], 10, &[]), [0, 10]);
+    }
+
+    #[test]
+    fn what_is_asked_besides_takes_no_turn_and_is_spread_too() {
+        let turns = Turns::new(&[1, 1, 1], 0);
+        let random = crate::values::random::Random::new(5);
+        let load = |_: usize| super::super::Load::default();
+        let next = |tried: &[usize]| turns.next(&Choice { random: &random, load: &load, hash: None, tried });
+        let mut further = [0; 3];
+        for round in 0..6 {
+            assert_eq!(next(&[]), Some(0), "round {round}");
+            further[next(&[0]).unwrap()] += 1;
+            assert_eq!((next(&[]), next(&[])), (Some(1), Some(2)), "round {round}");
+        }
+        assert_eq!(further, [0, 3, 3]);
+        assert_eq!(next(&[0, 1, 2]), None);
     }
 
     #[test]

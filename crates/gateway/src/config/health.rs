@@ -112,7 +112,8 @@ pub struct Eject {
     pub min_requests: u32,
     /// When a target is too slow.
     pub slow: Slow,
-    /// How long a target is out the first time. Each further time it is out that much longer. Default 10s.
+    /// How long a target is out the first time. Each further time it is out that much longer. Where there is a `health_check`, it
+    /// stays out until a check is good as well. Default 10s.
     #[serde(rename = "for")]
     pub time: Duration,
     /// The longest time that a target is out. Default 5m.

@@ -8,8 +8,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Context, Place, Policy, Settings};
-use crate::config::{Diagnostics, Span, Spanned, codes};
+use super::{Context, Policy, Settings};
+use crate::config::{Diagnostics, Spanned, codes};
 use crate::upstream::care::Care;
 use crate::upstream::hedge::{After, Hedge as Compiled};
 use crate::upstream::pace::Quantile;
@@ -21,8 +21,8 @@ const MOST: u32 = 3;
 /// Sends a request to another target as well when the first is slow to begin its answer; the first usable answer goes to the
 /// client, and the other try is given up.
 ///
-/// That happens for GET, HEAD and OPTIONS without a body only, to services that speak HTTP/1.1. An answer of 500 or above waits
-/// for what the other target says. The budget is the one of `retry`: `budget` is the share of the service's requests that may be
+/// That happens for GET, HEAD and OPTIONS without a body only, never for calls of gRPC. An answer of 500 or above waits for what
+/// the other target says. The budget is the one of `retry`: `budget` is the share of the service's requests that may be
 /// repetitions of both kinds. Targets that are ill or stand in for others are not asked, nor is anybody when `max_in_flight` is
 /// reached. A try that is given up does not speak against its target. The second request carries `Tidegate-Attempt: 2`; one that
 /// came with this header is not hedged.
@@ -110,10 +110,7 @@ text_value!(Patience, "HedgeAfter", "a time such as 50ms, or p90, p95 or p99", {
 });
 
 /// Ready to run: when, or never.
-struct Ready {
-    hedge: Option<Compiled>,
-    span: Span,
-}
+struct Ready(Option<Compiled>);
 
 impl Settings for Hedge {
     const NAME: &'static str = "hedge";
@@ -126,9 +123,8 @@ impl Settings for Hedge {
         _: &Context,
         faults: &mut Diagnostics,
     ) -> Option<Box<dyn Policy>> {
-        let span = key.span();
         let written = match self {
-            Hedge::Bool(false) => return Some(Box::new(Ready { hedge: None, span })),
+            Hedge::Bool(false) => return Some(Box::new(Ready(None))),
             Hedge::Bool(true) => Hedging::default(),
             Hedge::Map(written) => written,
         };
@@ -145,25 +141,17 @@ impl Settings for Hedge {
             }
             _ => {
                 let hedge = Compiled { after, most: max, share: budget.parts_per_million() };
-                return Some(Box::new(Ready { hedge: Some(hedge), span }));
+                return Some(Box::new(Ready(Some(hedge))));
             }
         };
-        faults.error(codes::BAD_POLICY, span, fault.0).help(fault.1);
+        faults.error(codes::BAD_POLICY, key.span(), fault.0).help(fault.1);
         None
     }
 }
 
 impl Policy for Ready {
-    fn settle(&mut self, place: &mut Place<'_, '_>) {
-        if self.hedge.is_some() && place.http2 {
-            let what = "`hedge` needs a service that speaks HTTP/1.1, and this one may speak HTTP/2";
-            let fault = place.faults.error(codes::BAD_POLICY, self.span, what);
-            fault.help("write `hedge: false` at this route, or `protocol: http1` at its service");
-        }
-    }
-
     fn care(&self, care: &mut Care) {
-        care.hedge = self.hedge;
+        care.hedge = self.0;
     }
 }
 

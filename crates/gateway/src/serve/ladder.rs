@@ -64,7 +64,12 @@ async fn descend(
     let first = Asked { below: Some(Below { ladder, next: 0 }), ..asked };
     let mut fault = match ask(worker, view, listener, first, exchange, client).await {
         Err(fault) if !client.responder.head_sent && ladder.on.has(&fault) => fault,
-        outcome => return outcome,
+        outcome => {
+            if is_passed_on(ladder, exchange) {
+                ladder.counts.count(None);
+            }
+            return outcome;
+        }
     };
     let mut rescuing = true;
     for (place, step) in ladder.steps.iter().enumerate() {
@@ -111,6 +116,12 @@ async fn descend(
     }
     ladder.counts.count(None);
     Err(fault)
+}
+
+/// Whether the client gets an answer of the service that is a failure, because no step had one in its place.
+fn is_passed_on(ladder: &Ladder, exchange: &Exchange) -> bool {
+    let status = exchange.response.status;
+    exchange.record.service_status == status && ladder.on.has_status(status)
 }
 
 /// Lets a step answer from here, if it can; the policies shape its answer as they do every other.

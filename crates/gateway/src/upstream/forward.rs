@@ -13,6 +13,7 @@ mod http2;
 mod judged;
 mod opening;
 mod progress;
+mod stream;
 mod transcoded;
 
 use std::pin::pin;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use ::http1::{Version, names};
 
+use self::opening::Need;
 use super::breaker::target::{self, Leave};
 use super::connection::Connection;
 use super::health::attempt as health;
@@ -189,7 +191,8 @@ impl Forward<'_> {
         self.take_call(exchange)?;
         let group = self.local.group(self.service);
         exchange.record.service = Some(self.service.index);
-        if self.again.begin(exchange, &mut client.reader) && self.service.protocol == Protocol::Http1 {
+        // A call of gRPC has a deadline and trailers of its own, and no method that only reads.
+        if self.again.begin(exchange, &mut client.reader) && call::form(exchange).is_none() {
             // On the heap, so that other requests do not carry its room.
             return Box::pin(self.run_hedged(&group, exchange, client)).await;
         }
@@ -290,9 +293,10 @@ impl Forward<'_> {
             request::aim(exchange, self.service, settings);
             exchange.record.endpoint = Some(settings.address);
             exchange.record.tries = exchange.record.tries.saturating_add(1);
+            let need = Need::of(exchange, self.service);
             let way = match &endpoint.http2 {
-                None => self.over_http1(exchange, &endpoint, fresh).await,
-                Some(pool) => Box::pin(self.over_either(exchange, &endpoint, pool, fresh)).await,
+                None => self.over_http1(&need, &endpoint, fresh).await,
+                Some(pool) => Box::pin(self.over_either(&need, &endpoint, pool, fresh)).await,
             };
             match way {
                 Ok(way) => {

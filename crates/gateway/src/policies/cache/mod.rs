@@ -145,14 +145,18 @@ impl Policy for Compiled {
     fn rescue(&self, exchange: &mut Exchange, fault: &Fault) -> bool {
         let (Some(store), Some(fetch)) = (&self.store, exchange.notes.take::<Fetch>()) else { return false };
         let at = now();
-        let code = fault.facts().code;
+        // A status that something was to stand in for is told as every other.
+        let (forward_status, detail) = match fault {
+            Fault::ServiceFailed(status) => (Some(*status), ""),
+            fault => (None, fault.facts().code),
+        };
         match fetch.stale.as_ref().filter(|stale| may_stand_in(stale, at)) {
             Some(stale) => {
                 fetch.restore(exchange);
                 give(exchange, stale, at);
                 exchange.record.cache = "stale";
                 let ttl = ttl(stale, at);
-                let status = Status { forward: "stale", ttl, detail: code, ..Status::default() };
+                let status = Status { forward: "stale", forward_status, ttl, detail, ..Status::default() };
                 status.tell(&mut exchange.response.fields);
                 true
             }

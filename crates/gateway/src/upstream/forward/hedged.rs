@@ -1,8 +1,10 @@
-//! Requests that go to a further target while the first is still waited for, over HTTP/1.1.
+//! Requests that go to a further target while the first is still waited for.
 //!
-//! Tries run beside each other up to the head of an answer, which stays in its connection's buffer; the one whose head is usable
-//! first goes on as every other, and the others are given up with their connections. All of it stands on the heap, and only
-//! routes that want it come here.
+//! Tries run beside each other up to the head of an answer (`launch`), which stays with its connection or stream; the one whose
+//! head is usable first goes on as every other, and the others are given up: connections of HTTP/1.1 close, streams of HTTP/2 are
+//! reset. All of it stands on the heap, and only routes that want it come here.
+
+mod launch;
 
 use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
@@ -11,29 +13,25 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use ::http1::{HeadLimits, Method};
 use tokio::sync::SemaphorePermit;
 use tokio::time::Sleep;
 
+use self::launch::{Answering, Heard, Launch};
 use super::super::breaker::target::{self, Leave};
-use super::super::connection::{Connection, Ends};
+use super::super::connection::Connection;
 use super::super::health::attempt::Waiting;
 use super::super::local::{Group, InFlight, LocalEndpoint};
 use super::super::request;
 use super::choice::Chosen;
 use super::progress::{Progress, race};
-use super::{Failed, Forward, MOST_CONNECTS, Switched};
+use super::{Failed, Forward, MOST_CONNECTS, Switched, learn};
 use crate::exchange::Exchange;
 use crate::exchange::record::Attempt;
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
-use crate::observe::histogram::add;
 
 /// The first status that is not usable while another try is under way.
 const UNUSABLE: u16 = 500;
-
-/// What a try up to the head of an answer gives: the connection with that head in its buffer, and its status.
-type Heard = Result<(Box<Connection>, u16), Fault>;
 
 /// A try under way.
 struct Runner<'f> {
@@ -59,21 +57,9 @@ struct Bib<'f> {
 
 /// A try that has the head of an answer.
 struct Won<'f> {
-    connection: Box<Connection>,
+    answering: Answering,
     status: u16,
     bib: Bib<'f>,
-}
-
-/// What a try needs to know of the request.
-struct Launch {
-    bytes: Vec<u8>,
-    method: Method,
-    announced: Option<Ends>,
-    /// The time to connect, and what is left of the route's.
-    connect: (Duration, Option<Duration>),
-    write_stall: Duration,
-    started: Instant,
-    sent: Rc<Cell<Option<Duration>>>,
 }
 
 /// What happens while heads are waited for.
@@ -164,8 +150,8 @@ impl Forward<'_> {
                 Event::Ended(nth, heard) => {
                     let bib = field.runners.swap_remove(nth).bib;
                     match heard {
-                        Ok((connection, status)) => {
-                            let won = Won { connection, status, bib };
+                        Ok((answering, status)) => {
+                            let won = Won { answering, status, bib };
                             if let Some(won) = self.judge(&mut field, won, exchange) {
                                 break Ok(won);
                             }
@@ -267,18 +253,8 @@ impl Forward<'_> {
         request::aim(exchange, self.service, settings);
         exchange.record.endpoint = Some(settings.address);
         exchange.record.tries = exchange.record.tries.saturating_add(1);
-        let mut bytes = Vec::new();
-        ::http1::encode_request(&mut bytes, &exchange.request, true);
-        let sent = Rc::new(Cell::new(None));
-        let launch = Launch {
-            bytes,
-            method: exchange.request.method,
-            announced: self.announced(exchange),
-            connect: self.time_to_connect(exchange),
-            write_stall: client.limits.write_stall,
-            started: exchange.record.started,
-            sent: sent.clone(),
-        };
+        let launch = Launch::new(self.service, &endpoint, exchange, client.limits.write_stall);
+        let sent = launch.sent.clone();
         let bib = Bib {
             waiting: Waiting::begin(self.service, &endpoint),
             in_flight: endpoint.enter(),
@@ -291,45 +267,6 @@ impl Forward<'_> {
             _place: None,
         };
         Runner { run: Box::pin(self.up_to_head(endpoint, launch)), bib }
-    }
-
-    /// One try up to the head of an answer; over a fresh connection once more when a rested one turns out dead.
-    async fn up_to_head(&self, endpoint: Rc<LocalEndpoint>, launch: Launch) -> Heard {
-        let limits = HeadLimits { head: self.service.max_head, ..HeadLimits::default() };
-        let mut rested = endpoint.take_idle(false, launch.announced);
-        loop {
-            let mut connection = match rested.take() {
-                Some(connection) => connection,
-                None => self.connect_anew(&endpoint, &launch).await?,
-            };
-            launch.sent.set(Some(launch.started.elapsed()));
-            let socket = connection.incoming.socket.clone();
-            // An endpoint that takes no more may have answered all the same.
-            let _ = socket.write_all([&launch.bytes], launch.write_stall).await;
-            socket.read_timer.arm(self.again.answer_timeout(self.service));
-            match connection.await_head(launch.method, &limits).await {
-                Ok(status) => return Ok((connection, status)),
-                Err(Fault::NoAnswer) if connection.reused && !connection.heard => {}
-                Err(fault) => return Err(fault),
-            }
-        }
-    }
-
-    async fn connect_anew(
-        &self,
-        endpoint: &LocalEndpoint,
-        launch: &Launch,
-    ) -> Result<Box<Connection>, Fault> {
-        if let Some(shard) = endpoint.shard() {
-            add(&shard.connects, 1);
-        }
-        let (within, left) = launch.connect;
-        let announce = self.service.proxy_protocol.zip(launch.announced);
-        let settings = &endpoint.shared.settings;
-        match Connection::open(settings, true, within, self.timers, announce).await {
-            Err(Fault::ConnectTimeout) if left == Some(within) => Err(Fault::Timeout),
-            opened => opened,
-        }
     }
 
     /// Whether a head is the one to go on with. One of a failure waits for what the others have to say.
@@ -403,7 +340,7 @@ impl Forward<'_> {
     /// Writes down whose answer it is.
     fn crown(&self, won: &Won<'_>, exchange: &mut Exchange) {
         exchange.record.endpoint = Some(won.bib.endpoint.shared.settings.address);
-        exchange.record.reused = won.connection.reused;
+        exchange.record.reused = won.answering.is_reused();
         exchange.record.sent = won.bib.sent.get();
         if won.bib.is_hedge {
             self.again.hedge_won();
@@ -417,9 +354,34 @@ impl Forward<'_> {
         exchange: &mut Exchange,
         client: &mut ClientConnection,
     ) -> (Option<Leave>, Result<Option<Switched>, Fault>) {
-        let mut connection = won.connection;
         let Bib { endpoint, leave, waiting, in_flight, _place, .. } = won.bib;
         let progress = Progress::begin(waiting);
+        let ended = match won.answering {
+            Answering::Http1(connection) => {
+                self.finish_http1((connection, &*endpoint, in_flight), &progress, exchange, client).await
+            }
+            Answering::Http2(mut stream) => {
+                // A request without a body has gone out whole.
+                let carried = self.carry(&mut stream, exchange, client, true, (&progress, None)).await;
+                match carried {
+                    Ok(()) => {
+                        learn(exchange, &endpoint);
+                        Ok(None)
+                    }
+                    Err(fault) => Err(stream.failed(fault, true, false).fault),
+                }
+            }
+        };
+        (leave, ended)
+    }
+
+    async fn finish_http1(
+        &self,
+        (mut connection, endpoint, in_flight): (Box<Connection>, &LocalEndpoint, InFlight),
+        progress: &Progress,
+        exchange: &mut Exchange,
+        client: &mut ClientConnection,
+    ) -> Result<Option<Switched>, Fault> {
         let socket = connection.incoming.socket.clone();
         if let Some(timeout) = exchange.plan.timeout {
             client.total.arm(timeout.saturating_sub(exchange.record.elapsed()));
@@ -428,14 +390,14 @@ impl Forward<'_> {
         let ended = {
             // The request has gone out: what is left of that side is to watch the client.
             let (reader, limits) = (&mut client.reader, &client.limits);
-            let up = pin!(self.upload(reader, limits, &socket, Vec::new(), framing, &progress));
-            let down = pin!(self.download(exchange, &mut client.responder, &mut connection, &progress));
-            race(up, down, &progress, &client.total).await
+            let up = pin!(self.upload(reader, limits, &socket, Vec::new(), framing, progress));
+            let down = pin!(self.download(exchange, &mut client.responder, &mut connection, progress));
+            race(up, down, progress, &client.total).await
         };
         client.total.disarm();
-        let way = (connection, &*endpoint, in_flight);
+        let way = (connection, endpoint, in_flight);
         let concluded = self.conclude(ended, way, exchange, (progress.upload.get(), false));
-        (leave, concluded.map_err(|Failed { fault, .. }| fault))
+        concluded.map_err(|Failed { fault, .. }| fault)
     }
 }
 

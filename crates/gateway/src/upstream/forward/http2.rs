@@ -1,25 +1,21 @@
 //! One try over a stream of HTTP/2: the head said anew, both bodies within the windows of both sides.
 
-use std::cell::Cell;
-use std::future::{Future, pending, poll_fn};
+use std::future::pending;
 use std::io::ErrorKind;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::pin;
 
 use ::http1::{Fields, Framing, HeadError, HeadLimits, Method, names};
-use bytes::Bytes;
-use h2::SendStream;
 use h2::client::ResponseFuture;
-use http::Response;
 
 use super::super::health::attempt::Waiting;
+use super::super::http2::heads;
 use super::super::http2::pool::Slot;
-use super::super::http2::{fault_of, heads};
 use super::super::local::{InFlight, LocalEndpoint};
 use super::super::request;
 use super::call::{self, Call};
 use super::http1::trailers;
 use super::progress::{Progress, Upload, answer_fault, client_fault, race};
+use super::stream::{Stream, Waits};
 use super::{Again, Failed, Forward, MOST_INTERIM, learn};
 use crate::exchange::Exchange;
 use crate::fault::Fault;
@@ -34,20 +30,6 @@ use crate::http::trust::Trust;
 
 /// Most bytes of a body that are kept to be sent again.
 const REPLAYED: usize = 16 * 1024;
-
-/// A stream that was opened for an exchange.
-struct Stream {
-    answer: ResponseFuture,
-    outflow: Outflow,
-    /// Deadline of the answer's head.
-    timer: Timer,
-    /// Whether something of an answer has come.
-    heard: Cell<bool>,
-    /// Whether the service said that it never looked at the request.
-    unprocessed: Cell<bool>,
-    // Dropped last: its place is free once the stream is no more.
-    slot: Slot,
-}
 
 /// What a body in base64 becomes; any other passes as it is.
 #[derive(Default)]
@@ -97,36 +79,10 @@ impl Forward<'_> {
         let whole = request::is_bodyless(exchange);
         // Until the service has looked at it, little of a body can be sent again.
         let kept = (!whole).then(|| client.reader.keep(REPLAYED));
-        let sent = exchange.record.elapsed();
-        exchange.record.sent = Some(sent);
-        let Ok((answer, sending)) = slot.ask(head, whole) else {
-            return Err(Failed { fault: Fault::NoAnswer, again: Again::Unprocessed });
-        };
-        let mut stream = Stream::new(answer, sending, self.timers.timer(), self.timers.timer(), slot);
+        exchange.record.sent = Some(exchange.record.elapsed());
+        let mut stream = self.begin_stream(slot, head, whole)?;
         let progress = Progress::begin(Waiting::begin(self.service, &endpoint));
-        stream.timer.arm(self.again.answer_timeout(self.service));
-        if let Some(timeout) = exchange.plan.timeout {
-            client.total.arm(timeout.saturating_sub(sent));
-        }
-        let ended = {
-            let Stream { answer, outflow, timer, heard, unprocessed, .. } = &mut stream;
-            let waits = Waits { timer, heard, unprocessed };
-            let up = pin!(self.upload_http2(
-                &mut client.reader,
-                &client.limits,
-                (outflow, timer),
-                whole,
-                (&progress, call.as_ref())
-            ));
-            let down = pin!(self.download_http2(
-                exchange,
-                &mut client.responder,
-                (answer, waits),
-                (&progress, call.as_ref())
-            ));
-            race(up, down, &progress, &client.total).await
-        };
-        client.total.disarm();
+        let ended = pin!(self.carry(&mut stream, exchange, client, whole, (&progress, call.as_ref()))).await;
         match ended {
             Ok(()) => {
                 learn(exchange, &endpoint);
@@ -138,6 +94,46 @@ impl Forward<'_> {
                 Err(stream.failed(fault, kept, repeatable))
             }
         }
+    }
+
+    /// Opens a stream with the head of a request, after which nothing comes when it is `whole`.
+    pub(super) fn begin_stream(
+        &self,
+        slot: Slot,
+        head: http::Request<()>,
+        whole: bool,
+    ) -> Result<Stream, Failed> {
+        let Ok(asked) = slot.ask(head, whole) else {
+            return Err(Failed { fault: Fault::NoAnswer, again: Again::Unprocessed });
+        };
+        let (timer, stall) = (self.timers.timer(), self.timers.timer());
+        timer.arm(self.again.answer_timeout(self.service));
+        Ok(Stream::new(asked, timer, stall, slot))
+    }
+
+    /// Carries an exchange over its stream, both directions, to the end of the answer.
+    pub(super) async fn carry(
+        &self,
+        stream: &mut Stream,
+        exchange: &mut Exchange,
+        client: &mut ClientConnection,
+        whole: bool,
+        (progress, call): (&Progress, Option<&Call>),
+    ) -> Result<(), Fault> {
+        if let Some(timeout) = exchange.plan.timeout {
+            client.total.arm(timeout.saturating_sub(exchange.record.elapsed()));
+        }
+        let (answer, outflow, waits) = stream.parts();
+        let ended = {
+            let sides = (outflow, waits.timer);
+            let (reader, limits) = (&mut client.reader, &client.limits);
+            let up = pin!(self.upload_http2(reader, limits, sides, whole, (progress, call)));
+            let responder = &mut client.responder;
+            let down = pin!(self.download_http2(exchange, responder, (answer, waits), (progress, call)));
+            race(up, down, progress, &client.total).await
+        };
+        client.total.disarm();
+        ended
     }
 
     /// Sends the body, then watches the client. Ends only with what is the client's fault.
@@ -282,42 +278,13 @@ impl Forward<'_> {
     }
 }
 
-impl Stream {
-    fn new(
-        answer: ResponseFuture,
-        sending: SendStream<Bytes>,
-        timer: Timer,
-        stall: Timer,
-        slot: Slot,
-    ) -> Stream {
-        Stream {
-            answer,
-            outflow: Outflow::of_request(sending, stall),
-            timer,
-            heard: Cell::new(false),
-            unprocessed: Cell::new(false),
-            slot,
-        }
-    }
-
-    /// What a fault means for the connection, and whether the try may be made again. `kept` is whether all that was read of
-    /// the body can be sent again.
-    fn failed(&self, fault: Fault, kept: bool, repeatable: bool) -> Failed {
-        if matches!(fault, Fault::AnswerTimeout | Fault::AnswerStalled | Fault::Timeout) {
-            self.slot.doubt();
-        }
-        let untaken = kept && !self.heard.get();
-        let again = match fault {
-            Fault::NoAnswer if untaken && self.unprocessed.get() => Again::Unprocessed,
-            Fault::NoAnswer if untaken && repeatable => Again::Fresh,
-            _ => Again::Never,
-        };
-        Failed { fault, again }
-    }
-}
-
 /// The head of the request for a service.
-fn head(exchange: &Exchange, secure: bool, authority: &str, is_call: bool) -> Option<http::Request<()>> {
+pub(super) fn head(
+    exchange: &Exchange,
+    secure: bool,
+    authority: &str,
+    is_call: bool,
+) -> Option<http::Request<()>> {
     let mut head = heads::request(&exchange.request, secure, authority, is_call)?;
     // The exchange keeps the client's, which says whether it may be sent again.
     if exchange.plan.transcode.is_some() {
@@ -350,52 +317,6 @@ fn as_form<'d>(form: Form, data: &'d [u8], text: &'d mut String) -> &'d [u8] {
     }
     web::encode(data, text);
     text.as_bytes()
-}
-
-/// What waiting for the head of an answer learns.
-#[derive(Clone, Copy)]
-struct Waits<'s> {
-    timer: &'s Timer,
-    heard: &'s Cell<bool>,
-    unprocessed: &'s Cell<bool>,
-}
-
-/// A head, and what follows the final one.
-type Head = (http::response::Parts, Option<h2::RecvStream>);
-
-impl Waits<'_> {
-    /// The next head, interim or final.
-    async fn head(&self, answer: &mut ResponseFuture) -> Result<Head, Fault> {
-        let head = poll_fn(|cx| {
-            let polled = match answer.poll_informational(cx) {
-                Poll::Ready(Some(interim)) => {
-                    Poll::Ready(interim.map(|interim| (interim.into_parts().0, None)))
-                }
-                Poll::Ready(None) => Pin::new(&mut *answer).poll(cx).map_ok(|answer: Response<_>| {
-                    let (parts, body) = answer.into_parts();
-                    (parts, Some(body))
-                }),
-                Poll::Pending => Poll::Pending,
-            };
-            match polled {
-                Poll::Ready(head) => Poll::Ready(head.map_err(Some)),
-                Poll::Pending if self.timer.expired(cx) => Poll::Ready(Err(None)),
-                Poll::Pending => Poll::Pending,
-            }
-        });
-        match head.await {
-            Ok(head) => {
-                self.heard.set(true);
-                Ok(head)
-            }
-            Err(None) => Err(Fault::AnswerTimeout),
-            Err(Some(error)) => {
-                let (fault, unprocessed) = fault_of(&error);
-                self.unprocessed.set(unprocessed);
-                Err(fault)
-            }
-        }
-    }
 }
 
 /// Sends the body as the windows allow. False when the endpoint takes no more.

@@ -23,6 +23,8 @@ pub(super) struct State {
     against: u32,
     /// Why requests say that it is ill, and until when it is out.
     ejected: Option<(String, Instant)>,
+    /// Whether the last check since then was good.
+    proven: bool,
     /// Times out without a good time between, and the end of the last.
     times: u32,
     last_return: Option<Instant>,
@@ -90,6 +92,7 @@ impl State {
         now: Instant,
     ) -> Option<Change> {
         let first = !std::mem::replace(&mut self.checked, true);
+        self.proven = outcome.is_ok();
         let speaks_for = outcome.is_ok() == self.down.is_none();
         if speaks_for {
             self.against = 0;
@@ -130,7 +133,8 @@ impl State {
         now: Instant,
     ) -> Option<Change> {
         if let Some((_, until)) = &self.ejected {
-            if now < *until {
+            // Where there are checks, one has to be good before requests are spent on finding out.
+            if now < *until || (self.checked && !self.proven) {
                 return None;
             }
             self.ejected = None;
@@ -157,6 +161,7 @@ impl State {
         };
         let time = eject.time.saturating_mul(self.times).min(eject.max_time);
         self.ejected = Some((why.clone(), now.checked_add(time).unwrap_or(now)));
+        self.proven = false;
         Some(Change::Out(format!("{why}; out for {} s", time.as_secs())))
     }
 

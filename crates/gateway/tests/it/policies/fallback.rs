@@ -185,6 +185,39 @@ fn another_service_gets_only_what_does_no_harm_and_nothing_that_is_not_its_own()
     // The ladder of that route is not for this.
     mood.store(500, Ordering::SeqCst);
     assert_eq!(gateway.get("/a").status, 500);
+    // Four failures had nothing in their place, those that were passed on as they were among them.
+    for (step, count) in [("standby", 1.0), ("none", 4.0)] {
+        let series = format!("tidegate_fallback_total{{route=\"/*\",step=\"{step}\"}}");
+        gateway.wait_metric(&series, |told| told == count);
+    }
+}
+
+/// What a cache may give goes before what stands here, and says what the service said.
+#[test]
+fn a_stale_answer_of_a_cache_goes_before_what_stands_here() {
+    let origin = Origin::answering(|request| match request.header("If-None-Match") {
+        None => Reply::ok("good")
+            .header("Cache-Control", "max-age=60, stale-if-error=600")
+            .header("Age", "70")
+            .header("ETag", "\"e\""),
+        Some(_) if request.target == "/503" => Reply::status(503).body("no"),
+        Some(_) => Reply::close_without_answer(),
+    });
+    let gateway = testkit::gateway!(
+        "listen: 127.0.0.1:0\nadmin: {{ listen: 127.0.0.1:0 }}\nworkers: 1\nservices: {{ app: \"{}\" }}\n\
+         routes:\n  /*: {{ to: app, cache: {{}}, fallback: [ {{ last_good: 1h }}, {{ status: 503, body: busy }} ] }}\n",
+        origin.url()
+    );
+    for (path, said) in [("/503", "; fwd-status=503; ttl=-"), ("/gone", "; ttl=-")] {
+        assert_eq!(gateway.get(path).text(), "good");
+        let answer = gateway.get(path);
+        assert_eq!((answer.status, answer.text().as_str(), degraded(&answer)), (200, "good", "no"));
+        let status = answer.header("cache-status").unwrap_or_default();
+        assert!(status.starts_with(&format!("tidegate; fwd=stale{said}")), "{status}");
+    }
+    for step in ["last_good", "answer", "none"] {
+        assert_eq!(gateway.metric(&format!("tidegate_fallback_total{{step=\"{step}\"}}")), 0.0, "{step}");
+    }
 }
 
 #[test]

@@ -152,13 +152,13 @@ fn who_answers_in_time_is_asked_alone() {
 #[test]
 fn a_failure_does_not_win_while_another_is_under_way() {
     for (second, status) in [(200, 200), (502, 503)] {
-        let arrivals = Arrivals::default();
         let (both, answered) = (Gate::new(), Gate::new());
         let origins = [(); 2].map(|()| {
-            let (arrivals, both, answered) = (arrivals.clone(), both.clone(), answered.clone());
+            let (both, answered) = (both.clone(), answered.clone());
             Origin::conversing(move |_, conversation| {
                 let Some(request) = conversation.read_request() else { return After::Close };
-                if arrivals.arrive(&request) == 1 {
+                // By its mark: on a busy machine the second may arrive first.
+                if request.header("Tidegate-Attempt") == Some("1") {
                     assert!(both.wait());
                     let after = conversation.answer(&request, Reply::status(503));
                     answered.open();

@@ -143,6 +143,27 @@ fn each_time_out_is_longer_and_a_good_time_is_forgiven() {
     }
 }
 
+/// Requests are not spent on finding out what a check finds out.
+#[test]
+fn where_there_are_checks_one_has_to_be_good_before_a_target_is_back() {
+    let start = Instant::now();
+    let at = |seconds: u64| start + Duration::from_secs(seconds);
+    let (good, failed) = (|| Ok(()), || Err("no".to_owned()));
+    let (mut state, none) = (State::default(), Counts::default());
+    assert_eq!(state.checked(&check(), good(), at(0)), None);
+    assert!(state.look(&eject(), &none, 5, WELL, at(1)).is_some(), "5 failures in a row");
+    assert_eq!(state.look(&eject(), &none, 0, WELL, at(12)), None, "the good check was before that");
+    assert_eq!(state.checked(&check(), good(), at(13)), None);
+    assert_eq!(state.checked(&check(), failed(), at(14)), None, "two more would take it out");
+    assert_eq!(state.look(&eject(), &none, 0, WELL, at(15)), None);
+    assert_eq!(state.checked(&check(), good(), at(16)), None);
+    assert_eq!(state.look(&eject(), &none, 0, WELL, at(17)), Some(Change::Back));
+    // Without checks, time alone decides.
+    let mut state = State::default();
+    assert!(state.look(&eject(), &none, 5, WELL, at(1)).is_some());
+    assert_eq!(state.look(&eject(), &none, 0, WELL, at(12)), Some(Change::Back));
+}
+
 #[test]
 fn a_target_that_comes_back_starts_slowly() {
     let (mut state, now) = (State::default(), Instant::now());

@@ -2,6 +2,7 @@
 
 mod endings;
 mod exchanges;
+mod hedges;
 pub(crate) mod origin;
 mod sharing;
 

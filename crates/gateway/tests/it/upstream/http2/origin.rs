@@ -177,6 +177,11 @@ impl Stream {
         };
     }
 
+    /// Says that it has not looked at the request.
+    pub(crate) fn refuse(mut self) {
+        self.respond.send_reset(Reason::REFUSED_STREAM);
+    }
+
     /// Waits until the client gives the stream up; its reason.
     pub(crate) async fn given_up(mut self) -> Option<Reason> {
         std::future::poll_fn(|cx| self.respond.poll_reset(cx)).await.ok()
