@@ -20,6 +20,7 @@ use crate::exchange::record::PartTold;
 use crate::exchange::{Answer, Exchange, Problem};
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
+use crate::http::reshaped::client_fault;
 use crate::policies;
 use crate::route::compiled::Route;
 use crate::snapshot::Listener;
@@ -173,10 +174,7 @@ async fn send(
         responder.end(&Fields::default())?;
         responder.flush().await
     };
-    sent.await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::TimedOut => Fault::ClientStalled,
-        _ => Fault::ClientGone,
-    })
+    sent.await.map_err(client_fault)
 }
 
 /// Tells the client which part failed, unless a policy has an answer all the same.

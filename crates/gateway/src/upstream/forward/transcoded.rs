@@ -12,12 +12,13 @@ use transcode::{Reply, status};
 use super::Forward;
 use super::call::Call;
 use super::judged;
-use super::progress::{Progress, Upload, answer_fault, client_fault};
+use super::progress::{Progress, Upload, answer_fault};
 use crate::exchange::{Answer, Exchange, Problem};
 use crate::fault::{Fault, response};
 use crate::http::grpc::{self, Form};
 use crate::http::http2::inflow::Inflow;
 use crate::http::incoming::{Broken, Piece};
+use crate::http::reshaped::client_fault;
 use crate::http::responder::Responder;
 
 /// The details of an error, as a message of `google.rpc.Status`.
