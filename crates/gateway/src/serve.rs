@@ -18,7 +18,6 @@ mod signed_body;
 mod tell;
 mod transcoded;
 
-use std::io::ErrorKind;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -31,6 +30,7 @@ use crate::exchange::{Answer, Exchange, RequestId, Trace, programs};
 use crate::fault::{Blame, Fault, response};
 use crate::http::client::{ClientConnection, ClientReader};
 use crate::http::preflight;
+use crate::http::reshaped::client_fault;
 use crate::http::target;
 use crate::observe::Labels;
 use crate::policies::rewrite::location;
@@ -385,10 +385,7 @@ async fn send(
         responder.end(&Fields::default())?;
         responder.flush().await
     };
-    sent.await.map_err(|error| match error.kind() {
-        ErrorKind::TimedOut => Fault::ClientStalled,
-        _ => Fault::ClientGone,
-    })
+    sent.await.map_err(client_fault)
 }
 
 /// Makes a response of a fault, if there is still somebody to tell.

@@ -187,7 +187,7 @@ pub(super) const JOBS: [Job; 22] = [
     },
     Job {
         name: "shape-1m",
-        title: "A list in JSON of 1 MiB, one member of each object renamed and one removed: Envoy by a script of Lua that replaces text",
+        title: "A list in JSON of 1 MiB over 8 connections, one member of each object renamed and one removed: Envoy by a script of Lua that replaces text",
         contenders: &SHAPED,
         way: Way::Load { requests: Requests::LongList, latency: false },
     },
@@ -352,10 +352,14 @@ fn sent(proxy: &Proxy, requests: Requests, ground: &Ground, plan: &Plan) -> Resu
     let done = load::send(proxy, requests, plan.seconds, &ground.folder)?;
     let spent = proxy.running.cpu().saturating_sub(before);
     let others = process::busy(PROXY_CORE).saturating_sub(busy).saturating_sub(spent);
-    Ok(BTreeMap::from([
+    let mut round = BTreeMap::from([
         ("cpu_us".to_owned(), spent.as_secs_f64() * 1e6 / done.requests as f64),
         ("per_second".to_owned(), done.per_second),
         ("others_percent".to_owned(), 100.0 * others.as_secs_f64() / begin.elapsed().as_secs_f64()),
         ("failed".to_owned(), done.failed as f64),
-    ]))
+    ]);
+    if let Some(bytes) = requests.shaped_bytes(&ground.folder)? {
+        round.insert("mb_per_second".to_owned(), done.per_second * bytes as f64 / 1e6);
+    }
+    Ok(round)
 }

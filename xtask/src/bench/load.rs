@@ -46,6 +46,20 @@ pub(super) enum Requests {
     ResumedHandshakes,
 }
 
+impl Requests {
+    /// Bytes of JSON that are shaped for each request, if that is what is measured.
+    pub(super) fn shaped_bytes(self, folder: &Path) -> Result<Option<u64>, Failure> {
+        let name = match self {
+            Requests::ShortList => "list-2k",
+            Requests::LongList => "list-1m",
+            _ => return Ok(None),
+        };
+        let file = folder.join(name);
+        let known = std::fs::metadata(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        Ok(Some(known.len()))
+    }
+}
+
 /// What came of a load.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Done {
@@ -97,13 +111,14 @@ fn read_h2load(text: &str) -> Option<Done> {
     (done.requests > 0).then_some(done)
 }
 
-/// One thread and 64 connections of wrk.
+/// One thread and 64 connections of wrk; 8 where an answer is so much work that 64 would wait for seconds.
 fn wrk(proxy: &Proxy, requests: Requests, time: f64, folder: &Path) -> Result<Done, Failure> {
     let wrk = programs::find("wrk").ok_or("wrk is not installed")?;
     let mut command = Command::new(wrk);
     // wrk knows whole seconds only.
     let seconds = format!("{}s", time.ceil().max(1.0));
-    command.args(["-t1", "-c64", "--timeout", "10s", "-d", &seconds]);
+    let connections = if requests == Requests::LongList { "-c8" } else { "-c64" };
+    command.args(["-t1", connections, "--timeout", "10s", "-d", &seconds]);
     let mut path = "/users/1";
     match requests {
         Requests::Small | Requests::Streams | Requests::FullHandshakes | Requests::ResumedHandshakes => {}

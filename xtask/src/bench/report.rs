@@ -14,13 +14,14 @@ struct Column {
     decimals: usize,
 }
 
-const COLUMNS: [Column; 13] = [
+const COLUMNS: [Column; 14] = [
     Column { figure: "cpu_us", head: "CPU µs/request", decimals: 2 },
     Column { figure: "idle_bytes", head: "bytes/connection", decimals: 0 },
     Column { figure: "connections", head: "connections", decimals: 0 },
     Column { figure: "reload_ms", head: "reload ms", decimals: 1 },
     Column { figure: "worst_reload_ms", head: "worst reload ms", decimals: 1 },
     Column { figure: "per_second", head: "requests/s", decimals: 0 },
+    Column { figure: "mb_per_second", head: "MB/s of JSON", decimals: 1 },
     Column { figure: "p50_us", head: "p50 µs at fixed rate", decimals: 0 },
     Column { figure: "p99_us", head: "p99 µs at fixed rate", decimals: 0 },
     Column { figure: "slow_p50_ms", head: "p50 ms of three services of 100 ms", decimals: 1 },

@@ -87,25 +87,28 @@ pub(super) fn cache_words(kind: Kind) -> (String, String) {
     (outside.to_owned(), inside.to_owned())
 }
 
-/// A member of each object of a list renamed, another removed. Envoy does it by a script that replaces text, which is less than
-/// to read JSON: it has nothing of its own that does more.
+/// A member of each object of a list renamed, another removed: what stands outside of the server, then what stands in it. Envoy
+/// does it by a script that replaces text, which is less than to read JSON: it has nothing of its own that does more. It holds
+/// the whole body for that, and answers 500 where its usual bound of 1 MiB is passed.
 pub(super) fn shape_words(kind: Kind) -> (String, String) {
-    let inside = match kind {
-        Kind::Envoy => {
+    let (outside, inside) = match kind {
+        Kind::Envoy => (
+            "    per_connection_buffer_limit_bytes: 4194304\n",
             "          - name: envoy.filters.http.lua\n            typed_config:\n              \
              \"@type\": type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua\n              \
              default_source_code:\n                inline_string: |\n                  \
              function envoy_on_response(answer)\n                    local body = answer:body()\n                    \
              local text = body:getBytes(0, body:length())\n                    \
              text = text:gsub('\"user_name\":', '\"username\":'):gsub(',\"secret\":\"[^\"]*\"', '')\n                    \
-             body:setBytes(text)\n                  end\n"
-        }
-        Kind::Tidegate => {
-            "defaults:\n  response: { body: [ { remove: items.*.secret }, { rename: { items.*.user_name: username } } ] }\n"
-        }
-        Kind::Nginx | Kind::Haproxy | Kind::Varnish | Kind::Node => "",
+             body:setBytes(text)\n                  end\n",
+        ),
+        Kind::Tidegate => (
+            "",
+            "defaults:\n  response: { body: [ { remove: items.*.secret }, { rename: { items.*.user_name: username } } ] }\n",
+        ),
+        Kind::Nginx | Kind::Haproxy | Kind::Varnish | Kind::Node => ("", ""),
     };
-    (String::new(), inside.to_owned())
+    (outside.to_owned(), inside.to_owned())
 }
 
 /// A list of objects in JSON of about this many bytes.

@@ -73,10 +73,14 @@ struct Value {
     next: u32,
 }
 
+/// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
+    /// An object.
     Object,
+    /// A list.
     List,
+    /// A single value.
     Other,
 }
 
@@ -136,6 +140,33 @@ impl Document {
         }))
     }
 
+    /// What stands there.
+    pub fn kind(&self, item: Item) -> Kind {
+        self.values.get(item.0).map_or(Kind::Other, |value| value.kind)
+    }
+
+    /// Its own text.
+    pub fn text(&self, item: Item) -> &[u8] {
+        self.raw(item.0).unwrap_or_default()
+    }
+
+    /// What a key leads to from there; `None` when there is nothing.
+    ///
+    /// # Errors
+    /// The key stands twice.
+    pub fn step(&self, item: Item, key: &str) -> Result<Option<Item>, Refused> {
+        Ok(self.seek(item.0, &[key])?.map(Item))
+    }
+
+    /// What stands in it: of an object each value with its key as it is written, without quotes.
+    pub fn inside(&self, item: Item) -> impl Iterator<Item = (&[u8], Item)> {
+        let single = self.kind(item) == Kind::Other;
+        self.children(item.0).filter(move |_| !single).map(|place| {
+            let (start, end) = self.values.get(place).map_or((0, 0), |value| value.key);
+            (self.text.get(start as usize..end as usize).unwrap_or_default(), Item(place))
+        })
+    }
+
     fn raw(&self, place: usize) -> Option<&[u8]> {
         let value = self.values.get(place)?;
         self.text.get(value.start as usize..value.end as usize)
@@ -193,6 +224,11 @@ impl Document {
 /// An element of a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Item(usize);
+
+impl Item {
+    /// All of a document.
+    pub const WHOLE: Item = Item(0);
+}
 
 /// The plain text of a value: of a string what it says, of a number or truth value how it is written. `None` for nothing, and
 /// for what is no single value.

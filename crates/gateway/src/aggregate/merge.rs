@@ -1,4 +1,4 @@
-//! The one answer made of all: an object with the parts' names, or what a template says.
+//! The one answer made of all as JSON: an object with the parts' names, or what a template of JSON says.
 //!
 //! Takes what came of the parts; gives JSON made of their own texts. A part that is missing is left out of the object and is
 //! `null` in a template.
@@ -8,21 +8,29 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::document::{Document, Refused};
-use super::skeleton::string;
+use super::skeleton::{Skeleton, string};
 use super::text::{Known, Unfilled};
 use super::{Aggregate, Got, Part, Select, State};
 
-/// The body of the answer.
+/// The body that a template of JSON says.
 ///
 /// # Errors
-/// A value that a template asks for is ambiguous.
-pub fn body(aggregate: &Aggregate, known: &Known<'_>) -> Result<Vec<u8>, Unfilled> {
+/// A value that it asks for is ambiguous.
+pub fn filled(skeleton: &Skeleton, known: &Known<'_>) -> Result<Vec<u8>, Unfilled> {
+    let mut out = Vec::with_capacity(room(known));
+    skeleton.write(known, &mut out)?;
+    Ok(out)
+}
+
+/// About as many bytes as the whole will have.
+fn room(known: &Known<'_>) -> usize {
     let size: usize = known.states.iter().filter_map(State::got).map(|got| got.body.len()).sum();
-    let mut out = Vec::with_capacity(size.saturating_add(256));
-    if let Some(template) = &aggregate.template {
-        template.write(known, &mut out)?;
-        return Ok(out);
-    }
+    size.saturating_add(256)
+}
+
+/// The body with the parts' names.
+pub fn object(aggregate: &Aggregate, known: &Known<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(room(known));
     out.push(b'{');
     let mut taken: HashSet<Vec<u8>> = HashSet::new();
     let flattens = aggregate.parts.iter().any(|part| part.flatten);
@@ -52,7 +60,7 @@ pub fn body(aggregate: &Aggregate, known: &Known<'_>) -> Result<Vec<u8>, Unfille
         }
     }
     out.push(b'}');
-    Ok(out)
+    out
 }
 
 /// What counts of a part's answer, as it will stand in the whole.

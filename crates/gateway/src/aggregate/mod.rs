@@ -8,6 +8,7 @@ pub mod document;
 pub mod fresh;
 pub mod merge;
 pub mod skeleton;
+pub mod template;
 pub mod text;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use http1::NameBuf;
 
 use document::{Bounds, Document};
 use skeleton::Skeleton;
+use template::Template;
 use text::{Path, Piece, Text, Value};
 
 /// Parts of one aggregate at most.
@@ -29,8 +31,18 @@ pub const MOST_ITEMS: u32 = 100;
 pub struct Aggregate {
     /// The parts in the order of the file.
     pub parts: Box<[Part]>,
-    /// How their answers become one; `None` for an object with the parts' names.
-    pub template: Option<Skeleton>,
+    /// How their answers become one.
+    pub form: Form,
+}
+
+/// How the answers of the parts become one.
+pub enum Form {
+    /// An object with the parts' names.
+    Object,
+    /// JSON with places.
+    Skeleton(Skeleton),
+    /// A text.
+    Text(Arc<Template>),
 }
 
 /// One part.
@@ -136,6 +148,24 @@ impl State {
         match self {
             State::Pending | State::Missing(None) => None,
             State::Answered(got) | State::Missing(Some(got)) => Some(got),
+        }
+    }
+
+    /// The same, taken out.
+    pub fn into_got(self) -> Option<Got> {
+        match self {
+            State::Pending | State::Missing(None) => None,
+            State::Answered(got) | State::Missing(Some(got)) => Some(got),
+        }
+    }
+}
+
+impl Form {
+    /// The type of the one answer.
+    pub fn content_type(&self) -> &str {
+        match self {
+            Form::Object | Form::Skeleton(_) => "application/json",
+            Form::Text(template) => template.content_type(),
         }
     }
 }

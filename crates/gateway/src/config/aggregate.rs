@@ -13,7 +13,7 @@ use super::place::{Span, Spanned};
 use super::read::unknown_key;
 use super::route::To;
 use crate::values::composed::Field;
-use crate::values::{Composed, Duration, HeaderName, Invalid, Name, Size, Source, text_value};
+use crate::values::{Composed, Duration, HeaderName, HeaderValue, Invalid, Name, Size, Source, text_value};
 use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
@@ -38,14 +38,20 @@ const PART_KEYS: &[&str] = &[
     "max_size",
 ];
 
+/// The keys of the long form.
+const KEYS: [&str; 3] = ["parts", "template", "content_type"];
+
 /// One answer made of several.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Aggregate {
     /// The parts by name.
     pub parts: Named<Part>,
-    /// The answer as JSON with places.
+    /// The answer: JSON with places, or a text that is a template of minijinja.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<Spanned<Value>>,
+    /// The type of an answer that is made of a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<Spanned<HeaderValue>>,
 }
 
 /// One part.
@@ -246,12 +252,13 @@ pub(super) fn long_form(node: &Node) -> Node {
 pub(super) fn read(entry: &Entry, diagnostics: &mut Diagnostics) -> Option<Aggregate> {
     let long = long_form(&entry.value);
     let parts = long.get("parts").unwrap_or(&entry.value);
-    let mut template = None;
+    let (mut template, mut content_type) = (None, None);
     for inner in long.entries() {
         match inner.key.as_str() {
             "parts" => {}
             "template" => template = decode_key(&inner.key, &inner.value, diagnostics),
-            _ => _ = unknown_key(inner, &["parts", "template"], "not a key of `aggregate`", diagnostics),
+            "content_type" => content_type = decode_key(&inner.key, &inner.value, diagnostics),
+            _ => _ = unknown_key(inner, &KEYS, "not a key of `aggregate`", diagnostics),
         }
     }
     if !matches!(parts.kind, Kind::Map(_)) || parts.entries().is_empty() {
@@ -266,7 +273,7 @@ pub(super) fn read(entry: &Entry, diagnostics: &mut Diagnostics) -> Option<Aggre
             read.push(inner.key.clone(), part);
         }
     }
-    Some(Aggregate { parts: read, template })
+    Some(Aggregate { parts: read, template, content_type })
 }
 
 fn part(entry: &Entry, diagnostics: &mut Diagnostics) -> Option<Part> {
@@ -316,7 +323,13 @@ pub(super) fn schema(generator: &mut SchemaGenerator, policies: &Map<String, Val
         "additionalProperties": false,
         "properties": {
             "parts": parts.clone(),
-            "template": { "description": "The answer, as JSON with places such as `{user.body.name}`. Default: an object with the parts' names." },
+            "template": { "description": "The answer: JSON with places such as `{user.body.name}`, or a text that is a template of minijinja, \
+                with `{{ user.body.name }}`, loops and conditions. Default: an object with the parts' names." },
+            "content_type": {
+                "type": "string",
+                "description": "The type of an answer that is made of a text. What is to be JSON is checked to be it. Default: application/json.",
+                "examples": ["text/html; charset=utf-8"],
+            },
         },
     });
     json!({ "anyOf": [parts, long] })

@@ -1,5 +1,5 @@
-//! Bodies that are made others by programs of jq, apart from the workers: a worker waits for its answer and does other
-//! things meanwhile.
+//! Bodies that are made others by programs of jq, and answers that are made of templates, apart from the workers: a worker waits
+//! for its answer and does other things meanwhile.
 //!
 //! A few threads for the whole process, with a bounded queue before them. Whoever waits longer than the program may take gets
 //! a refusal, and the program is told to end, as it is when nobody waits any more. Must never let a body pass as it was.
@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use http1::Framing;
 use shape::jq::Room;
@@ -25,7 +26,7 @@ const MOST_THREADS: usize = 4;
 const STACK: usize = 512 * 1024 * 1024;
 
 /// A piece of work that may take long.
-type Work = Box<dyn FnOnce(Room) + Send>;
+type Work = Box<dyn FnOnce(&Arc<AtomicBool>) + Send>;
 
 struct Job {
     work: Work,
@@ -47,11 +48,22 @@ impl Drop for Waiting {
 /// It does not fit, a program makes nothing of it, or nobody could do it in time.
 pub async fn made(plan: Plan, body: Vec<u8>) -> Result<Vec<u8>, Misfit> {
     let Some(time) = plan.time() else { return shaped(&plan, &body) };
+    apart(time, move |stop| Room::new(STACK, stop.clone()).with(|| shaped(&plan, &body))).await?
+}
+
+/// Does work that may take long, within this time. It is told to end when nobody waits for it any more.
+///
+/// # Errors
+/// It panicked, or nobody could do it in time.
+pub async fn apart<T: Send + 'static>(
+    time: Duration,
+    work: impl FnOnce(&Arc<AtomicBool>) -> T + Send + 'static,
+) -> Result<T, Misfit> {
     let (tell, told) = oneshot::channel();
     let stop = Arc::new(AtomicBool::new(false));
     let waiting = Waiting(stop.clone());
-    let work = Box::new(move |room: Room| {
-        let made = room.with(|| shaped(&plan, &body));
+    let work = Box::new(move |stop: &Arc<AtomicBool>| {
+        let made = work(stop);
         // Who asked may have gone meanwhile.
         let _ = tell.send(made);
     });
@@ -60,7 +72,7 @@ pub async fn made(plan: Plan, body: Vec<u8>) -> Result<Vec<u8>, Misfit> {
     let made = tokio::time::timeout(time, told).await;
     drop(waiting);
     match made {
-        Ok(Ok(made)) => made,
+        Ok(Ok(made)) => Ok(made),
         Ok(Err(_)) => Err(Misfit::Program("the program fails")),
         Err(_) => Err(Misfit::Spent("the program takes longer than it may")),
     }
@@ -110,7 +122,7 @@ fn next(jobs: &Mutex<Receiver<Job>>) -> Option<Job> {
 fn run(Job { work, stop }: Job) {
     if !stop.load(Ordering::Relaxed) {
         // Whoever waits learns of a panic by the answer that does not come; the thread goes on.
-        let _ = catch_unwind(AssertUnwindSafe(|| work(Room::new(STACK, stop))));
+        let _ = catch_unwind(AssertUnwindSafe(|| work(&stop)));
     }
 }
 

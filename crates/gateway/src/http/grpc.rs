@@ -15,6 +15,8 @@ pub const STATUS: &[u8] = b"grpc-status";
 pub const MESSAGE: &[u8] = b"grpc-message";
 /// `grpc-timeout`.
 pub const TIMEOUT: &[u8] = b"grpc-timeout";
+/// The status of a call that somebody gave up.
+pub const CANCELLED: u8 = 1;
 /// The status of a call that took longer than its client wanted to wait.
 pub const DEADLINE_EXCEEDED: u8 = 4;
 

@@ -8,6 +8,8 @@ use std::io;
 use http1::ResponseHead;
 use shape::{Body, Misfit, Plan};
 
+use crate::fault::Fault;
+
 /// Bytes that are collected before anything is sent.
 pub const HELD: usize = 64 * 1024;
 
@@ -149,7 +151,11 @@ impl Dressing {
     }
 }
 
-/// Why a body could not be sent, if that is because it does not fit.
-pub fn misfit(error: &io::Error) -> Option<Misfit> {
-    error.get_ref()?.downcast_ref::<Misfit>().copied()
+/// The fault of an answer that could not be sent: its body does not fit, or the client does not take it.
+pub fn client_fault(error: io::Error) -> Fault {
+    match error.get_ref().and_then(|why| why.downcast_ref::<Misfit>()) {
+        Some(misfit) => Fault::AnswerUnfit(*misfit),
+        None if error.kind() == io::ErrorKind::TimedOut => Fault::ClientStalled,
+        None => Fault::ClientGone,
+    }
 }

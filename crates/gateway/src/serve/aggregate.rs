@@ -12,14 +12,16 @@ use std::pin::pin;
 use bytes::Bytes;
 use http1::{Fields, Framing, Name, names};
 use serde_json::json;
+use shape::Misfit;
 
 use super::{answer_here, by_program, can_drain, door, patience, rescued, send_instead, signed_body};
-use crate::aggregate::text::{Known, Unfilled};
-use crate::aggregate::{Aggregate, Rule, State, merge};
+use crate::aggregate::text::Known;
+use crate::aggregate::{Aggregate, Form, Rule, State, merge};
 use crate::exchange::record::PartTold;
 use crate::exchange::{Answer, Exchange, Problem};
 use crate::fault::Fault;
 use crate::http::client::ClientConnection;
+use crate::http::reshaped::client_fault;
 use crate::policies;
 use crate::route::compiled::Route;
 use crate::snapshot::Listener;
@@ -62,23 +64,45 @@ pub(super) async fn answer(
     (record.parts, record.degraded) = (said.parts, said.degraded);
     record.answered = Some(record.elapsed());
     exchange.errand = said.errand;
-    let whole = outcome?.and_then(|states| {
-        let known = Known { exchange, states: &states, item: None };
-        let body = merge::body(aggregate, &known);
-        body.map(|body| (status(aggregate, &states), body))
-            .map_err(|unfilled| of_template(exchange, unfilled))
-    });
-    match whole {
-        Ok((status, body)) => {
-            let mut fresh = said.fresh;
-            if exchange.record.is_partial() || !exchange.record.degraded.is_empty() {
-                fresh.forbid();
-            }
-            dress(exchange, status, body.len());
-            fresh.tell(&mut exchange.response.fields);
-            send(view, listener, route, exchange, client, &body).await
+    let states = match outcome? {
+        Ok(states) => states,
+        Err(failed) => return fail(listener, route, exchange, client, failed).await,
+    };
+    let mut fresh = said.fresh;
+    if exchange.record.is_partial() || !exchange.record.degraded.is_empty() {
+        fresh.forbid();
+    }
+    let sent = async {
+        let status = status(aggregate, &states);
+        let body = made(aggregate, exchange, states).await?;
+        dress(exchange, status, aggregate.form.content_type(), body.len());
+        fresh.tell(&mut exchange.response.fields);
+        send(view, listener, route, exchange, client, &body).await
+    };
+    match sent.await {
+        Err(fault) if rescued(route, exchange, client, &fault) => {
+            send_instead(listener, exchange, client).await
         }
-        Err(failed) => fail(listener, route, exchange, client, failed).await,
+        sent => sent,
+    }
+}
+
+/// The body of the whole.
+///
+/// # Errors
+/// What the parts have said cannot be made the answer; logs are told why.
+async fn made(aggregate: &Aggregate, exchange: &mut Exchange, states: Vec<State>) -> Result<Vec<u8>, Fault> {
+    let known = Known { exchange, states: &states, item: None };
+    match &aggregate.form {
+        Form::Object => Ok(merge::object(aggregate, &known)),
+        Form::Skeleton(skeleton) => merge::filled(skeleton, &known).map_err(|unfilled| {
+            exchange.record.why = format!("template: {}", unfilled.code).into();
+            Fault::AnswerUnfit(Misfit::Duplicate)
+        }),
+        Form::Text(template) => template.write(exchange, &aggregate.parts, states).await.map_err(|unmade| {
+            exchange.record.why = unmade.why.into();
+            Fault::AnswerUnfit(unmade.misfit)
+        }),
     }
 }
 
@@ -90,12 +114,6 @@ fn status(aggregate: &Aggregate, states: &[State]) -> u16 {
     told.filter(|status| (200..=203).contains(status)).max().unwrap_or(200)
 }
 
-/// What a template makes of an answer that is ambiguous.
-fn of_template(exchange: &Exchange, unfilled: Unfilled) -> Failed {
-    let part = exchange.record.parts.first().map_or_else(|| "".into(), |part| part.name.clone());
-    Failed { part, failure: Failure::unfilled(unfilled) }
-}
-
 /// A part whose failure is that of the whole.
 struct Failed {
     part: std::sync::Arc<str>,
@@ -103,7 +121,7 @@ struct Failed {
 }
 
 /// The head of the whole.
-fn dress(exchange: &mut Exchange, status: u16, length: usize) {
+fn dress(exchange: &mut Exchange, status: u16, content_type: &str, length: usize) {
     let told = &exchange.record.parts;
     let timing = timing(told);
     let missing: Vec<&str> = told.iter().filter(|part| !part.is_ok()).map(|part| &*part.name).collect();
@@ -112,7 +130,7 @@ fn dress(exchange: &mut Exchange, status: u16, length: usize) {
     head.clear();
     head.set_status(status);
     head.framing = Framing::Length(length as u64);
-    head.fields.push(names::CONTENT_TYPE, b"application/json");
+    head.fields.push(names::CONTENT_TYPE, content_type.as_bytes());
     head.fields.push(names::X_REQUEST_ID, exchange.id.as_bytes());
     for (name, value) in [("Server-Timing", &timing), ("Tidegate-Partial", &missing)] {
         if let Ok(name) = Name::new(name.as_bytes())
@@ -173,10 +191,7 @@ async fn send(
         responder.end(&Fields::default())?;
         responder.flush().await
     };
-    sent.await.map_err(|error| match error.kind() {
-        std::io::ErrorKind::TimedOut => Fault::ClientStalled,
-        _ => Fault::ClientGone,
-    })
+    sent.await.map_err(client_fault)
 }
 
 /// Tells the client which part failed, unless a policy has an answer all the same.

@@ -15,14 +15,15 @@ use super::services::Services;
 use super::stats::Stats;
 use crate::aggregate::document::Bounds;
 use crate::aggregate::skeleton::Skeleton;
+use crate::aggregate::template::Template;
 use crate::aggregate::text::{Path, Piece, Text, Value};
-use crate::aggregate::{Aggregate, Each, MOST_ITEMS, MOST_PARTS, Part, Rule, Select, bit, reads};
+use crate::aggregate::{Aggregate, Each, Form, MOST_ITEMS, MOST_PARTS, Part, Rule, Select, bit, reads};
 use crate::config::{self, Config, Diagnostics, PartSettings, Report, Span, Spanned, codes};
 use crate::exchange::Answer;
 use crate::policies::{Bound, Context, Lives};
 use crate::route::compiled::{Action, Route};
 use crate::values::composed::{Field, ITEM, Of, Stretch};
-use crate::values::{Composed, nearest};
+use crate::values::{Composed, HeaderValue, nearest};
 
 /// Policies about the requests to one service: the parts take them over from `defaults` and bundles.
 const OF_SERVICES: [&str; 3] = ["fallback", "hedge", "retry"];
@@ -58,20 +59,19 @@ fn aggregate(
         parts.push(compiled);
     }
     let mut read = Reading { names: &names, each: false, used: 0, faults };
-    let template = written.template.as_ref().and_then(|template| read.skeleton(template));
-    if template.is_some() && parts.iter().any(|part| part.flatten) {
+    let (form, read_by_form) = read.form(written)?;
+    if !matches!(form, Form::Object) && parts.iter().any(|part| part.flatten) {
         let what = format!("route `{key}` has a `template` and a part with `flatten`");
         faults
             .error(codes::BAD_AGGREGATE, key.span(), what)
             .help("keep one of them: a template says all of the answer");
     }
-    let of_template = template.iter().map(|template| reads(template.pieces()));
-    let read_by_all = parts.iter().map(Part::reads).chain(of_template).fold(0, std::ops::BitOr::bitor);
+    let read_by_all = parts.iter().map(Part::reads).fold(read_by_form, std::ops::BitOr::bitor);
     for (place, part) in parts.iter_mut().enumerate() {
         part.is_read = read_by_all & bit(place) != 0;
     }
     circle(&parts, written, faults);
-    (faults.errors() == before).then(|| Aggregate { parts: parts.into(), template })
+    (faults.errors() == before).then(|| Aggregate { parts: parts.into(), form })
 }
 
 /// The aggregates of a configuration, and the routes that their parts run as.
@@ -323,6 +323,57 @@ impl Reading<'_> {
                     paths.push((name.into(), keys(text)));
                 }
                 Select::Some(paths)
+            }
+        }
+    }
+
+    /// How the answers become one, and the parts that are looked into for it, as bits. `None` where that cannot be said.
+    fn form(&mut self, written: &config::Aggregate) -> Option<(Form, u32)> {
+        let kind = written.content_type.as_ref();
+        match (&written.template, kind) {
+            (Some(template), _) if template.is_string() => self.template(template, kind),
+            (_, Some(kind)) => {
+                let what = "`content_type` is about a template that is a text";
+                self.faults
+                    .error(codes::BAD_VALUE, kind.span(), what)
+                    .help("leave it out: other answers are JSON");
+                None
+            }
+            (None, None) => Some((Form::Object, 0)),
+            (Some(template), None) => {
+                let skeleton = self.skeleton(template)?;
+                let read = reads(skeleton.pieces());
+                Some((Form::Skeleton(skeleton), read))
+            }
+        }
+    }
+
+    fn template(
+        &mut self,
+        written: &Spanned<Json>,
+        kind: Option<&Spanned<HeaderValue>>,
+    ) -> Option<(Form, u32)> {
+        let span = written.span();
+        let text = written.as_str().unwrap_or_default();
+        let kind = kind.map_or("application/json", |kind| kind.as_str());
+        match Template::new(text, kind, self.names) {
+            Ok((template, names)) => {
+                let before = self.used;
+                self.used = 0;
+                names.fields.iter().for_each(|field| _ = self.text(field, span));
+                let read = std::mem::replace(&mut self.used, before);
+                Some((Form::Text(Arc::new(template)), read))
+            }
+            Err(flaws) => {
+                for flaw in flaws {
+                    let line = match text.trim_end().contains('\n') {
+                        true => format!("line {} of the template: ", flaw.line),
+                        false => String::new(),
+                    };
+                    let fault = self.faults.error(codes::BAD_VALUE, span, line + &flaw.what);
+                    fault.help_if((!flaw.help.is_empty()).then_some(flaw.help));
+                }
+                None
             }
         }
     }

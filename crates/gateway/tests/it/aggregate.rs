@@ -3,6 +3,7 @@
 mod failing;
 mod kept;
 mod lists;
+mod template;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};

@@ -45,6 +45,16 @@ pub(super) fn pass_deadline(exchange: &mut Exchange) {
     }
 }
 
+/// What is told of a time is cut off at its unit, which for times below a day is a millisecond at most.
+const CUT_OFF: Duration = Duration::from_millis(1);
+
+/// Whether a status means that the time of a call ran out: a service that was told it counts it as well.
+pub(super) fn ran_out(exchange: &Exchange, status: u16) -> bool {
+    let gave_up = [grpc::CANCELLED, grpc::DEADLINE_EXCEEDED].map(u16::from).contains(&status);
+    let over = |deadline| exchange.record.elapsed().saturating_add(CUT_OFF) >= deadline;
+    gave_up && exchange.plan.deadline.is_some_and(over)
+}
+
 /// A call under way. Either side may rest while the other speaks: only when both are silent it has ended.
 pub(super) struct Call {
     /// The form its client speaks.

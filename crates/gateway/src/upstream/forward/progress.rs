@@ -8,7 +8,6 @@ use std::task::Poll;
 use super::super::health::attempt::Waiting;
 use crate::fault::Fault;
 use crate::http::incoming::Broken;
-use crate::http::reshaped::misfit;
 use crate::http::timer::Timer;
 
 /// How far the upload is.
@@ -72,13 +71,6 @@ pub(super) async fn race<T>(
         Poll::Pending
     })
     .await
-}
-
-pub(super) fn client_fault(error: std::io::Error) -> Fault {
-    if let Some(misfit) = misfit(&error) {
-        return Fault::AnswerUnfit(misfit);
-    }
-    if error.kind() == std::io::ErrorKind::TimedOut { Fault::ClientStalled } else { Fault::ClientGone }
 }
 
 pub(super) fn answer_fault(broken: Broken) -> Fault {

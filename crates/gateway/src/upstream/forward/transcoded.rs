@@ -10,14 +10,15 @@ use serde_json::{Value, json};
 use transcode::{Reply, status};
 
 use super::Forward;
-use super::call::Call;
+use super::call::{self, Call};
 use super::judged;
-use super::progress::{Progress, Upload, answer_fault, client_fault};
+use super::progress::{Progress, Upload, answer_fault};
 use crate::exchange::{Answer, Exchange, Problem};
 use crate::fault::{Fault, response};
 use crate::http::grpc::{self, Form};
 use crate::http::http2::inflow::Inflow;
 use crate::http::incoming::{Broken, Piece};
+use crate::http::reshaped::client_fault;
 use crate::http::responder::Responder;
 
 /// The details of an error, as a message of `google.rpc.Status`.
@@ -63,6 +64,8 @@ impl Forward<'_> {
         let (mut reply, mut out) = (Reply::new(asked.clone()), Vec::new());
         let begun = self.begin_json(exchange, &mut inflow, call, (&mut reply, &mut out)).await?;
         match begun {
+            // The service was told the time and gave up with the gateway: who of them is heard first says nothing.
+            Begun::Ended(number) if call::ran_out(exchange, number) => return Err(Fault::Timeout),
             Begun::Ended(number) if number != 0 => out = refuse(exchange, number, inflow.trailers_mut()),
             Begun::Ended(_) => {
                 reply.end().map_err(|why| invalid(exchange, why))?;

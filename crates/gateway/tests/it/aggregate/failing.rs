@@ -169,6 +169,32 @@ fn what_cannot_be_merged_is_a_failure_and_stays_small() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_made_is_no_client_that_went_away() {
+    let (users, _) = moody(r#"{"id": 1, "id": 2}"#);
+    let gateway = with(
+        &users,
+        &users,
+        &users,
+        "
+  /shaped: { response: { body: [ { remove: user.secret } ] }, aggregate: { user: users / } }
+  /filled: { aggregate: { parts: { user: users / }, template: { id: '{user.body.id}' } } }
+",
+    );
+    for path in ["/shaped", "/filled"] {
+        let answer = gateway.get(path);
+        assert_eq!(
+            (answer.status, answer.json()["type"].as_str()),
+            (502, Some("urn:tidegate:problem:answer_unfit")),
+            "{path}"
+        );
+        let line = gateway.wait_for_log(|line| line["path"] == path);
+        assert_eq!((line["status"].as_u64(), line["fault"].as_str()), (Some(502), Some("answer_unfit")));
+        // The part itself has answered well.
+        assert_eq!(line["parts"][0]["outcome"], "ok");
+    }
+}
+
+#[test]
 fn the_parts_have_the_care_of_every_request() {
     let (users, mood) = moody("{\"id\":1}");
     let (standby, _) = moody("{\"id\":2}");
