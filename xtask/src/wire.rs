@@ -104,6 +104,11 @@ impl Connection {
         self.ask("bench", path, line)
     }
 
+    /// The same with both.
+    pub(crate) fn get_of_with(&mut self, host: &str, path: &str, line: &str) -> io::Result<Answer> {
+        self.ask(host, path, line)
+    }
+
     fn ask(&mut self, host: &str, path: &str, line: &str) -> io::Result<Answer> {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{line}\r\n").as_bytes())?;
         let head = self.read_head()?;
