@@ -62,6 +62,8 @@ export async function byMouse(page, shop) {
   await until(shop.gateway, 429, 'the limit is in force');
   await block(page, 'rate_limit').locator('.did').waitFor({ timeout: PATIENCE });
   expect(/\d+ refused/.test((await block(page, 'rate_limit').textContent()) ?? ''), 'the block tells what it refused');
+  await page.locator(`[data-block="${ROUTE} rate_limit"] .did`, { hasText: /\d\/s · p50/ }).waitFor({ timeout: PATIENCE });
+  expect(true, 'and how often and how fast of late');
   await accessible(page, 'a change that waits');
   await page.locator('.pending button', { hasText: 'Roll back now' }).click();
   await page.locator('.pending').waitFor({ state: 'detached', timeout: PATIENCE });

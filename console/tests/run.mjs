@@ -1,7 +1,7 @@
 // The console in a real browser against the demo: what a person would do, with axe on every page.
 // Takes the program in TIDEGATE and maybe a browser in CHROMIUM; ends with 0 when all of it went well.
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -9,15 +9,13 @@ import { gzipSync } from 'node:zlib';
 import { chromium } from 'playwright-core';
 
 import { byKeyboard, byMouse, everyBlock, onTrial, twoAtOnce } from './board.mjs';
-import { PATIENCE, accessible, api, demo, expect, fail, pay } from './shop.mjs';
+import { callsByKeyboard, callsByMouse, shapes } from './calls.mjs';
+import { PAGES, PATIENCE, accessible, api, demo, executablePath, expect, fail, pay, visit } from './shop.mjs';
 import { merges } from './merge.mjs';
 import { missing } from './words.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const program = process.env.TIDEGATE;
-const browsers = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = browsers.find((path) => path && existsSync(path));
-const PAGES = ['now', 'topology', 'traffic', 'requests', 'routes', 'routes?view=board', 'services', 'policies', 'guard', 'cache', 'try', 'config', 'health', 'api'];
 
 /** Kilobytes on the wire: at most 150 for what the first page loads, and 400 for everything. */
 function sizes() {
@@ -36,18 +34,13 @@ function dictionary() {
 
 async function tour(page, base, look) {
   for (const name of PAGES) {
-    await page.goto(`${base}/#/${name}`);
-    await page.locator('h1').waitFor();
-    // What comes by the first answers is there before the page is judged.
-    await page.locator('main .card, main svg, main table, main .row').first().waitFor({ timeout: PATIENCE });
-    if (name === 'config') await page.locator('.cm-line').first().waitFor({ timeout: PATIENCE });
+    await visit(page, base, name);
     await accessible(page, `${name}, ${look}`);
-    if (process.env.SHOTS) await page.screenshot({ path: join(process.env.SHOTS, `${name.replace(/\W+/g, '-')}-${look}.png`), fullPage: true });
   }
 }
 
 /** Enough requests that some of them are kept: of those that neither fail nor are slow, one in 128 is. */
-async function visit(gateway) {
+async function shopping(gateway) {
   // A payment fails at times, and what fails is kept.
   for (let nth = 0; nth < 200; nth++) if ((await pay(gateway)) >= 500) break;
   for (let round = 0; round < 20; round++) {
@@ -110,6 +103,7 @@ async function main() {
   sizes();
   dictionary();
   await merges();
+  await shapes();
   const shop = await demo(program);
   const browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
   try {
@@ -132,11 +126,13 @@ async function main() {
     await page.goto(shop.console);
     await page.locator('nav').waitFor();
     expect(!page.url().includes('token'), 'the link logs in, and the token leaves the address');
-    await visit(shop.gateway);
+    await shopping(shop.gateway);
     await findTheSlow(page, base);
     await byMouse(page, shop);
     await byKeyboard(page, shop);
     await everyBlock(page, shop);
+    await callsByMouse(page, shop);
+    await callsByKeyboard(page, shop);
     await typeText(page, shop);
     await twoAtOnce(page, shop);
     await onTrial(page, shop);

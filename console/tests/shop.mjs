@@ -1,13 +1,17 @@
 // What the tests of the console stand on: the demo, a person's moves, and what is expected.
 
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const axe = readFileSync(join(here, '../node_modules/axe-core/axe.min.js'), 'utf8');
 export const PATIENCE = Number(process.env.PATIENCE ?? 60_000);
+
+const browsers = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+export const executablePath = browsers.find((path) => path && existsSync(path));
+export const PAGES = ['now', 'topology', 'traffic', 'requests', 'routes', 'routes?view=board', 'services', 'policies', 'guard', 'cache', 'try', 'config', 'health', 'api'];
 
 export function fail(what) {
   throw new Error(what);
@@ -46,6 +50,14 @@ export async function demo(program) {
     return over;
   };
   return { ...told, end };
+}
+
+/** Opens a page and waits until what comes by the first answers is there. */
+export async function visit(page, base, name) {
+  await page.goto(`${base}/#/${name}`);
+  await page.locator('h1').waitFor();
+  await page.locator('main .card, main svg, main table, main .row').first().waitFor({ timeout: PATIENCE });
+  if (name === 'config') await page.locator('.cm-line').first().waitFor({ timeout: PATIENCE });
 }
 
 /** No serious or critical finding on the page as it is now. */

@@ -1,4 +1,4 @@
-//! The commands of the project: `cargo xtask demo|test|release|bench|soak|cache-tests|guessing|guard-day|filtered|fuzz`.
+//! The commands of the project: `cargo xtask demo|test|release|bench|soak|cache-tests|guessing|guard-day|insights|filtered|fuzz`.
 //! Takes a command line, from any folder of the workspace; gives an exit code: 0 good, 1 failed, 2 usage.
 //! It must never leave a process behind, nor leave out a part of a proof without saying so.
 #![expect(
@@ -15,6 +15,7 @@ mod filtered;
 mod fuzz;
 mod guard_day;
 mod guessing;
+mod insights;
 mod needs;
 mod process;
 mod programs;
@@ -58,6 +59,8 @@ enum Command {
     Guessing(guessing::Options),
     /// Simulate a day of the guard: honest clients, attackers, and who was told apart when
     GuardDay(guard_day::Options),
+    /// Make services of the demo slow, and see what the insights say of it, and of steady traffic
+    Insights(insights::Options),
     /// Look for what a filter takes out in a million random documents
     Filtered(filtered::Options),
     /// Run the fuzz targets (needs a nightly toolchain and cargo-fuzz)
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::CacheTests(options) => cache_tests::run(&options),
         Command::Guessing(options) => guessing::run(&options),
         Command::GuardDay(options) => guard_day::run(&options),
+        Command::Insights(options) => insights::run(&options),
         Command::Filtered(options) => filtered::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
     };

@@ -112,6 +112,11 @@ impl Connection {
         self.read_answer()
     }
 
+    /// The same with both.
+    pub(crate) fn get_of_with(&mut self, host: &str, path: &str, line: &str) -> io::Result<Answer> {
+        self.ask(host, path, line)
+    }
+
     fn ask(&mut self, host: &str, path: &str, line: &str) -> io::Result<Answer> {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n{line}\r\n").as_bytes())?;
         self.read_answer()

@@ -104,6 +104,8 @@ export interface Topology {
   routes: Counts[];
   services: Counts[];
   targets: Counts[];
+  /** Routes that are not told. */
+  more_routes?: number;
 }
 
 export interface Series {
@@ -210,11 +212,11 @@ export interface Preview {
   different: { count: number; before: string; after: string; examples: { number: number; method: string; url: string }[] }[];
 }
 
-export interface Edit {
-  op: 'set' | 'remove';
-  path: string[];
-  value?: unknown;
-}
+export type Edit =
+  | { op: 'set'; path: string[]; value: unknown }
+  | { op: 'remove'; path: string[] }
+  | { op: 'move'; path: string[]; before?: string }
+  | { op: 'rename'; path: string[]; to: string };
 
 export interface RouteEntry {
   name: string;
@@ -224,8 +226,20 @@ export interface RouteEntry {
   written: Record<string, unknown>;
 }
 
-/** What policies refused and kept, since the start. */
+/** What a policy made of requests in a window: how many, and how long these took in all. */
+export interface Outcome {
+  policy: string;
+  /** `refused`, `would_refuse`, or what a cache had to do with the answer. */
+  outcome: string;
+  calls: number;
+  rate: number;
+  p50_ms: number | null;
+  p99_ms: number | null;
+}
+
+/** What policies refused and kept since the start, and what they made of requests in the window. */
 export interface Done {
   kinds: { name: string; refuses: boolean }[];
-  routes: Record<string, { refused: { policy: string; reason: string; mode: string; count: number }[]; cache: Record<string, number> }>;
+  outcomes: Outcome[];
+  routes: Record<string, { refused: { policy: string; reason: string; mode: string; count: number }[]; cache: Record<string, number>; outcomes: Outcome[] }>;
 }

@@ -1,8 +1,12 @@
 // The board's knowledge of policies: in which phase each works, what a fresh one says, and sets of them for a purpose.
 
+import { begin, calls } from './aggregate';
 import type { Edit } from './api';
 import type { Written } from './draft.svelte';
 import { isMap, type Language, type Schema } from './schema';
+
+/** The block that is no policy: a route that has it asks several services at once. */
+export const AGGREGATE = 'aggregate';
 
 /** The phases of a request, in their order, each with the policies that the console knows in it. */
 export const LANES: { name: string; policies: string[] }[] = [
@@ -13,8 +17,12 @@ export const LANES: { name: string; policies: string[] }[] = [
   { name: 'Care', policies: ['timeout', 'retry', 'hedge', 'mirror', 'validate', 'openapi', 'grpc_web'] },
   { name: 'Cache', policies: ['cache', 'compress'] },
   { name: 'Shape', policies: ['rewrite', 'headers', 'request', 'response', 'filter'] },
+  { name: 'Compose', policies: [AGGREGATE] },
   { name: 'Stand in', policies: ['fallback', 'transcode'] },
 ];
+
+/** What a route does, of which there is one. */
+const ACTIONS = ['to', 'split', 'respond', 'redirect', 'mock'];
 
 /** The lane of each policy; one that the console does not know works where the one before it works. */
 export function lanes(order: string[]): Map<string, number> {
@@ -26,6 +34,27 @@ export function lanes(order: string[]): Map<string, number> {
     found.set(name, last);
   }
   return found;
+}
+
+/** All blocks in the order of running: the policies, and before what stands in, the action that is one. */
+export function kinds(policies: string[]): string[] {
+  const at = policies.findIndex((name) => LANES.at(-1)?.policies.includes(name));
+  return at < 0 ? [...policies, AGGREGATE] : [...policies.slice(0, at), AGGREGATE, ...policies.slice(at)];
+}
+
+/** The edits that let a route ask several services instead of what it did. */
+export function aggregated(written: Written, route: string): Edit[] {
+  const own = isMap(written.routes) ? written.routes[route] : undefined;
+  const services = Object.keys(isMap(written.services) ? written.services : {});
+  const gone = ACTIONS.filter((action) => isMap(own) && action in own);
+  return [{ op: 'set', path: ['routes', route, AGGREGATE], value: begin(route, own, services) }, ...gone.map((action): Edit => ({ op: 'remove', path: ['routes', route, action] }))];
+}
+
+/** The edits that let a route ask one service again: that of its first call. */
+export function single(written: Written, route: string): Edit[] {
+  const own = isMap(written.routes) ? written.routes[route] : undefined;
+  const first = isMap(own) ? calls(own[AGGREGATE])[0]?.service : undefined;
+  return [{ op: 'set', path: ['routes', route, 'to'], value: first ?? firstService(written) }, { op: 'remove', path: ['routes', route, AGGREGATE] }];
 }
 
 /** A policy where it works on a route. */

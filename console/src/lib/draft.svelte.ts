@@ -77,9 +77,12 @@ class Draft {
     }
   }
 
-  /** Changes nodes of the text. Gives whether that could be done; if not, `trouble` says why. */
-  edit(label: string, edits: Edit[]): Promise<boolean> {
-    return this.next(label, () => ({ text: this.now?.text, edits }), false);
+  /**
+   * Changes nodes of the text; edits that depend on what stands there are asked for when it is their turn. Gives whether
+   * that could be done; if not, `trouble` says why.
+   */
+  edit(label: string, edits: Edit[] | (() => Edit[])): Promise<boolean> {
+    return this.next(label, () => ({ text: this.now?.text, edits: typeof edits === 'function' ? edits() : edits }), false);
   }
 
   /** Another text altogether, as somebody types it: what is typed in one go is one step. */
@@ -91,7 +94,7 @@ class Draft {
     const run = async () => {
       try {
         const asked = ask();
-        if (asked.edits === undefined && asked.text === this.now?.text) return true;
+        if (!asked.edits?.length && asked.text === this.now?.text) return true;
         const told = await post<Checked>('/api/v1/config/check', asked);
         if (told.text === this.now?.text) return true;
         const step = { label, text: told.text, written: told.written ?? this.now?.written ?? {}, valid: told.valid, faults: told.diagnostics };

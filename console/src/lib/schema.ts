@@ -1,6 +1,9 @@
 // The schema of the configuration, as the gateway serves it, made ready for forms: what a value is, in few kinds.
 
 import { get } from './api';
+import { isMap } from './values';
+
+export { isMap } from './values';
 
 export interface Schema {
   type?: string | string[];
@@ -154,10 +157,6 @@ export class Language {
         return '';
     }
   }
-}
-
-export function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** Asked for once. */

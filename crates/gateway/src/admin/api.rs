@@ -3,7 +3,7 @@
 //! Takes a kind, a name and a window; gives JSON. Names that nothing was counted of give zeros where the configuration
 //! has them, and a problem where it has not. Nothing here changes anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -19,13 +19,17 @@ use super::telemetry::LONGEST;
 use super::{Shared, problem};
 use crate::observe::histogram::BOUNDS_MICROS;
 use crate::observe::telemetry::{Counts, Curve, Key, Kind, OTHER, Store};
+use crate::policies::LIST;
+use crate::snapshot::Snapshot;
 use crate::values::{Duration, nearest};
 
 /// The window where none is asked for.
 const WINDOW: u64 = 300;
-/// Names of a kind that are told at most, those with the most calls first.
+/// Names of a kind that are told at most, those with the most calls.
 const MOST_NODES: usize = 1_000;
-const KINDS: [&str; 5] = ["gateway", "listener", "route", "service", "target"];
+/// What is left out where a topology is not told in full.
+const DETAILS: [&str; 4] = ["statuses", "faults", "bytes_in", "bytes_out"];
+const KINDS: [&str; 7] = ["gateway", "listener", "route", "service", "target", "policy", "group"];
 
 /// What may be asked of the topology.
 #[derive(Deserialize)]
@@ -41,6 +45,8 @@ pub(super) struct Asked {
     kind: Option<String>,
     name: Option<String>,
     service: Option<String>,
+    outcome: Option<String>,
+    route: Option<String>,
     window: Option<String>,
 }
 
@@ -54,7 +60,7 @@ pub(super) async fn topology(
         Err(error) => return unclear(&error.body_text()),
     };
     match seconds(asked.window.as_deref()) {
-        Ok(seconds) => json_response(StatusCode::OK, &told_topology(&control, seconds, MOST_NODES)),
+        Ok(seconds) => json_response(StatusCode::OK, &told_topology(&control, seconds, MOST_NODES, true)),
         Err(what) => unclear(&what),
     }
 }
@@ -161,6 +167,16 @@ fn key(asked: &Asked) -> Result<Key, String> {
             let of = asked.service.as_deref().ok_or("say which service the target is of: `service=..`")?;
             return Ok(Key { kind: Kind::Target, name: named("target")?.into(), of: of.into() });
         }
+        Some("policy") => {
+            let outcome = asked.outcome.as_deref().ok_or("say what became of requests: `outcome=refused`")?;
+            let name = format!("{}:{outcome}", named("policy")?).into();
+            return Ok(Key {
+                kind: Kind::Policy,
+                name,
+                of: asked.route.as_deref().unwrap_or_default().into(),
+            });
+        }
+        Some("group") => Kind::Group,
         Some(other) => {
             let meant = nearest(other, KINDS);
             let remedy = meant.map_or_else(|| KINDS.join(", "), |meant| format!("did you mean `{meant}`?"));
@@ -177,6 +193,8 @@ fn kind_name(kind: Kind) -> &'static str {
         Kind::Route => "route",
         Kind::Service => "service",
         Kind::Target => "target",
+        Kind::Policy => "policy",
+        Kind::Group => "group",
     }
 }
 
@@ -190,6 +208,12 @@ fn is_known(control: &Control, store: &Store, key: &Key) -> bool {
             Kind::Listener => snapshot.listener(&key.name).is_some(),
             Kind::Route => snapshot.routes.iter().any(|route| route.key == key.name),
             Kind::Service => snapshot.services.iter().any(|service| service.name == key.name),
+            Kind::Policy => {
+                let of = key.name.split(':').next().unwrap_or_default();
+                let route = key.of.is_empty() || snapshot.routes.iter().any(|route| route.key == key.of);
+                route && LIST.iter().any(|kind| kind.name == of)
+            }
+            Kind::Group => snapshot.groups.iter().any(|(name, _)| *name == key.name),
             Kind::Target => snapshot.services.iter().any(|service| {
                 let mut targets = service.targets.iter();
                 service.name == key.of && targets.any(|target| target.url.to_string().ends_with(&*key.name))
@@ -207,14 +231,21 @@ fn head(key: &Key, curve: &Curve) -> Map<String, Value> {
     told
 }
 
-pub(super) fn told_topology(control: &Control, seconds: u64, most_routes: usize) -> Value {
+/// The topology of a window, of each kind so many; what is not wanted in full lacks what no graph shows.
+pub(super) fn told_topology(control: &Control, seconds: u64, most: usize, full: bool) -> Value {
     let snapshot = control.gateway.live.snapshot();
     let store = control.telemetry.store();
     let covered = store.covered(seconds);
-    let told = |key: &Key| told_counts(&store.window(key, seconds), covered);
-    let services = snapshot.services.iter().map(|service| {
-        let mut told = told(&Key::new(Kind::Service, service.name.clone()));
-        told.insert("name".into(), (*service.name).into());
+    let told = |key: &Key| {
+        let mut told = told_counts(&store.window(key, seconds), covered);
+        told.retain(|name, _| full || !DETAILS.contains(&name.as_str()));
+        told
+    };
+    let services = snapshot.services.iter().map(|service| Key::new(Kind::Service, service.name.clone()));
+    let services = busiest(services.collect(), most, |key| store.calls(key, seconds));
+    let services = services.into_iter().map(|key| {
+        let mut told = told(&key);
+        told.insert("name".into(), (*key.name).into());
         told
     });
     let mut targets: BTreeMap<Key, (Vec<Value>, u64)> = BTreeMap::new();
@@ -227,6 +258,7 @@ pub(super) fn told_topology(control: &Control, seconds: u64, most_routes: usize)
             *in_flight = in_flight.saturating_add(u64::from(endpoint.in_flight()));
         }
     }
+    let targets = busiest(targets.into_iter().collect(), most, |(key, _)| store.calls(key, seconds));
     let targets = targets.into_iter().map(|(key, (addresses, in_flight))| {
         let mut told = told(&key);
         told.insert("name".into(), (*key.name).into());
@@ -237,6 +269,13 @@ pub(super) fn told_topology(control: &Control, seconds: u64, most_routes: usize)
     });
     let mut gateway = told(&Key::gateway());
     gateway.insert("in_flight".into(), control.gateway.live.observe.totals.in_flight().into());
+    let (routes, more) = routes(&snapshot, &store, seconds, most);
+    let routes = routes.into_iter().map(|(name, service)| {
+        let mut told = told(&Key::new(Kind::Route, name));
+        told.insert("name".into(), name.into());
+        told.insert("service".into(), service.into());
+        told
+    });
     json!({
         "window_seconds": seconds,
         "covered_seconds": covered,
@@ -245,7 +284,8 @@ pub(super) fn told_topology(control: &Control, seconds: u64, most_routes: usize)
         "memory_bytes": store.bytes(),
         "gateway": gateway,
         "listeners": listeners(control, &store, seconds),
-        "routes": routes(control, &store, seconds, most_routes),
+        "routes": routes.map(Value::Object).collect::<Vec<_>>(),
+        "more_routes": more,
         "services": services.map(Value::Object).collect::<Vec<_>>(),
         "targets": targets.map(Value::Object).collect::<Vec<_>>(),
     })
@@ -265,27 +305,37 @@ fn listeners(control: &Control, store: &Store, seconds: u64) -> Vec<Value> {
     told.collect()
 }
 
-/// The routes of the configuration and what found no room of its own, the busiest first.
-fn routes(control: &Control, store: &Store, seconds: u64, most: usize) -> Vec<Value> {
-    let snapshot = control.gateway.live.snapshot();
+/// The routes of the configuration and what found no room of its own, with their services, the busiest first; and how many
+/// more there are.
+fn routes<'s>(
+    snapshot: &'s Snapshot,
+    store: &Store,
+    seconds: u64,
+    most: usize,
+) -> (Vec<(&'s str, &'s str)>, usize) {
     let known = snapshot.routes.iter().map(|route| (&*route.key, snapshot.service_of(route)));
-    let mut counted: Vec<(&str, &str, Counts)> = known
+    let mut counted: Vec<(u64, &str, &str)> = known
         .chain([("none", ""), (OTHER, "")])
-        .map(|(name, service)| (name, service, store.window(&Key::new(Kind::Route, name), seconds)))
-        .filter(|(name, _, counts)| counts.calls > 0 || !matches!(*name, "none" | OTHER))
+        .map(|(name, service)| (store.calls(&Key::new(Kind::Route, name), seconds), name, service))
+        .filter(|(calls, name, _)| *calls > 0 || !matches!(*name, "none" | OTHER))
         .collect();
-    counted.sort_by_key(|(.., counts)| std::cmp::Reverse(counts.calls));
-    let covered = store.covered(seconds);
-    let told = counted.into_iter().take(most).map(|(name, service, counts)| {
-        let mut told = told_counts(&counts, covered);
-        told.insert("name".into(), name.into());
-        told.insert("service".into(), service.into());
-        Value::Object(told)
-    });
-    told.collect()
+    counted.sort_by_key(|(calls, ..)| std::cmp::Reverse(*calls));
+    let more = counted.len().saturating_sub(most);
+    (counted.into_iter().take(most).map(|(_, name, service)| (name, service)).collect(), more)
 }
 
-fn told_counts(counts: &Counts, covered: u64) -> Map<String, Value> {
+/// So many of them, those with the most calls, in the order they have.
+fn busiest<T>(things: Vec<T>, most: usize, calls: impl Fn(&T) -> u64) -> Vec<T> {
+    if things.len() <= most {
+        return things;
+    }
+    let mut ranked: Vec<(u64, usize)> = things.iter().map(calls).zip(0..).collect();
+    ranked.sort_by_key(|(calls, _)| std::cmp::Reverse(*calls));
+    let kept: BTreeSet<usize> = ranked.into_iter().take(most).map(|(_, place)| place).collect();
+    things.into_iter().enumerate().filter(|(place, _)| kept.contains(place)).map(|(_, thing)| thing).collect()
+}
+
+pub(super) fn told_counts(counts: &Counts, covered: u64) -> Map<String, Value> {
     let (failed, of) = counts.failed();
     let share = if of > 0 { failed as f64 / of as f64 } else { 0.0 };
     let [_, good, moved, client, server] = counts.classes;

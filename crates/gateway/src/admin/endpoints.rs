@@ -56,9 +56,11 @@ const WINDOW: (&str, &str) = ("window", "A duration from 1s to 1d; without it 5m
 const CURVE_WINDOW: (&str, &str) =
     ("window", "A duration from 1s to 1d, or to what `admin.rollups` keeps; without it 5m.");
 const CURVE: &[(&str, &str)] = &[
-    ("kind", "`gateway` (without it), `listener`, `route`, `service` or `target`."),
+    ("kind", "`gateway` (without it), `listener`, `route`, `service`, `target`, `policy` or `group`."),
     ("name", "The name of the thing; none for the gateway."),
     ("service", "The service that a target is of."),
+    ("outcome", "What a policy made of requests: `refused`, `would_refuse`, or of a cache such as `hit`."),
+    ("route", "The route on which it did; without it, all."),
     CURVE_WINDOW,
 ];
 const FILTER: (&str, &str) = ("filter", "Terms that must all hold, such as `status>=500 route:/orders/*`.");
@@ -116,7 +118,7 @@ impl Endpoint {
 }
 
 /// All of the admin API.
-pub(super) static ENDPOINTS: [Endpoint; 43] = {
+pub(super) static ENDPOINTS: [Endpoint; 44] = {
     use Role::{Admin, Operator, Viewer};
     [
         Endpoint::look(
@@ -144,7 +146,12 @@ pub(super) static ENDPOINTS: [Endpoint; 43] = {
             Viewer,
             "All kinds of policies in the order of running, and what they refused or kept on which route.",
             || get(policies::policies),
-        ),
+        )
+        .with(&[WINDOW]),
+        Endpoint::look("/api/v1/groups", Viewer, "What callers did, by their groups.", || {
+            get(policies::groups)
+        })
+        .with(&[WINDOW]),
         Endpoint::look("/api/v1/insights", Viewer, "What is not as usual, in words.", || {
             get(pages::insights)
         }),

@@ -14,8 +14,9 @@ use super::api::{Window, seconds, told_topology, unclear};
 
 /// Time between two events.
 const STEP: Duration = Duration::from_secs(1);
-/// Routes of an event, the busiest: what is on the screen at a time.
-const MOST_ROUTES: usize = 60;
+/// Routes, services and targets of an event, the busiest of each: more than is on a screen at a time, and with what is told
+/// of each less than 30 kB in a second.
+const MOST: usize = 40;
 
 /// The topology of the window, anew each second.
 pub(super) async fn live(State(control): Shared, asked: Result<Query<Window>, QueryRejection>) -> Response {
@@ -36,7 +37,7 @@ pub(super) async fn live(State(control): Shared, asked: Result<Query<Window>, Qu
                 tokio::time::sleep(STEP).await;
             }
             let control = control.upgrade()?;
-            let told = told_topology(&control, window, MOST_ROUTES);
+            let told = told_topology(&control, window, MOST, false);
             Some((Ok::<_, Infallible>(Event::default().data(told.to_string())), true))
         }
     });

@@ -6,7 +6,7 @@
 //! counted between the last reading and the end of a counter: those that are gone are read for a while longer. What is
 //! done in a second is bounded: with very many routes each is read less often, and its curve is coarser.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -15,6 +15,7 @@ use super::control::Control;
 use super::insights::Watch;
 use super::rollups::Rollups;
 use crate::observe::connections::Refusal;
+use crate::observe::metrics::Outcome;
 use crate::observe::telemetry::insights::{Insight, insights};
 use crate::observe::telemetry::{BUDGET, Counts, Curve, Key, Kind, MOST_SERIES, Store};
 use crate::observe::{Connections, Figure, RouteStats};
@@ -57,6 +58,8 @@ struct Source {
     /// The service that a route forwards to, or that a target is of.
     service: Option<Key>,
     before: Counts,
+    /// What policies had made of the exchanges of a route then, each with the names it is told by: there, and of all routes.
+    outcomes: BTreeMap<Outcome, ([Key; 2], Counts)>,
     /// The second in which it was last found to be there.
     seen: u64,
 }
@@ -205,7 +208,7 @@ impl Sources {
     /// Tells the workers from when on an exchange is slow for its route: above its p99 of the last hour.
     fn tell_slow(&self, store: &Store) {
         for source in self.all.values() {
-            let Counter::Route(stats) = &source.counter else { continue };
+            let (Counter::Route(stats), Kind::Route) = (&source.counter, source.key.kind) else { continue };
             let hour = store.window(&source.key, 3_600);
             if hour.calls >= SLOW_LEAST
                 && let Some(millis) = hour.quantile_ms(0.99)
@@ -225,6 +228,7 @@ impl Sources {
             if !since.is_empty() {
                 source.tell(&since, &mut tell);
                 source.before = counts;
+                source.tell_outcomes(&mut tell);
             }
             if now.saturating_sub(source.seen) > AFTERLIFE && !self.stays(place) {
                 self.all.remove(&place);
@@ -281,6 +285,11 @@ impl Sources {
         self.keep(Arc::as_ptr(&snapshot.unrouted) as usize, now, || {
             Source::new(Counter::Route(snapshot.unrouted.clone()), Key::new(Kind::Route, "none"), None)
         });
+        for (name, stats) in &snapshot.groups {
+            self.keep(Arc::as_ptr(stats) as usize, now, || {
+                Source::new(Counter::Route(stats.clone()), Key::new(Kind::Group, name.clone()), None)
+            });
+        }
         for service in &snapshot.services {
             for endpoint in service.live.endpoints().iter() {
                 self.keep(Arc::as_ptr(endpoint) as usize, now, || {
@@ -305,14 +314,14 @@ impl Sources {
 
 impl Source {
     fn new(counter: Counter, key: Key, service: Option<Key>) -> Source {
-        Source { counter, key, service, before: Counts::default(), seen: 0 }
+        Source { counter, key, service, before: Counts::default(), outcomes: BTreeMap::new(), seen: 0 }
     }
 
     /// A route's exchanges are also the process's, and their statuses its service's; the tries, faults and times of a
     /// service are those of its targets.
     fn tell(&self, since: &Counts, tell: &mut impl FnMut(&Key, &Counts)) {
         tell(&self.key, since);
-        if let Counter::Route(_) = self.counter {
+        if self.key.kind == Kind::Route {
             tell(&Key::gateway(), since);
         }
         let Some(service) = &self.service else { return };
@@ -322,6 +331,27 @@ impl Source {
                 tell(service, &Counts { classes, refused, bytes_in, bytes_out, ..Counts::default() });
             }
             Counter::Target(_) | Counter::Listener(_) => tell(service, since),
+        }
+    }
+}
+
+impl Source {
+    /// What policies made of the exchanges of a route: on it, and on all routes together.
+    fn tell_outcomes(&mut self, tell: &mut impl FnMut(&Key, &Counts)) {
+        let (Counter::Route(stats), Kind::Route) = (&self.counter, self.key.kind) else { return };
+        for (outcome, latency) in stats.outcomes() {
+            let calls = latency.count();
+            let counts = Counts { calls, latency, ..Counts::default() };
+            let (keys, before) = self.outcomes.entry(outcome).or_insert_with(|| {
+                let name: Arc<str> = format!("{}:{}", outcome.0, outcome.1).into();
+                let here = Key { kind: Kind::Policy, name: name.clone(), of: self.key.name.clone() };
+                ([here, Key::new(Kind::Policy, name)], Counts::default())
+            });
+            let since = counts.since(before);
+            if !since.is_empty() {
+                keys.iter().for_each(|key| tell(key, &since));
+                *before = counts;
+            }
         }
     }
 }

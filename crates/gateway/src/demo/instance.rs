@@ -6,13 +6,18 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware;
 use axum::response::Response;
 use tokio::sync::watch;
+
+/// What is added to each answer of an instance that is slow.
+const SLOW: Duration = Duration::from_millis(600);
 
 /// A service that is not started yet.
 pub(crate) struct Service {
@@ -33,6 +38,7 @@ pub struct Instance {
     about: &'static str,
     address: SocketAddr,
     open: Arc<watch::Sender<bool>>,
+    slow: Arc<AtomicBool>,
 }
 
 impl Instance {
@@ -40,26 +46,39 @@ impl Instance {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, service.port))
             .or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?;
         let address = listener.local_addr()?;
+        let slow = Arc::new(AtomicBool::new(false));
+        let slowed = Arc::clone(&slow);
         let router = service.router.layer(middleware::map_response(move |mut answer: Response| {
             let name = HeaderValue::from_static(service.name);
             answer.headers_mut().insert(HeaderName::from_static("x-instance"), name);
-            async { answer }
+            let pause = slowed.load(Ordering::Relaxed).then_some(SLOW);
+            async move {
+                if let Some(pause) = pause {
+                    tokio::time::sleep(pause).await;
+                }
+                answer
+            }
         }));
         let (open, opened) = watch::channel(true);
         thread::Builder::new()
             .name(service.name.to_owned())
             .spawn(move || live(Some(listener), address, &router, opened))?;
-        Ok(Instance { name: service.name, about: service.about, address, open: Arc::new(open) })
+        Ok(Instance { name: service.name, about: service.about, address, open: Arc::new(open), slow })
     }
 
     /// One that runs by itself and stays open.
     pub(crate) fn elsewhere(name: &'static str, about: &'static str, address: SocketAddr) -> Instance {
-        Instance { name, about, address, open: Arc::new(watch::Sender::new(true)) }
+        Instance { name, about, address, open: Arc::new(watch::Sender::new(true)), slow: Arc::default() }
     }
 
     /// Takes it away, as a machine that lost its power, or brings it back.
     pub(crate) fn set_open(&self, open: bool) {
         self.open.send_replace(open);
+    }
+
+    /// Lets each of its answers wait for a good half of a second, or no longer.
+    pub(crate) fn set_slow(&self, slow: bool) {
+        self.slow.store(slow, Ordering::Relaxed);
     }
 
     /// Its name, e.g. `users-a`.

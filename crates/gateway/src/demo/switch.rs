@@ -1,7 +1,8 @@
-//! The switch of the shop: takes services away and brings them back, so that everybody can see what the gateway does then.
+//! The switch of the shop: takes services away, makes them slow and brings them back, so that everybody can see what the
+//! gateway does then.
 //!
-//! Takes the instances, gives one more service: `POST /orders/stop` closes every instance of `orders`, `POST /orders/start`
-//! opens them, `POST /start` opens all.
+//! Takes the instances, gives one more service: `POST /orders/stop` closes every instance of `orders`, `POST /orders-a/slow`
+//! lets one answer late, `POST /orders/start` opens them as they were, `POST /start` does so with all.
 
 use std::sync::Arc;
 
@@ -22,28 +23,39 @@ pub(crate) fn service(instances: Vec<Instance>) -> Service {
         .route("/start", post(start))
         .route("/{service}/{what}", post(turn))
         .with_state(Arc::new(instances));
-    Service { name: "switch", port: 7000, about: "stops and starts the others", router }
+    Service {
+        name: "switch",
+        port: 7000,
+        about: "stops the others, makes them slow, and starts them",
+        router,
+    }
 }
 
 async fn start(State(instances): State<Instances>) -> Response {
-    instances.iter().for_each(|instance| instance.set_open(true));
+    instances.iter().for_each(as_usual);
     Json(json!({ "open": "all" })).into_response()
 }
 
+fn as_usual(instance: &Instance) {
+    instance.set_open(true);
+    instance.set_slow(false);
+}
+
 async fn turn(State(instances): State<Instances>, Path((service, what)): Path<(String, String)>) -> Response {
-    let open = match what.as_str() {
-        "start" => true,
-        "stop" => false,
-        _ => return refuse(StatusCode::NOT_FOUND, "write /SERVICE/stop or /SERVICE/start"),
+    let (turn, now): (fn(&Instance), &str) = match what.as_str() {
+        "start" => (as_usual, "open"),
+        "stop" => (|instance| instance.set_open(false), "closed"),
+        "slow" => (|instance| instance.set_slow(true), "slow"),
+        _ => return refuse(StatusCode::NOT_FOUND, "write /SERVICE/stop, /SERVICE/slow or /SERVICE/start"),
     };
     let chosen: Vec<&Instance> =
         instances.iter().filter(|instance| is_of(instance.name(), &service)).collect();
     if chosen.is_empty() {
         return refuse(StatusCode::NOT_FOUND, "the shop has no such service");
     }
-    chosen.iter().for_each(|instance| instance.set_open(open));
+    chosen.iter().for_each(|instance| turn(instance));
     let names: Vec<&str> = chosen.iter().map(|instance| instance.name()).collect();
-    Json(json!({ if open { "open" } else { "closed" }: names })).into_response()
+    Json(json!({ now: names })).into_response()
 }
 
 /// Whether an instance is that service, or one of its instances `-a` and `-b`.

@@ -9,7 +9,7 @@ use super::{Instance, Running};
 
 /// Commands to try: what follows `curl`, with `G` for the gateway, `A` for its admin address, `W` for the switch, `I` for the
 /// development issuer and `T` for this program, and what it shows.
-const COMMANDS: [(&str, &str); 15] = [
+const COMMANDS: [(&str, &str); 16] = [
     ("-i G/v2/users/1", "a user; X-Instance tells which of two instances answered, ask again"),
     ("-i G/v1/users/1", "the same from the old version, with Deprecation, Sunset and a Link to the new one"),
     (
@@ -39,6 +39,10 @@ const COMMANDS: [(&str, &str); 15] = [
         "that too: you get your own last good answer, marked (Age, Tidegate-Degraded: last-good), after a minute a graceful 503",
     ),
     ("-X POST W/start", "all are back, and so are fresh answers"),
+    (
+        "-X POST W/products/slow",
+        "each of its answers takes 600 ms longer: within a minute the console says so, and since when; W/start ends it",
+    ),
     ("-N G/events/orders", "an event each second, not held back"),
     ("-i G/old-shop/mugs", "a redirect that needs no service"),
     ("-i -X DELETE G/products/1", "405 with Allow, as a problem with a request id"),

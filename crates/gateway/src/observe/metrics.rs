@@ -135,6 +135,9 @@ impl RouteReading {
     }
 }
 
+/// A policy and what it made of an exchange: `refused`, `would_refuse` in the shadow, or what a cache had to do with it.
+pub type Outcome = (&'static str, &'static str);
+
 /// One more than the parts of workers that were made.
 static USED: AtomicU64 = AtomicU64::new(1);
 
@@ -201,6 +204,15 @@ impl RouteStats {
         counts
     }
 
+    /// What policies made of its exchanges: by policy and outcome, how many, and how long these took.
+    pub fn outcomes(&self) -> BTreeMap<Outcome, Reading> {
+        let mut outcomes = BTreeMap::new();
+        for shard in self.shards.iter().filter_map(OnceLock::get) {
+            shard.outcomes(&mut outcomes);
+        }
+        outcomes
+    }
+
     /// Adds what was counted to a reading.
     pub(crate) fn read(&self, reading: &mut RouteReading) {
         for shard in self.shards.iter().filter_map(OnceLock::get) {
@@ -220,7 +232,8 @@ impl RouteShard {
         add(&self.bytes_in, record.bytes_in);
         add(&self.bytes_out, record.bytes_out);
         if !record.cache.is_empty() {
-            self.caches.get_or_init(|| Tally::with_room(CACHES)).count([record.cache, "", ""]);
+            let caches = self.caches.get_or_init(|| Tally::with_times(CACHES));
+            caches.time([record.cache, "", ""], record.finished);
         }
         if record.refused_by.is_some() || !record.shadowed.is_empty() {
             self.refused(exchange);
@@ -239,12 +252,13 @@ impl RouteShard {
     }
 
     fn refused(&self, exchange: &Exchange) {
-        let refusals = self.refusals.get_or_init(|| Tally::with_room(REFUSALS));
+        let refusals = self.refusals.get_or_init(|| Tally::with_times(REFUSALS));
+        let took = exchange.record.finished;
         if let Some(policy) = exchange.record.refused_by {
-            refusals.count([policy, exchange.record.reason, "enforce"]);
+            refusals.time([policy, exchange.record.reason, "enforce"], took);
         }
         for (policy, reason) in &exchange.record.shadowed {
-            refusals.count([policy, reason, "shadow"]);
+            refusals.time([policy, reason, "shadow"], took);
         }
     }
 
@@ -268,6 +282,18 @@ impl RouteShard {
         counts.bytes_in = counts.bytes_in.saturating_add(self.bytes_in.load(Ordering::Relaxed));
         counts.bytes_out = counts.bytes_out.saturating_add(self.bytes_out.load(Ordering::Relaxed));
         self.duration.read(&mut counts.latency);
+    }
+
+    fn outcomes(&self, outcomes: &mut BTreeMap<Outcome, Reading>) {
+        let mut add = |outcome, times: &Histogram| times.read(outcomes.entry(outcome).or_default());
+        if let Some(refusals) = self.refusals.get() {
+            refusals.read_times(|[policy, _, mode], times| {
+                add((policy, if mode == "shadow" { "would_refuse" } else { "refused" }), times);
+            });
+        }
+        if let Some(caches) = self.caches.get() {
+            caches.read_times(|[result, ..], times| add(("cache", result), times));
+        }
     }
 
     fn read(&self, reading: &mut RouteReading) {
@@ -367,5 +393,11 @@ mod tests {
         stats.record(0, &refused);
         let refusals: Vec<_> = read(&stats).refusals.into_iter().collect();
         assert_eq!(refusals, [(["cors", "origin_denied", "shadow"], 1), (["ip", "ip_denied", "enforce"], 1)]);
+        refused.record.cache = "hit";
+        stats.record(0, &refused);
+        let outcomes: Vec<_> =
+            stats.outcomes().into_iter().map(|(outcome, times)| (outcome, times.count())).collect();
+        let wanted = [(("cache", "hit"), 1), (("cors", "would_refuse"), 2), (("ip", "refused"), 2)];
+        assert_eq!(outcomes.into_iter().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), wanted);
     }
 }

@@ -38,6 +38,11 @@ pub(super) fn tell(
         record.fault.as_ref().map_or(0, |fault| fault.facts().status)
     };
     worker.count(labels.revision, record.status, record.finished);
+    if let Some(identity) = exchange.identity.as_ref().filter(|identity| !identity.groups.is_empty())
+        && !exchange.rehearsal
+    {
+        worker.view().count_groups(exchange, &identity.groups);
+    }
     worker.observer.finish(exchange, labels, counted);
     exchange.let_go();
 }

@@ -11,7 +11,7 @@ use http1::{HeadLimits, NameBuf};
 use super::aggregate::Parts;
 use super::secure;
 use super::services::{Services, sendings};
-use super::stats::Stats;
+use super::stats::{self, Stats};
 use super::{Listener, Snapshot};
 use super::{mock, split};
 use crate::config::{self, Config, Diagnostics, Named, Node, Spanned, To, Use, codes};
@@ -86,6 +86,7 @@ pub fn compile(
         proofs: secure::proofs(config, previous),
         forwarding: forwarding(config.forwarded),
         stranger,
+        groups: stats::groups(config, previous, workers),
         unrouted: previous.map_or_else(|| RouteStats::new(workers), |previous| previous.unrouted.clone()),
     })
 }

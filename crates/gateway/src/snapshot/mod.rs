@@ -71,6 +71,8 @@ pub struct Snapshot {
     pub state: Option<PathBuf>,
     /// Counts requests that no route takes.
     pub unrouted: Arc<RouteStats>,
+    /// Counts what callers of each group did, by the names of groups in order.
+    pub groups: Vec<(Arc<str>, Arc<RouteStats>)>,
     /// Watches who sends them, where the guard stands in `defaults`.
     pub stranger: Option<policies::Bound>,
 }

@@ -62,6 +62,8 @@ pub struct View {
     /// Where this worker counts for each route, known at its first use: one step to it, however many routes there are.
     counted: Vec<OnceCell<Option<Arc<RouteShard>>>>,
     unrouted: Option<Arc<RouteShard>>,
+    /// Where it counts for each group of callers.
+    groups: Vec<OnceCell<Option<Arc<RouteShard>>>>,
 }
 
 impl View {
@@ -77,10 +79,26 @@ impl View {
         self.counted.get(place as usize)?.get_or_init(find).as_ref()
     }
 
+    /// Counts an exchange that is over for the groups of its caller that the configuration names.
+    pub fn count_groups(&self, exchange: &Exchange, groups: &[Box<str>]) {
+        for (nth, group) in groups.iter().enumerate() {
+            // A token may say again what the configuration says.
+            let again = groups.iter().take(nth).any(|earlier| earlier == group);
+            let place = self.snapshot.groups.binary_search_by(|(name, _)| (**name).cmp(group));
+            let Ok(place) = place else { continue };
+            let find = || self.snapshot.groups.get(place)?.1.shard(self.worker);
+            let shard = self.groups.get(place).and_then(|shard| shard.get_or_init(find).as_ref());
+            if let Some(shard) = shard.filter(|_| !again) {
+                shard.record(exchange);
+            }
+        }
+    }
+
     fn new(snapshot: Arc<Snapshot>, worker: usize, locals: Vec<Rc<LocalService>>) -> View {
         let counted = vec![OnceCell::new(); snapshot.routes.len()];
+        let groups = vec![OnceCell::new(); snapshot.groups.len()];
         let unrouted = snapshot.unrouted.shard(worker);
-        View { snapshot, locals, worker, counted, unrouted }
+        View { snapshot, locals, worker, counted, unrouted, groups }
     }
 }
 

@@ -41,6 +41,8 @@ pub(super) fn begin(key: &Key) -> String {
         Kind::Route => "route",
         Kind::Service => "service",
         Kind::Target => "target",
+        Kind::Policy => "policy",
+        Kind::Group => "group",
     };
     format!("{kind} {} ", json!([key.name, key.of]))
 }

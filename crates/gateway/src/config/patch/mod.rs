@@ -5,6 +5,7 @@
 //! text that would mean something else is refused, never given.
 
 mod layout;
+mod order;
 mod places;
 mod render;
 mod splice;
@@ -41,6 +42,21 @@ pub enum Edit {
     Remove {
         /// Keys, and indices of lists.
         path: Vec<String>,
+    },
+    /// Puts the entry of a map at the path elsewhere among the others, with its comments.
+    Move {
+        /// Keys, and indices of lists.
+        path: Vec<String>,
+        /// The key before which it is to stand; without one it becomes the last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        before: Option<String>,
+    },
+    /// Gives the entry of a map at the path another key.
+    Rename {
+        /// Keys, and indices of lists.
+        path: Vec<String>,
+        /// The new key.
+        to: String,
     },
 }
 
@@ -90,11 +106,15 @@ fn one(text: &str, edit: &Edit) -> Result<String, Unpatchable> {
         let splice = match &step {
             Edit::Set { path, value } => splice::set(&patched, &tree, path, value)?,
             Edit::Remove { path } => splice::remove(&patched, &tree, path)?,
+            Edit::Move { path, before } => order::place(&patched, &tree, path, before.as_deref())?,
+            Edit::Rename { path, to } => order::rename(&patched, &tree, path, to)?,
         };
         patched = splice.apply(&patched).ok_or_else(|| Unpatchable::new("the place is not in the text"))?;
     }
+    // Two maps are equal in any order; where the order is the change, it counts.
+    let ordered = matches!(edit, Edit::Move { .. } | Edit::Rename { .. });
     match meaning(&patched) {
-        Ok(found) if found == meant => Ok(patched),
+        Ok(found) if found == meant && (!ordered || found.to_string() == meant.to_string()) => Ok(patched),
         _ => Err(Unpatchable::new(format!(
             "`{}` is written in a way that cannot be changed in place; change the file by hand",
             path_of(edit).join(" / ")
@@ -104,7 +124,10 @@ fn one(text: &str, edit: &Edit) -> Result<String, Unpatchable> {
 
 fn path_of(edit: &Edit) -> &[String] {
     match edit {
-        Edit::Set { path, .. } | Edit::Remove { path } => path,
+        Edit::Set { path, .. }
+        | Edit::Remove { path }
+        | Edit::Move { path, .. }
+        | Edit::Rename { path, .. } => path,
     }
 }
 
@@ -151,8 +174,35 @@ fn intended(mut root: Value, edit: &Edit) -> Result<Value, Unpatchable> {
                 return Err(nothing_at(last));
             }
         }
+        Edit::Move { before, .. } => moved(place, last, before.as_deref())?,
+        Edit::Rename { to, .. } => renamed(place, last, to)?,
     }
     Ok(root)
+}
+
+fn moved(place: &mut Value, key: &str, before: Option<&str>) -> Result<(), Unpatchable> {
+    let Value::Object(map) = place else { return Err(nothing_at(key)) };
+    if before.is_some_and(|before| !map.contains_key(before)) {
+        return Err(nothing_at(before.unwrap_or_default()));
+    }
+    if before == Some(key) {
+        return Ok(());
+    }
+    let value = map.shift_remove(key).ok_or_else(|| nothing_at(key))?;
+    let at = map.keys().position(|own| Some(own.as_str()) == before).unwrap_or(map.len());
+    map.shift_insert(at, key.to_owned(), value);
+    Ok(())
+}
+
+fn renamed(place: &mut Value, key: &str, to: &str) -> Result<(), Unpatchable> {
+    let Value::Object(map) = place else { return Err(nothing_at(key)) };
+    if map.contains_key(to) {
+        return Err(Unpatchable::new(format!("there is a `{to}` at this place already")));
+    }
+    let at = map.keys().position(|own| own == key).ok_or_else(|| nothing_at(key))?;
+    let value = map.shift_remove(key).unwrap_or_default();
+    map.shift_insert(at, to.to_owned(), value);
+    Ok(())
 }
 
 fn step_into<'v>(place: &'v mut Value, key: &str, make: bool) -> Result<&'v mut Value, Unpatchable> {

@@ -15,7 +15,7 @@ pub(super) struct Splice {
 }
 
 impl Splice {
-    fn new(range: Range<usize>, with: impl Into<String>) -> Self {
+    pub(super) fn new(range: Range<usize>, with: impl Into<String>) -> Self {
         Self { range, with: with.into() }
     }
 
@@ -27,7 +27,7 @@ impl Splice {
 }
 
 /// A text and what is asked of it again and again.
-struct Page<'t> {
+pub(super) struct Page<'t> {
     text: &'t str,
     newline: &'static str,
 }
@@ -103,11 +103,11 @@ fn nested(keys: &[String], value: &Value) -> Value {
 }
 
 impl<'t> Page<'t> {
-    fn new(text: &'t str) -> Self {
+    pub(super) fn new(text: &'t str) -> Self {
         Page { text, newline: if text.contains("\r\n") { "\r\n" } else { "\n" } }
     }
 
-    fn slice(&self, range: Range<usize>) -> &'t str {
+    pub(super) fn slice(&self, range: Range<usize>) -> &'t str {
         self.text.get(range).unwrap_or_default()
     }
 
@@ -115,7 +115,7 @@ impl<'t> Page<'t> {
         self.text.get(at..).is_some_and(|rest| rest.starts_with(marks))
     }
 
-    fn is_flow(&self, node: &Node) -> bool {
+    pub(super) fn is_flow(&self, node: &Node) -> bool {
         !matches!(node.kind, Kind::Scalar(_)) && self.starts_with(node.span.start as usize, &['{', '['])
     }
 
@@ -138,7 +138,7 @@ impl<'t> Page<'t> {
         }
     }
 
-    fn entry_end(&self, entry: &Entry) -> usize {
+    pub(super) fn entry_end(&self, entry: &Entry) -> usize {
         if entry.value.is_null() && entry.value.span.start == entry.value.span.end {
             return self.behind_colon(entry);
         }
@@ -155,12 +155,12 @@ impl<'t> Page<'t> {
         }
     }
 
-    fn line_start(&self, at: usize) -> usize {
+    pub(super) fn line_start(&self, at: usize) -> usize {
         self.slice(0..at).rfind('\n').map_or(0, |newline| newline.saturating_add(1))
     }
 
     /// Where the line ends, before its line end.
-    fn line_end(&self, at: usize) -> usize {
+    pub(super) fn line_end(&self, at: usize) -> usize {
         let rest = self.text.get(at..).unwrap_or_default();
         let line = rest.split('\n').next().unwrap_or_default();
         at.saturating_add(line.strip_suffix('\r').unwrap_or(line).len())

@@ -12,6 +12,14 @@ fn remove(path: &[&str]) -> Edit {
     Edit::Remove { path: path.iter().map(|key| (*key).to_owned()).collect() }
 }
 
+fn put(path: &[&str], before: Option<&str>) -> Edit {
+    Edit::Move { path: path.iter().map(|key| (*key).to_owned()).collect(), before: before.map(str::to_owned) }
+}
+
+fn rename(path: &[&str], to: &str) -> Edit {
+    Edit::Rename { path: path.iter().map(|key| (*key).to_owned()).collect(), to: to.to_owned() }
+}
+
 const SHOP: &str = "\
 # The shop.
 listen: 0.0.0.0:8080   # clients
@@ -73,6 +81,44 @@ fn the_smallest_node_changes() {
         let patched =
             patch(SHOP, std::slice::from_ref(&edit)).unwrap_or_else(|why| panic!("{edit:?}: {why}"));
         assert_eq!(patched, SHOP.replacen(before, after, 1), "{edit:?}");
+    }
+}
+
+#[test]
+fn entries_change_their_places_and_names_with_their_comments() {
+    const BLOCK: &str =
+        "a:\n  # of one\n  one: { x: 1 }   # first\n\n  two: 2\n  # of three\n  three:\n    y: 3\nb: 1\n";
+    const FLOW: &str = "a: { one: [1], \"two\": 2, three: { y: 3 } }  # all\n";
+    let one = "  # of one\n  one: { x: 1 }   # first";
+    let three = "  # of three\n  three:\n    y: 3";
+    for (text, edit, wanted) in [
+        (BLOCK, put(&["a", "three"], Some("one")), format!("a:\n{three}\n{one}\n\n  two: 2\nb: 1\n")),
+        (BLOCK, put(&["a", "one"], None), format!("a:\n  two: 2\n{three}\n\n{one}\nb: 1\n")),
+        (BLOCK, put(&["a", "one"], Some("three")), format!("a:\n  two: 2\n\n{one}\n{three}\nb: 1\n")),
+        (BLOCK, put(&["a", "three"], None), BLOCK.to_owned()),
+        (BLOCK, put(&["a", "two"], Some("two")), BLOCK.to_owned()),
+        (BLOCK, rename(&["a", "three"], "3rd: it"), BLOCK.replace("three:", "\"3rd: it\":")),
+        (
+            FLOW,
+            put(&["a", "three"], Some("one")),
+            "a: { three: { y: 3 }, one: [1], \"two\": 2 }  # all\n".into(),
+        ),
+        (FLOW, put(&["a", "one"], None), "a: { \"two\": 2, three: { y: 3 }, one: [1] }  # all\n".into()),
+        (FLOW, rename(&["a", "two"], "zwei"), FLOW.replace("two", "zwei")),
+    ] {
+        let patched =
+            patch(text, std::slice::from_ref(&edit)).unwrap_or_else(|why| panic!("{edit:?}: {why}"));
+        assert_eq!(patched, wanted, "{edit:?}");
+    }
+    for (edit, word) in [
+        (put(&["a", "none"], None), "there is no `none`"),
+        (put(&["a", "one"], Some("none")), "there is no `none`"),
+        (put(&["b", "one"], None), "there is no `one`"),
+        (rename(&["a", "one"], "two"), "a `two` at this place already"),
+        (rename(&["a", "none"], "four"), "there is no `none`"),
+    ] {
+        let told = patch(BLOCK, std::slice::from_ref(&edit)).unwrap_err().to_string();
+        assert!(told.contains(word), "{edit:?}: {told}");
     }
 }
 
@@ -304,10 +350,12 @@ proptest! {
         let mut path = Vec::new();
         some_path(&value, &mut hand, &mut path);
         let (start, end) = stretch(&text, &path);
-        let choice = hand.choose(3);
+        let choice = hand.choose(5);
         let edit = match choice {
             0 => Edit::Remove { path },
             1 => Edit::Set { path, value: next },
+            3 => Edit::Rename { path, to: fresh },
+            4 => Edit::Move { path, before: None },
             _ => {
                 // Something new at the side of it.
                 path.pop();
@@ -321,6 +369,16 @@ proptest! {
             Err(why) => return Err(TestCaseError::fail(format!("{edit:?}: {why}\n{text}"))),
         };
         prop_assert_eq!(meaning(&patched).unwrap(), meant, "{:?}\n{}", edit, text);
+        if choice == 4 {
+            // Only the order of lines changes, unless it stands in a flow.
+            let sorted = |text: &str| {
+                let mut comments: Vec<String> = text.lines().filter_map(|line| Some(line.get(line.find("# comment")?..)?.to_owned())).collect();
+                comments.sort();
+                comments
+            };
+            prop_assert_eq!(sorted(&text), sorted(&patched), "{:?}\n{}\n=>\n{}", edit, text, patched);
+            return Ok(());
+        }
         if choice == 2 || meaning(&text) == meaning(&patched) {
             // What is new comes between lines that stay, or in one flow: nothing but it was added.
             let comments = |text: &str| text.lines().filter_map(|line| Some(line.get(line.find("# comment")?..)?.to_owned())).collect::<Vec<_>>();

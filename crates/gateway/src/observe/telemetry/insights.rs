@@ -10,6 +10,8 @@ use super::{Counts, Key, Kind, Store};
 
 /// What counts as now, in seconds.
 const NOW: u64 = 60;
+/// The parts of it. What is slow has to be so in each: a machine that stands still for a moment is no news.
+const PART: u64 = 20;
 /// What is left out between now and what is usual, so that a slow decline still shows.
 const BETWEEN: u64 = 120;
 /// What is usual: the hours before.
@@ -56,8 +58,8 @@ pub fn insights(store: &Store) -> Vec<Insight> {
             .filter(|target| target.of == service.name)
             .map(|target| (target.clone(), store.window(target, NOW)))
             .collect();
-        let worst = odd_one_out(&targets);
-        found.extend(slower_than_usual(store, service, worst.as_ref().map(|(key, _)| *key)));
+        let worst = odd_one_out(store, &targets);
+        found.extend(slower_than_usual(store, service, &targets, worst.as_ref().map(|(key, _)| *key)));
         found.extend(worst.and_then(|(key, text)| odd(service, key, text)));
         found.extend(errors(store, service, "service"));
         found.extend(always_fails(store, service));
@@ -80,7 +82,12 @@ fn usual(store: &Store, key: &Key) -> Counts {
     store.window(key, USUAL).since(&store.window(key, BETWEEN))
 }
 
-fn slower_than_usual(store: &Store, service: &Key, worst: Option<&Key>) -> Option<Insight> {
+fn slower_than_usual(
+    store: &Store,
+    service: &Key,
+    targets: &[(Key, Counts)],
+    worst: Option<&Key>,
+) -> Option<Insight> {
     let (now, before) = (store.window(service, NOW), usual(store, service));
     if now.calls < LEAST || before.calls < LEAST_USUAL {
         return None;
@@ -88,13 +95,24 @@ fn slower_than_usual(store: &Store, service: &Key, worst: Option<&Key>) -> Optio
     let (p90, usual_p90) = (now.quantile_ms(0.9)?, before.quantile_ms(0.9)?);
     let (average, usual_average) = (now.average_ms()?, before.average_ms()?);
     let (factor, distance) = SLOWER;
-    if p90 < usual_p90 * factor || p90 < usual_p90 + distance || average < usual_average * 2.0 {
+    let slow = |p90: f64| p90 >= usual_p90 * factor && p90 >= usual_p90 + distance;
+    if !slow(p90) || average < usual_average * 2.0 || !in_each_part(store, service, slow) {
         return None;
     }
-    let whose = worst.map(|target| format!("; {} is the slow one of its targets", target.name));
-    let advice = match worst {
-        Some(target) => format!("look at {}, or drain it", target.name),
-        None => "all its targets are slow alike: look at what they depend on, such as a database".to_owned(),
+    let mut asked = targets.iter().filter(|(_, counts)| counts.calls > 0).map(|(target, _)| target);
+    let (whose, advice) = match (worst, asked.next(), asked.next()) {
+        (Some(target), ..) => (
+            format!("; {} is the slow one of its targets", target.name),
+            format!("look at {}, or drain it", target.name),
+        ),
+        (None, Some(only), None) => (
+            format!("; {} is its only target", only.name),
+            format!("look at {} and at what it depends on, such as a database", only.name),
+        ),
+        _ => (
+            String::new(),
+            "all its targets are slow alike: look at what they depend on, such as a database".to_owned(),
+        ),
     };
     Some(Insight {
         severity: "bad",
@@ -107,7 +125,7 @@ fn slower_than_usual(store: &Store, service: &Key, worst: Option<&Key>) -> Optio
             millis(p90),
             p90 / usual_p90.max(0.001),
             millis(usual_p90),
-            whose.unwrap_or_default()
+            whose
         ),
         advice,
         since: since(store, service, |counts| {
@@ -116,8 +134,19 @@ fn slower_than_usual(store: &Store, service: &Key, worst: Option<&Key>) -> Optio
     })
 }
 
+/// Whether the p90 is so in each part of the minute.
+fn in_each_part(store: &Store, key: &Key, is: impl Fn(f64) -> bool) -> bool {
+    let mut later = Counts::default();
+    (1..=NOW / PART).all(|nth| {
+        let until_now = store.window(key, nth.saturating_mul(PART));
+        let part = until_now.since(&later);
+        later = until_now;
+        part.quantile_ms(0.9).is_some_and(&is)
+    })
+}
+
 /// The target that is far worse than its peers, and how.
-fn odd_one_out(targets: &[(Key, Counts)]) -> Option<(&Key, String)> {
+fn odd_one_out<'t>(store: &Store, targets: &'t [(Key, Counts)]) -> Option<(&'t Key, String)> {
     let told = targets.iter().filter(|(_, counts)| counts.calls >= LEAST / 2);
     let told: Vec<&(Key, Counts)> = told.collect();
     if told.len() < 2 {
@@ -128,7 +157,8 @@ fn odd_one_out(targets: &[(Key, Counts)]) -> Option<(&Key, String)> {
         told.iter().filter(|(other, _)| other != key).for_each(|(_, counts)| peers.add(counts));
         let (own, of_peers) = (counts.quantile_ms(0.9)?, peers.quantile_ms(0.9)?);
         let (factor, distance) = SLOWER;
-        if own >= of_peers * factor && own >= of_peers + distance {
+        let slow = |p90: f64| p90 >= of_peers * factor && p90 >= of_peers + distance;
+        if slow(own) && in_each_part(store, key, slow) {
             return Some((
                 key,
                 format!("9 of 10 calls within {}, its peers {}", millis(own), millis(of_peers)),
@@ -328,6 +358,33 @@ mod tests {
             second(&mut store, at, [tries(5, 3, 0), tries(5, 3, 0)]);
         }
         assert_eq!(texts(&store), Vec::<String>::new(), "it has recovered");
+    }
+
+    #[test]
+    fn a_machine_that_stands_still_for_a_moment_is_no_news() {
+        let mut store = Store::new(START);
+        for at in 0..900 {
+            // One target for ten seconds: enough calls for the p90 of a minute.
+            let bucket = if (600..610).contains(&at) { 14 } else { 3 };
+            second(&mut store, at, [tries(1, bucket, 0), tries(1, 3, 0)]);
+            assert_eq!(texts(&store), Vec::<String>::new(), "after {at} s");
+        }
+    }
+
+    #[test]
+    fn the_only_target_of_a_slow_service_is_named() {
+        let mut store = Store::new(START);
+        let mut both = |at: u64, bucket| {
+            let counts = tries(5, bucket, 0);
+            store.add(START + at, &target("a"), &counts);
+            store.add(START + at, &Key::new(Kind::Service, "users"), &counts);
+            store.settle(START + at + 1);
+        };
+        (0..600).for_each(|at| both(at, 3));
+        (600..660).for_each(|at| both(at, 13));
+        let found = insights(&store);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].text.ends_with("; a is its only target"), "{}", found[0].text);
     }
 
     #[test]

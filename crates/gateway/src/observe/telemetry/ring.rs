@@ -65,6 +65,12 @@ impl Ring {
         late.map(|slot| (slot.at, slot.counts()))
     }
 
+    /// Calls of the steps that begin at this time or later.
+    pub(super) fn calls_since(&self, from: u64) -> u64 {
+        let late = self.slots.iter().rev().take_while(|slot| slot.at >= from);
+        late.map(|slot| u64::from(slot.calls)).fold(0, u64::saturating_add)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }

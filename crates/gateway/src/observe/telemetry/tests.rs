@@ -32,6 +32,7 @@ fn a_window_is_the_sum_of_its_seconds_in_each_ring() {
     fill(&mut store, &key, 100..4_000);
     for (seconds, most) in [(60, 60), (300, 300), (600, 610), (3_600, 3_610), (7_200, 4_000)] {
         let found = store.window(&key, seconds).calls;
+        assert_eq!(store.calls(&key, seconds), found, "{seconds}");
         assert_eq!(found, store.covered(seconds), "{seconds}");
         assert!((seconds.min(4_000)..=most).contains(&found), "{seconds}: {found}");
     }
@@ -89,6 +90,24 @@ fn things_beyond_the_greatest_number_count_together() {
     assert_eq!(store.window(&route("a"), 10).calls, 2);
     assert_eq!(store.window(&route("d"), 10).calls, 0);
     assert_eq!(store.window(&route(OTHER), 10).calls, 2);
+}
+
+#[test]
+fn what_policies_did_leaves_room_for_the_things_themselves() {
+    let mut store = Store::bounded(START, BUDGET, 4);
+    let on = |route: &str| Key { kind: Kind::Policy, name: "ip:refused".into(), of: route.into() };
+    for route in ["a", "b", "c", "d"] {
+        store.add(START, &on(route), &calls(1));
+    }
+    for name in ["a", "b"] {
+        store.add(START, &Key::new(Kind::Route, name), &calls(1));
+    }
+    store.settle(START + 1);
+    assert_eq!(store.window(&Key::new(Kind::Route, "a"), 10).calls, 1);
+    let told: Vec<u64> =
+        ["a", "b", "c", "d"].iter().map(|route| store.window(&on(route), 10).calls).collect();
+    assert_eq!(told, [1, 1, 0, 0]);
+    assert_eq!(store.window(&Key::new(Kind::Policy, OTHER), 10).calls, 2);
 }
 
 #[test]
