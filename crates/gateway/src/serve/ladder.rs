@@ -47,7 +47,13 @@ pub(super) async fn ask_all(
     match ladder {
         None => pin!(ask(worker, view, listener, asked, exchange, client)).await,
         // On the heap, so that routes without one do not carry its room.
-        Some(ladder) => Box::pin(descend(worker, view, listener, (asked, ladder), exchange, client)).await,
+        Some(ladder) => {
+            let ended = Box::pin(descend(worker, view, listener, (asked, ladder), exchange, client)).await;
+            if ended.is_ok() && is_passed_on(ladder, exchange) {
+                ladder.counts.count(None);
+            }
+            ended
+        }
     }
 }
 
@@ -64,12 +70,7 @@ async fn descend(
     let first = Asked { below: Some(Below { ladder, next: 0 }), ..asked };
     let mut fault = match ask(worker, view, listener, first, exchange, client).await {
         Err(fault) if !client.responder.head_sent && ladder.on.has(&fault) => fault,
-        outcome => {
-            if is_passed_on(ladder, exchange) {
-                ladder.counts.count(None);
-            }
-            return outcome;
-        }
+        outcome => return outcome,
     };
     let mut rescuing = true;
     for (place, step) in ladder.steps.iter().enumerate() {
@@ -121,7 +122,8 @@ async fn descend(
 /// Whether the client gets an answer of the service that is a failure, because no step had one in its place.
 fn is_passed_on(ladder: &Ladder, exchange: &Exchange) -> bool {
     let status = exchange.response.status;
-    exchange.record.service_status == status && ladder.on.has_status(status)
+    let is_the_services = exchange.record.degraded.is_empty() && exchange.record.service_status == status;
+    is_the_services && ladder.on.has_status(status)
 }
 
 /// Lets a step answer from here, if it can; the policies shape its answer as they do every other.

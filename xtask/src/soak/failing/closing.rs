@@ -12,6 +12,8 @@ use super::{ask, is_good, origin, start};
 use crate::Failure;
 
 const REQUESTS: usize = 20_000;
+/// All may connect at once: fewer than may wait to be accepted by the origin (128).
+const CLIENTS: usize = 100;
 /// The pauses between the moments at which all clients send, in hundredths of the origin's time, one after the other: over and
 /// over through the instants in which either side gives a connection up. All send at once, so that each takes a connection that
 /// has rested since the moment before.
@@ -30,16 +32,12 @@ impl Rest {
     /// How long a connection may rest at the origin. A gateway that is told needs more between the two times than the longest
     /// pause that a busy machine makes.
     fn idle(self) -> Duration {
-        Duration::from_millis(if self == Rest::Told { 400 } else { 100 })
+        Duration::from_millis(if self == Rest::Told { 250 } else { 100 })
     }
 
     /// What stands at the service.
     fn settings(self) -> &'static str {
-        if self == Rest::Told { ", keep_alive: { idle: 250ms }" } else { "" }
-    }
-
-    fn clients(self) -> usize {
-        if self == Rest::Told { 200 } else { 100 }
+        if self == Rest::Told { ", keep_alive: { idle: 150ms }" } else { "" }
     }
 }
 
@@ -60,9 +58,8 @@ pub(super) fn run(binary: &Path, folder: &Path, rest: Rest) -> Result<(), Failur
     let (gateway, address) = start((binary, folder), origin, (rest.settings(), ""))?;
     let begin = Instant::now();
     let sent: Vec<One> = std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..rest.clients())
-            .map(|nth| scope.spawn(move || keep_asking((nth, rest), address, begin)))
-            .collect();
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|nth| scope.spawn(move || keep_asking((nth, rest), address, begin))).collect();
         clients.into_iter().filter_map(|client| client.join().ok()).flatten().collect()
     });
     drop(gateway);
@@ -81,7 +78,7 @@ struct One {
 
 fn keep_asking((client, rest): (usize, Rest), address: SocketAddr, begin: Instant) -> Vec<One> {
     let (mut kept, mut sent, mut moment) = (None, Vec::new(), begin);
-    let pauses = PAUSES.cycle().take(REQUESTS / rest.clients());
+    let pauses = PAUSES.cycle().take(REQUESTS / CLIENTS);
     for (nth, hundredths) in pauses.enumerate() {
         std::thread::sleep(moment.saturating_duration_since(Instant::now()));
         moment += rest.idle() * hundredths / 100;
