@@ -5,6 +5,7 @@
 
 mod http2;
 mod limit;
+mod looking;
 mod loss;
 mod origin;
 mod shared;
@@ -51,8 +52,11 @@ pub(crate) struct Options {
     /// Instead: a limit that a reload changes each second
     #[arg(long)]
     limit: bool,
-    /// Requests each second, of all clients together, while a target or Redis is lost, a limit is changed or processes take
-    /// over
+    /// Instead: what it costs the gateway that somebody looks at its topology (needs Chromium and Node.js)
+    #[arg(long)]
+    console: bool,
+    /// Requests each second, of all clients together, while a target or Redis is lost, a limit is changed, somebody looks or
+    /// processes take over
     #[arg(long, default_value_t = 2_000)]
     rate: u32,
     /// Be one of the targets
@@ -145,6 +149,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         Some(loss) => return loss::run(loss, options),
         None if options.redis => return shared::run(options),
         None if options.limit => return limit::run(options),
+        None if options.console => return looking::run(options),
         None => {}
     }
     let binary = workspace::gateway(options.gateway.as_deref())?;
