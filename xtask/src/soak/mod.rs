@@ -7,6 +7,7 @@ mod failing;
 mod http2;
 mod keys;
 mod limit;
+mod looking;
 mod loss;
 mod origin;
 mod shared;
@@ -59,8 +60,11 @@ pub(crate) struct Options {
     /// Instead: what so many keys of a limit weigh in the memory of a gateway
     #[arg(long, value_name = "COUNT")]
     keys: Option<u64>,
-    /// Requests each second, of all clients together, while a target or Redis is lost, an origin fails, a limit is changed or
-    /// processes take over
+    /// Instead: what it costs the gateway that somebody looks at its topology (needs Chromium and Node.js)
+    #[arg(long)]
+    console: bool,
+    /// Requests each second, of all clients together, while a target or Redis is lost, an origin fails, a limit is changed,
+    /// somebody looks or processes take over
     #[arg(long, default_value_t = 2_000)]
     rate: u32,
     /// Be one of the targets
@@ -173,6 +177,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         None if options.failing => return failing::run(options),
         None if options.redis => return shared::run(options),
         None if options.limit => return limit::run(options),
+        None if options.console => return looking::run(options),
         None => {}
     }
     if let Some(keys) = options.keys {

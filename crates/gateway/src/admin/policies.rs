@@ -28,7 +28,7 @@ pub(super) async fn policies(
 ) -> Response {
     let window = match window(asked) {
         Ok(window) => window,
-        Err(answer) => return answer,
+        Err(what) => return unclear(&what),
     };
     let snapshot = control.gateway.live.snapshot();
     let store = control.telemetry.store();
@@ -67,7 +67,7 @@ pub(super) async fn policies(
 pub(super) async fn groups(State(control): Shared, asked: Result<Query<Window>, QueryRejection>) -> Response {
     let window = match window(asked) {
         Ok(window) => window,
-        Err(answer) => return answer,
+        Err(what) => return unclear(&what),
     };
     let snapshot = control.gateway.live.snapshot();
     let store = control.telemetry.store();
@@ -84,10 +84,10 @@ pub(super) async fn groups(State(control): Shared, asked: Result<Query<Window>, 
     json_response(StatusCode::OK, &json!({ "window_seconds": window, "groups": told }))
 }
 
-fn window(asked: Result<Query<Window>, QueryRejection>) -> Result<u64, Response> {
+fn window(asked: Result<Query<Window>, QueryRejection>) -> Result<u64, String> {
     match asked {
-        Ok(Query(asked)) => seconds(asked.window.as_deref()).map_err(|what| unclear(&what)),
-        Err(error) => Err(unclear(&error.body_text())),
+        Ok(Query(asked)) => seconds(asked.window.as_deref()),
+        Err(error) => Err(error.body_text()),
     }
 }
 

@@ -16,7 +16,7 @@ use super::insights::Watch;
 use super::rollups::Rollups;
 use crate::observe::connections::Refusal;
 use crate::observe::metrics::Outcome;
-use crate::observe::telemetry::insights::{Insight, insights};
+use crate::observe::telemetry::insights::{Insight, Told, insights};
 use crate::observe::telemetry::{BUDGET, Counts, Curve, Key, Kind, MOST_SERIES, Store};
 use crate::observe::{Connections, Figure, RouteStats};
 use crate::upstream::service::Endpoint;
@@ -73,6 +73,8 @@ struct Sources {
     turns: VecDeque<usize>,
     /// What is watched besides curves.
     watch: Watch,
+    /// What the curves say.
+    told: Told,
     /// When routes were last looked for, in which configuration, and how many of all times had been used then.
     routes_found: Option<(u64, u64, u64)>,
 }
@@ -194,7 +196,7 @@ impl Sources {
         if now.is_multiple_of(SLOW_STEP) {
             self.tell_slow(&store);
             let uptime = control.telemetry.started.elapsed().as_secs();
-            let mut found = insights(&store);
+            let mut found = insights(&store, &mut self.told);
             found.extend(self.watch.look(control, &store, now, uptime));
             found.sort_by_key(|insight| insight.severity != "bad");
             *control.telemetry.insights.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(found);

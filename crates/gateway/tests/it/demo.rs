@@ -117,7 +117,7 @@ fn the_gateway_is_told_where_everything_is_and_the_visitor_what_to_try() {
         assert!(told.contains_key(variable), "{variable} is named and not told: {told:?}");
     }
     let text = String::from_utf8(output).unwrap();
-    assert_eq!(text.matches("\n  curl ").count(), 15, "{text}");
+    assert_eq!(text.matches("\n  curl ").count(), 16, "{text}");
     assert!(told.values().filter(|value| value.starts_with("http")).all(|url| text.contains(url)), "{text}");
 }
 
@@ -354,6 +354,10 @@ fn orders_are_answered_while_nobody_can() {
     assert!(other.text().contains("please try again"));
     turn("/start");
     degraded(None);
+    let told = |path: &str| client::request(switch, "POST", path, &[], b"").json();
+    assert_eq!(told("/orders-b/slow")["slow"][0], "orders-b");
+    assert_eq!(degraded(None).status, 200, "what is slow answers all the same");
+    assert_eq!(told("/orders/start")["open"].as_array().map(Vec::len), Some(2));
     assert_eq!(client::request(switch, "POST", "/nobody/stop", &[], b"").status, 404);
     shop.close();
 }

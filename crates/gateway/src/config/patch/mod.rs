@@ -114,12 +114,17 @@ fn one(text: &str, edit: &Edit) -> Result<String, Unpatchable> {
     // Two maps are equal in any order; where the order is the change, it counts.
     let ordered = matches!(edit, Edit::Move { .. } | Edit::Rename { .. });
     match meaning(&patched) {
-        Ok(found) if found == meant && (!ordered || found.to_string() == meant.to_string()) => Ok(patched),
+        Ok(found) if found == meant && (!ordered || in_order(&found) == in_order(&meant)) => Ok(patched),
         _ => Err(Unpatchable::new(format!(
             "`{}` is written in a way that cannot be changed in place; change the file by hand",
             path_of(edit).join(" / ")
         ))),
     }
+}
+
+/// A value with the order of its maps.
+fn in_order(value: &Value) -> String {
+    value.to_string()
 }
 
 fn path_of(edit: &Edit) -> &[String] {

@@ -4,6 +4,8 @@
 //! hours before, and targets with their peers. Must rather miss something small than cry wolf: each rule wants enough
 //! calls, a factor, and a distance.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::{Counts, Key, Kind, Store};
@@ -16,6 +18,8 @@ const PART: u64 = 20;
 const BETWEEN: u64 = 120;
 /// What is usual: the hours before.
 const USUAL: u64 = 6 * 3_600;
+/// How long something may be told until it is what is usual.
+const ACCEPTED: u64 = 3_600;
 /// Calls in the last minute from which on something is said.
 const LEAST: u64 = 20;
 /// Calls before from which on there is a usual.
@@ -48,9 +52,42 @@ pub struct Insight {
     pub since: Option<u64>,
 }
 
-/// All that is not as usual.
-pub fn insights(store: &Store) -> Vec<Insight> {
+/// Since when something is told, by what is told and of what: what it was before is its usual until then, however long
+/// it lasts.
+#[derive(Default)]
+pub struct Told(BTreeMap<(&'static str, Key), u64>);
+
+impl Told {
+    /// What was usual before this began to be told, or before the last minutes.
+    fn usual(&self, store: &Store, what: &'static str, key: &Key) -> Counts {
+        let told = self.0.get(&(what, key.clone())).map(|since| store.now().saturating_sub(*since));
+        let between = told.filter(|time| *time < ACCEPTED).map_or(0, |time| time.saturating_add(NOW));
+        store.window(key, USUAL).since(&store.window(key, BETWEEN.max(between)))
+    }
+
+    /// Compares with what is usual, and notes whether something is told now.
+    fn judge(
+        &mut self,
+        store: &Store,
+        what: &'static str,
+        key: &Key,
+        rule: impl FnOnce(&Counts) -> Option<Insight>,
+    ) -> Option<Insight> {
+        let found = rule(&self.usual(store, what, key));
+        let key = (what, key.clone());
+        if found.is_some() {
+            self.0.entry(key).or_insert(store.now());
+        } else {
+            self.0.remove(&key);
+        }
+        found
+    }
+}
+
+/// All that is not as usual. What was told at the look before is remembered in `told`.
+pub fn insights(store: &Store, told: &mut Told) -> Vec<Insight> {
     let mut found = Vec::new();
+    told.0.retain(|_, since| store.now().saturating_sub(*since) < USUAL);
     let services: Vec<Key> = store.keys(Kind::Service).cloned().collect();
     for service in &services {
         let targets: Vec<(Key, Counts)> = store
@@ -59,18 +96,22 @@ pub fn insights(store: &Store) -> Vec<Insight> {
             .map(|target| (target.clone(), store.window(target, NOW)))
             .collect();
         let worst = odd_one_out(store, &targets);
-        found.extend(slower_than_usual(store, service, &targets, worst.as_ref().map(|(key, _)| *key)));
+        let odd_target = worst.as_ref().map(|(key, _)| *key);
+        found.extend(told.judge(store, "slow", service, |before| {
+            slower_than_usual(store, service, before, &targets, odd_target)
+        }));
         found.extend(worst.and_then(|(key, text)| odd(service, key, text)));
-        found.extend(errors(store, service, "service"));
+        found
+            .extend(told.judge(store, "errors", service, |before| errors(store, service, before, "service")));
         found.extend(always_fails(store, service));
     }
     let routes: Vec<Key> = store.keys(Kind::Route).filter(|route| &*route.name != "none").cloned().collect();
     for route in &routes {
-        found.extend(refusals(store, route));
+        found.extend(told.judge(store, "refusals", route, |before| refusals(store, route, before)));
         // What a service answers is told of the service; the rest is the route's own.
         let own = store.window(route, NOW).failed().0;
         if own > 0 && services.iter().all(|service| store.window(service, NOW).failed().0 == 0) {
-            found.extend(errors(store, route, "route"));
+            found.extend(told.judge(store, "errors", route, |before| errors(store, route, before, "route")));
         }
     }
     found.sort_by_key(|insight| insight.severity != "bad");
@@ -78,17 +119,14 @@ pub fn insights(store: &Store) -> Vec<Insight> {
     found
 }
 
-fn usual(store: &Store, key: &Key) -> Counts {
-    store.window(key, USUAL).since(&store.window(key, BETWEEN))
-}
-
 fn slower_than_usual(
     store: &Store,
     service: &Key,
+    before: &Counts,
     targets: &[(Key, Counts)],
     worst: Option<&Key>,
 ) -> Option<Insight> {
-    let (now, before) = (store.window(service, NOW), usual(store, service));
+    let now = store.window(service, NOW);
     if now.calls < LEAST || before.calls < LEAST_USUAL {
         return None;
     }
@@ -190,8 +228,8 @@ fn odd(service: &Key, target: &Key, text: String) -> Option<Insight> {
     })
 }
 
-fn errors(store: &Store, key: &Key, kind: &'static str) -> Option<Insight> {
-    let (now, before) = (store.window(key, NOW), usual(store, key));
+fn errors(store: &Store, key: &Key, before: &Counts, kind: &'static str) -> Option<Insight> {
+    let now = store.window(key, NOW);
     let share = |counts: &Counts| {
         let (failed, of) = counts.failed();
         if of > 0 { failed as f64 / of as f64 } else { 0.0 }
@@ -200,7 +238,7 @@ fn errors(store: &Store, key: &Key, kind: &'static str) -> Option<Insight> {
     let (_, of) = now.failed();
     if of < LEAST
         || share(&now) < least
-        || (before.calls >= LEAST_USUAL && share(&now) < share(&before) * factor)
+        || (before.calls >= LEAST_USUAL && share(&now) < share(before) * factor)
     {
         return None;
     }
@@ -208,7 +246,7 @@ fn errors(store: &Store, key: &Key, kind: &'static str) -> Option<Insight> {
     if before.calls < LEAST_USUAL {
         return None;
     }
-    let usual_share = share(&before);
+    let usual_share = share(before);
     Some(Insight {
         severity: "bad",
         kind,
@@ -247,13 +285,13 @@ fn always_fails(store: &Store, service: &Key) -> Option<Insight> {
     })
 }
 
-fn refusals(store: &Store, route: &Key) -> Option<Insight> {
-    let (now, before) = (store.window(route, NOW), usual(store, route));
+fn refusals(store: &Store, route: &Key, before: &Counts) -> Option<Insight> {
+    let now = store.window(route, NOW);
     let share = |counts: &Counts| counts.refused as f64 / counts.calls.max(1) as f64;
     if now.calls < LEAST
         || before.calls < LEAST_USUAL
         || share(&now) < REFUSED
-        || share(&now) < share(&before) * 3.0
+        || share(&now) < share(before) * 3.0
     {
         return None;
     }
@@ -266,7 +304,7 @@ fn refusals(store: &Store, route: &Key) -> Option<Insight> {
             "{} refuses {:.0} % of its requests, usually {:.1} %",
             route.name,
             share(&now) * 100.0,
-            share(&before) * 100.0
+            share(before) * 100.0
         ),
         advice: format!("see why: `tidegate tail 'route:{}'`", route.name),
         since: None,
@@ -324,7 +362,7 @@ mod tests {
     }
 
     fn texts(store: &Store) -> Vec<String> {
-        insights(store).into_iter().map(|insight| insight.text).collect()
+        insights(store, &mut Told::default()).into_iter().map(|insight| insight.text).collect()
     }
 
     #[test]
@@ -345,7 +383,7 @@ mod tests {
             }
         }
         assert!(heard.is_some_and(|seconds| seconds <= 60), "{heard:?}");
-        let found = insights(&store);
+        let found = insights(&store, &mut Told::default());
         let slow = found.iter().find(|insight| insight.kind == "service").unwrap();
         assert!(
             slow.text.starts_with("users is slow") && slow.text.contains("b is the slow one"),
@@ -372,6 +410,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_slow_for_long_is_told_for_long() {
+        let (mut store, mut told) = (Store::new(START), Told::default());
+        let mut heard = Vec::new();
+        // A quarter of an hour, then slow for as long, then as before.
+        for at in 0..2_400 {
+            let bucket = if (900..1_800).contains(&at) { 13 } else { 3 };
+            second(&mut store, at, [tries(2, bucket, 0), tries(2, bucket, 0)]);
+            if at.is_multiple_of(10) {
+                heard.push((at, !insights(&store, &mut told).is_empty()));
+            }
+        }
+        let is_told = |from: u64, until: u64| {
+            heard.iter().filter(move |(at, _)| (from..until).contains(at)).map(|(_, told)| *told)
+        };
+        assert!(is_told(0, 900).all(|told| !told) && is_told(960, 1_800).all(|told| told), "{heard:?}");
+        assert!(is_told(1_860, 2_400).all(|told| !told), "{heard:?}");
+    }
+
+    #[test]
     fn the_only_target_of_a_slow_service_is_named() {
         let mut store = Store::new(START);
         let mut both = |at: u64, bucket| {
@@ -382,7 +439,7 @@ mod tests {
         };
         (0..600).for_each(|at| both(at, 3));
         (600..660).for_each(|at| both(at, 13));
-        let found = insights(&store);
+        let found = insights(&store, &mut Told::default());
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].text.ends_with("; a is its only target"), "{}", found[0].text);
     }
