@@ -12,6 +12,7 @@ use minijinja::{
 
 use super::MOST_MADE;
 use super::node::Node;
+use crate::values::Syntax;
 
 /// Names, and what puts all that they stand for into an environment.
 macro_rules! table {
@@ -92,24 +93,29 @@ table! {
     "undefined" tests::is_undefined;
 }
 
-/// An environment for one template; `is_json` where that makes JSON.
-pub(super) fn environment(is_json: bool) -> Environment<'static> {
+/// An environment for one template, whose text is read as this.
+pub(super) fn environment(syntax: Syntax) -> Environment<'static> {
     let mut environment = Environment::empty();
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     // What is missing is nothing, as in every other text with places. Names are looked at when the template is read.
     environment.set_undefined_behavior(UndefinedBehavior::Chainable);
-    environment.set_formatter(move |out, _, value| put(out, value, is_json));
+    environment.set_formatter(move |out, _, value| put(out, value, syntax));
     put_filters(&mut environment);
     put_tests(&mut environment);
     environment
 }
 
-/// Writes a value into the text. In JSON, a text that would end its quotes or change what it says is refused: it could say
-/// more than the one value that it is.
-fn put(out: &mut Output<'_>, value: &Value, is_json: bool) -> Result<(), Error> {
+/// Writes a value into the text. In HTML and XML what is not said to be markup is escaped. In JSON, a text that would end its
+/// quotes or change what it says is refused: it could say more than the one value that it is.
+fn put(out: &mut Output<'_>, value: &Value, syntax: Syntax) -> Result<(), Error> {
+    if syntax == Syntax::Markup && !value.is_safe() {
+        let written = write!(out, "{}", HtmlEscape(&text(value)?));
+        return written.map_err(|_| failed("it makes more than it may"));
+    }
     let text = text(value)?;
     let breaks = |byte: u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    if is_json && value.kind() == ValueKind::String && !value.is_safe() && text.bytes().any(breaks) {
+    let is_text = value.kind() == ValueKind::String && !value.is_safe();
+    if syntax == Syntax::Json && is_text && text.bytes().any(breaks) {
         return Err(failed("a text with quotes stands in JSON as it is: write `tojson` behind it"));
     }
     out.write_str(&text).map_err(|_| failed("it makes more than it may"))

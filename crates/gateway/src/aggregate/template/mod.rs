@@ -21,7 +21,7 @@ use shape::Misfit;
 use super::document::{Bounds, check as check_json};
 use super::{Got, Part, State};
 use crate::exchange::{Exchange, programs};
-use crate::values::Source;
+use crate::values::{Source, Syntax};
 use node::Node;
 
 pub use check::{Flaw, Names};
@@ -45,7 +45,7 @@ pub struct Template {
     /// What it takes of the request, under the names that it is written with.
     sources: Vec<(Vec<String>, Source)>,
     content_type: Box<str>,
-    is_json: bool,
+    syntax: Syntax,
 }
 
 /// Why nothing was made of a template.
@@ -65,11 +65,11 @@ impl Template {
     pub fn new(text: &str, content_type: &str, parts: &[&str]) -> Result<(Template, Names), Vec<Flaw>> {
         let read = || {
             let names = check::check(text, parts)?;
-            let mut environment = filters::environment(is_json(content_type));
+            let mut environment = filters::environment(Syntax::of(content_type));
             environment.set_fuel(Some(MOST_STEPS));
             environment.add_template_owned(NAME, text.to_owned()).map_err(|error| vec![Flaw::of(&error)])?;
-            let (content_type, is_json) = (content_type.into(), is_json(content_type));
-            let template = Template { environment, sources: names.sources.clone(), content_type, is_json };
+            let (content_type, syntax) = (content_type.into(), Syntax::of(content_type));
+            let template = Template { environment, sources: names.sources.clone(), content_type, syntax };
             Ok((template, names))
         };
         let apart = std::thread::scope(|scope| {
@@ -129,7 +129,7 @@ impl Template {
         let filled = template.render_captured_to(names.into_value(), &mut out).map(drop);
         filled
             .map_err(|error| if out.is_full { spent("it makes more than it may") } else { unmade(&error) })?;
-        if self.is_json {
+        if self.syntax == Syntax::Json {
             let bounds = Bounds { values: usize::MAX, ..Bounds::default() };
             check_json(&out.made, bounds).map_err(|refused| Unmade {
                 misfit: Misfit::Program("the template makes no JSON"),
@@ -141,11 +141,6 @@ impl Template {
 }
 
 /// Whether a type says that a body is JSON (RFC 6839 section 3.1).
-fn is_json(content_type: &str) -> bool {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind == "application/json" || kind.ends_with("+json")
-}
-
 fn spent(what: &'static str) -> Unmade {
     Unmade { misfit: Misfit::Spent(what), why: format!("template: {what}") }
 }

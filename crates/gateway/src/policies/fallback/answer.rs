@@ -8,7 +8,7 @@ use http1::{Framing, NameBuf, names};
 use super::settings::{Content, Written};
 use crate::exchange::Exchange;
 use crate::upstream::ladder::StandIn;
-use crate::values::{Part, Template};
+use crate::values::{Part, Syntax, Template};
 
 /// The answer, ready to be given.
 pub(super) struct Answering {
@@ -20,70 +20,52 @@ pub(super) struct Answering {
 
 enum Body {
     Text(Bytes),
-    Template(Template, Escape),
+    Template(Template, Syntax),
 }
 
-/// How foreign text is put into a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Escape {
-    Html,
-    Json,
-    Plain,
+/// Puts foreign text into a body.
+fn put(syntax: Syntax, text: &[u8], out: &mut Vec<u8>) {
+    for part in text.utf8_chunks() {
+        part.valid().chars().for_each(|character| put_char(syntax, character, out));
+        if !part.invalid().is_empty() {
+            put_char(syntax, char::REPLACEMENT_CHARACTER, out);
+        }
+    }
 }
 
-impl Escape {
-    fn of(content_type: &str) -> Escape {
-        let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        if kind == "application/json" || kind.ends_with("+json") {
-            return Escape::Json;
+fn put_char(syntax: Syntax, character: char, out: &mut Vec<u8>) {
+    let mut place = [0; 4];
+    let escaped: &str = match (syntax, character) {
+        (Syntax::Markup, '&') => "&amp;",
+        (Syntax::Markup, '<') => "&lt;",
+        (Syntax::Markup, '>') => "&gt;",
+        (Syntax::Markup, '"') => "&quot;",
+        (Syntax::Markup, '\'') => "&#39;",
+        // The inside of a string; a script may stand around it.
+        (Syntax::Json, '"' | '\\' | '<' | '\u{2028}' | '\u{2029}') => {
+            let _ = write!(out, "\\u{:04x}", u32::from(character));
+            return;
         }
-        let marked_up = kind == "text/html" || kind.ends_with("xml");
-        if marked_up { Escape::Html } else { Escape::Plain }
-    }
-
-    fn put(self, text: &[u8], out: &mut Vec<u8>) {
-        for part in text.utf8_chunks() {
-            part.valid().chars().for_each(|character| self.put_char(character, out));
-            if !part.invalid().is_empty() {
-                self.put_char(char::REPLACEMENT_CHARACTER, out);
-            }
+        (Syntax::Json, control) if control.is_control() => {
+            let _ = write!(out, "\\u{:04x}", u32::from(control));
+            return;
         }
-    }
-
-    fn put_char(self, character: char, out: &mut Vec<u8>) {
-        let mut place = [0; 4];
-        let escaped: &str = match (self, character) {
-            (Escape::Html, '&') => "&amp;",
-            (Escape::Html, '<') => "&lt;",
-            (Escape::Html, '>') => "&gt;",
-            (Escape::Html, '"') => "&quot;",
-            (Escape::Html, '\'') => "&#39;",
-            // The inside of a string; a script may stand around it.
-            (Escape::Json, '"' | '\\' | '<' | '\u{2028}' | '\u{2029}') => {
-                let _ = write!(out, "\\u{:04x}", u32::from(character));
-                return;
-            }
-            (Escape::Json, control) if control.is_control() => {
-                let _ = write!(out, "\\u{:04x}", u32::from(control));
-                return;
-            }
-            (Escape::Html | Escape::Plain, control) if control.is_control() => "\u{fffd}",
-            _ => character.encode_utf8(&mut place),
-        };
-        out.extend_from_slice(escaped.as_bytes());
-    }
+        (Syntax::Markup | Syntax::Plain, control) if control.is_control() => "\u{fffd}",
+        _ => character.encode_utf8(&mut place),
+    };
+    out.extend_from_slice(escaped.as_bytes());
 }
 
 impl Answering {
     pub(super) fn new(written: Written) -> Answering {
-        let escape = Escape::of(&written.content_type);
+        let syntax = Syntax::of(&written.content_type);
         let headers = written.headers.into_iter();
         Answering {
             status: written.status,
             content_type: written.content_type,
             body: match written.body {
                 Content::Text(text) => Body::Text(Bytes::from(text.into_bytes())),
-                Content::Template(template) => Body::Template(template, escape),
+                Content::Template(template) => Body::Template(template, syntax),
             },
             headers: headers.filter_map(|(name, value)| Some((NameBuf::new(&name).ok()?, value))).collect(),
         }
@@ -92,13 +74,13 @@ impl Answering {
     fn body(&self, exchange: &Exchange) -> Bytes {
         match &self.body {
             Body::Text(text) => text.clone(),
-            Body::Template(template, escape) => {
+            Body::Template(template, syntax) => {
                 let mut out = Vec::new();
                 for part in template.parts() {
                     match part {
                         Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
                         Part::Source(source) => {
-                            escape.put(&exchange.source(source).unwrap_or_default(), &mut out);
+                            put(*syntax, &exchange.source(source).unwrap_or_default(), &mut out);
                         }
                     }
                 }
@@ -147,11 +129,11 @@ mod tests {
             ("text/plain", "a\"<b>&'\u{fffd}\\"),
         ] {
             let mut out = Vec::new();
-            Escape::of(kind).put(b"a\"<b>&'\n\\", &mut out);
+            put(Syntax::of(kind), b"a\"<b>&'\n\\", &mut out);
             assert_eq!(String::from_utf8(out).unwrap(), wanted, "{kind}");
         }
         let mut out = Vec::new();
-        Escape::Json.put(b"\xff", &mut out);
+        put(Syntax::Json, b"\xff", &mut out);
         assert_eq!(out, "\u{fffd}".as_bytes());
     }
 }

@@ -10,7 +10,7 @@ const ROUTES: &str = r#"
       parts: { user: users /, orders: orders /, pay: { from: payments /, optional: true } }
       content_type: text/html; charset=utf-8
       template: |
-        <h1 lang="{{ path.lang }}">{{ user.body.name | e }}</h1>
+        <h1 lang="{{ path.lang }}">{{ user.body.name }}</h1><!-- {{ user.body.name | e }} {{ user.body.name | safe }} -->
         {% for order in orders.body.items %}<p>{{ order.id }}: {{ order.total }}</p>
         {% endfor %}{% if pay %}<p>{{ pay.body.cents }}</p>{% else %}<p>no balance</p>{% endif %}
   /json:
@@ -33,7 +33,7 @@ fn a_text_is_made_of_what_the_parts_have_said() {
     let (payments, mood) = moody(r#"{"cents": 420}"#);
     let gateway = with(&users, &orders, &payments, ROUTES);
     let page = gateway.get("/page/sv");
-    let wanted = "<h1 lang=\"sv\">Ada &lt;&quot;A&quot;&gt;</h1>\n<p>7: 3.1</p>\n<p>12345678901234567890: 5</p>\n<p>420</p>";
+    let wanted = "<h1 lang=\"sv\">Ada &lt;&quot;A&quot;&gt;</h1><!-- Ada &lt;&quot;A&quot;&gt; Ada <\"A\"> -->\n<p>7: 3.1</p>\n<p>12345678901234567890: 5</p>\n<p>420</p>";
     assert_eq!((page.status, page.text().as_str()), (200, wanted));
     assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
     assert!(page.header("server-timing").unwrap().contains("orders;dur="));
