@@ -62,6 +62,10 @@ fn a_connection_that_has_asked_nothing_yet_is_served_once_more() {
     converse(async {
         let (client, connection) = open(gateway.addr()).await;
         let mut ready = client.clone().ready().await.unwrap();
+        // Before, the gateway does not know yet what will be spoken.
+        while gateway.metric("tidegate_http2_connections_active") != 1.0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
         gateway.signal(Signal::TERM);
         eventually("the gateway to drain", || (gateway.admin("/readyz").status == 503).then_some(()));
         let (answer, _) = ready.send_request(request("GET", "/").body(()).unwrap(), true).unwrap();
