@@ -66,7 +66,7 @@ fn nobody_waits_longer_than_is_written() {
 
 #[test]
 fn who_goes_away_gives_the_place_back() {
-    let (_gate, origin, gateway) = behind_a_door("{ max: 1, timeout: 60s }");
+    let (gate, origin, gateway) = behind_a_door("{ max: 1, timeout: 60s }");
     let mut inside_client = Raw::connect(gateway.addr());
     inside_client.get("/");
     origin.wait_for_requests(1);
@@ -77,5 +77,7 @@ fn who_goes_away_gives_the_place_back() {
     waiting(&gateway, 0.0);
     inside_client.reset();
     inside(&gateway, 0.0);
+    // The origin looks up from its work, and finds that nobody waits for it.
+    gate.open();
     eventually("the request to be given up", || (origin.open_connections() == 0).then_some(()));
 }
