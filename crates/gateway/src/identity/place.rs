@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use http1::{NameBuf, names};
+use http1::{Field, FieldId, NameBuf, names};
 
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::Exchange;
@@ -89,9 +89,11 @@ impl Place {
         let fields = &exchange.request.fields;
         match self {
             Place::Header(name, _) => {
-                let mut lines = exchange.request.fields.iter().filter_map(|field| {
-                    field.name.eq_ignore_ascii_case(name.as_name().text()).then_some(field.value)
-                });
+                let (id, text) = (name.as_name().id(), name.as_name().text());
+                let is_it = |field: &Field<'_>| {
+                    field.id == id && (id != FieldId::Other || field.name.eq_ignore_ascii_case(text))
+                };
+                let mut lines = fields.iter().filter(is_it).map(|field| field.value);
                 one(lines.next(), lines.next())
             }
             Place::Scheme(scheme) => {
@@ -129,16 +131,15 @@ impl Place {
         let fields = &mut exchange.request.fields;
         match self {
             Place::Header(_, folded) => fields.retain(|field| !folded.matches(field.name)),
-            Place::Scheme(scheme) => fields.retain(|field| {
-                field.id != http1::FieldId::Authorization || behind(field.value, scheme).is_none()
-            }),
+            Place::Scheme(scheme) => fields
+                .retain(|field| field.id != FieldId::Authorization || behind(field.value, scheme).is_none()),
             Place::Query(name) => take_parameter(exchange, name),
             Place::Cookie(name) => {
                 let with: Vec<Vec<u8>> = fields.get_all(names::COOKIE).map(<[u8]>::to_vec).collect();
                 if !with.iter().any(|line| pairs(line).any(|pair| cookie_name(pair) == name.as_bytes())) {
                     return;
                 }
-                fields.retain(|field| field.id != http1::FieldId::Cookie);
+                fields.retain(|field| field.id != FieldId::Cookie);
                 for line in with {
                     let kept: Vec<&[u8]> =
                         pairs(&line).filter(|pair| cookie_name(pair) != name.as_bytes()).collect();
