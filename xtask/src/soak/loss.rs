@@ -138,7 +138,12 @@ fn load(address: SocketAddr, client: u32, rate: u32, end: Instant) -> Vec<Sent> 
             kept = None;
         }
         sent.push(Sent { at, took: at.elapsed(), failed });
-        next = (next + pause).max(Instant::now());
+        next += pause;
+        // Who had to wait keeps to its own beat: clients that were held up together would come together from then on, and
+        // wait for each other.
+        while next < Instant::now() {
+            next += pause;
+        }
     }
     sent
 }
