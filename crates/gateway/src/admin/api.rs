@@ -132,7 +132,7 @@ async fn curve(
     match found.filter(|(curve, _)| known || curve.steps.iter().any(|(_, counts)| !counts.is_empty())) {
         Some((curve, key)) => json_response(StatusCode::OK, &Value::Object(told(&key, &curve))),
         None => {
-            let what = format!("there is no {} `{name}`", kind_name(kind));
+            let what = format!("there is no {} `{name}`", kind.word());
             problem(StatusCode::NOT_FOUND, "not_counted", &what)
         }
     }
@@ -183,19 +183,7 @@ fn key(asked: &Asked) -> Result<Key, String> {
             return Err(format!("kind: `{other}` is none: {remedy}"));
         }
     };
-    Ok(Key::new(kind, named(kind_name(kind))?))
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Gateway => "gateway",
-        Kind::Listener => "listener",
-        Kind::Route => "route",
-        Kind::Service => "service",
-        Kind::Target => "target",
-        Kind::Policy => "policy",
-        Kind::Group => "group",
-    }
+    Ok(Key::new(kind, named(kind.word())?))
 }
 
 /// Whether something was counted of it, or could be.
@@ -224,7 +212,7 @@ fn is_known(control: &Control, store: &Store, key: &Key) -> bool {
 fn head(key: &Key, curve: &Curve) -> Map<String, Value> {
     let at: Vec<u64> = curve.steps.iter().map(|(at, _)| *at).collect();
     let mut told = Map::new();
-    told.insert("kind".into(), kind_name(key.kind).into());
+    told.insert("kind".into(), key.kind.word().into());
     told.insert("name".into(), (*key.name).into());
     told.insert("step_seconds".into(), curve.step.into());
     told.insert("at".into(), at.into());

@@ -5,7 +5,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use crate::observe::telemetry::{Counts, Key, Kind};
+use crate::observe::telemetry::{Counts, Key};
 
 /// What a line begins with: of another form, another mark.
 const MARK: &str = "TH1";
@@ -35,16 +35,7 @@ pub(super) fn write(key: &Key, hour: &Hour) -> Option<String> {
 
 /// What stands behind the checksum of each line of a thing: by it others are passed over unread.
 pub(super) fn begin(key: &Key) -> String {
-    let kind = match key.kind {
-        Kind::Gateway => "gateway",
-        Kind::Listener => "listener",
-        Kind::Route => "route",
-        Kind::Service => "service",
-        Kind::Target => "target",
-        Kind::Policy => "policy",
-        Kind::Group => "group",
-    };
-    format!("{kind} {} ", json!([key.name, key.of]))
+    format!("{} {} ", key.kind.word(), json!([key.name, key.of]))
 }
 
 /// The hour of a line, if it is whole and one of the thing whose lines begin so.
@@ -77,6 +68,7 @@ fn sum(words: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observe::telemetry::Kind;
 
     #[test]
     fn a_line_is_read_as_it_was_written_and_not_at_all_when_it_is_torn_or_turned() {

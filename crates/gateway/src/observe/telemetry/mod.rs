@@ -57,6 +57,21 @@ pub enum Kind {
     Group,
 }
 
+impl Kind {
+    /// The word for it, in the admin API and in what is kept on disk: it never changes.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Gateway => "gateway",
+            Kind::Listener => "listener",
+            Kind::Route => "route",
+            Kind::Service => "service",
+            Kind::Target => "target",
+            Kind::Policy => "policy",
+            Kind::Group => "group",
+        }
+    }
+}
+
 /// Which thing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Key {
