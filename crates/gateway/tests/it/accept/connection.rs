@@ -149,7 +149,7 @@ fn the_connections_of_a_listener_that_is_gone_end() {
     assert_eq!(resting.get("/").read_response().status, 200);
     assert_eq!(main.get("/").read_response().status, 200);
     busy.get("/slow");
-    origin.wait_for_requests(2);
+    origin.wait_for_requests(3);
     gateway.rewrite_config(&with(""));
     gateway.reload();
     resting.expect_closed();
