@@ -35,7 +35,7 @@ fn a_change_that_does_well_is_put_in_force() {
     let origin = Origin::start();
     let (gateway, text) = start(&origin);
     let asked = while_under_load(&gateway, || {
-        let told = begin(&gateway, &marked(), 2);
+        let told = begin(&gateway, &marked(), 5);
         assert_eq!(told["on_trial"]["share"], "50%", "{told}");
         let (mut new, mut old) = (false, false);
         eventually("both to answer", || {

@@ -198,22 +198,25 @@ fn empty_heads_end_the_connection() {
     serves(&gateway);
 }
 
-/// H11: crumbs of data for a route that does not read them end the connection, and take no memory to speak of.
+/// H11: crumbs of data for a route that does not read them end the connection, and take no memory to speak of: that of ten
+/// connections is measured, because the allocator takes it in steps of 2 MiB.
 #[test]
 fn crumbs_of_data_take_no_memory() {
     let origin = Origin::hanging();
     let gateway = in_front_of(&origin, "");
+    let crumbs = frame(kind::DATA, 0, 1, b"x").repeat(60);
+    let flood = || {
+        let mut client = connect(&gateway);
+        client.send(headers(&POST, 0, 1));
+        // All that a window holds.
+        _ = (0..1000).all(|_| client.try_send(crumbs.clone()));
+        client
+    };
+    let mut clients = vec![flood()];
     let before = memory(&gateway);
-    let mut client = connect(&gateway);
-    client.send(headers(&POST, 0, 1));
-    let crumb = frame(kind::DATA, 0, 1, b"x");
-    for _ in 0..1000 {
-        if !client.try_send(crumb.repeat(60)) {
-            break;
-        }
-    }
+    clients.extend((0..10).map(|_| flood()));
     let grown = memory(&gateway) - before;
-    assert!(grown < 4.0, "{grown} MiB");
-    drop(client);
+    assert!(grown < 20.0, "{grown} MiB");
+    drop(clients);
     eventually("nothing left at the service", || (origin.open_connections() == 0).then_some(()));
 }
