@@ -100,7 +100,7 @@ impl Fields {
     }
 
     /// The values of all lines of that name in order.
-    pub fn get_all<'s>(&'s self, name: Name<'s>) -> impl Iterator<Item = &'s [u8]> {
+    pub fn get_all<'f>(&'f self, name: Name<'_>) -> impl Iterator<Item = &'f [u8]> {
         self.lines
             .iter()
             .filter(move |line| line.bears(name, &self.bytes))
@@ -130,6 +130,24 @@ impl Fields {
         self.finish(name, value_start);
     }
 
+    /// Adds all lines of others at the end: what is the same for many heads is put together once. Lines that would take
+    /// the arena beyond 4 GiB are not added.
+    pub fn append(&mut self, others: &Fields) {
+        let end = self.bytes.len().saturating_add(others.bytes.len());
+        if u32::try_from(end).is_err() {
+            return;
+        }
+        // It is no larger than the end.
+        let start = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(&others.bytes);
+        let moved = others.lines.iter().map(|line| Line {
+            name: line.name.saturating_add(start),
+            value: line.value.saturating_add(start),
+            ..*line
+        });
+        self.lines.extend(moved);
+    }
+
     /// Begins a line with a value of about this length; gives where that starts.
     #[inline]
     fn begin(&mut self, name: Name<'_>, room: usize) -> usize {
@@ -145,9 +163,7 @@ impl Fields {
         let start = value_start - name.text().len() - 2;
         let value = self.bytes.get_mut(value_start..).unwrap_or_default();
         if !octets::is_value(value) {
-            for byte in value.iter_mut().filter(|byte| !octets::is_value_byte(**byte)) {
-                *byte = b' ';
-            }
+            clean(value);
         }
         let trimmed = octets::trim_start(value);
         let (indent, length) = (value.len() - trimmed.len(), octets::trim_end(trimmed).len());
@@ -249,6 +265,14 @@ impl Fields {
             named.extend(options.filter(|name| !drop(name.id())));
         }
         lines.retain(|line| !drop(line.id) && !named.iter().any(|name| line.bears(*name, bytes)));
+    }
+}
+
+/// Makes a value of bytes that are none.
+#[cold]
+fn clean(value: &mut [u8]) {
+    for byte in value.iter_mut().filter(|byte| !octets::is_value_byte(**byte)) {
+        *byte = b' ';
     }
 }
 

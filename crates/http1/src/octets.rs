@@ -63,14 +63,25 @@ pub(crate) fn is_value_byte(byte: u8) -> bool {
 
 /// Whether all bytes may stand in a field value.
 pub(crate) fn is_value(text: &[u8]) -> bool {
-    let suspect = match (text.first_chunk(), text.last_chunk()) {
-        (Some(first), Some(last)) if text.len() < 16 => {
-            has_control(u64::from_le_bytes(*first)) || has_control(u64::from_le_bytes(*last))
-        }
+    // The two chunks overlap, so that no byte is left over for a slower way.
+    let suspect = match text.len() {
+        0..4 => text.iter().any(|&byte| (byte < 0x20) | (byte == 0x7f)),
+        4..8 => ends::<4>(text).is_none_or(|[first, last]| {
+            has_control(u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(last)) << 32)
+        }),
+        8..16 => ends::<8>(text).is_none_or(|[first, last]| {
+            has_control(u64::from_le_bytes(first)) | has_control(u64::from_le_bytes(last))
+        }),
         _ => any(text, |byte| (byte < 0x20) | (byte == 0x7f)),
     };
     // HTAB is a control byte that is allowed.
     !suspect || text.iter().all(|&byte| is_value_byte(byte))
+}
+
+/// The first and the last bytes.
+#[inline]
+fn ends<const N: usize>(text: &[u8]) -> Option<[[u8; N]; 2]> {
+    Some([*text.first_chunk()?, *text.last_chunk()?])
 }
 
 /// Whether one of the bytes is such. Sixteen at a time in a form the compiler makes vector instructions of,

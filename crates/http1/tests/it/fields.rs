@@ -10,6 +10,8 @@ type Model = Vec<(Vec<u8>, Vec<u8>)>;
 enum Step {
     Push(&'static str, Vec<u8>),
     PushParts(&'static str, Vec<Vec<u8>>),
+    /// Of these lines all but the first.
+    Append(Vec<(&'static str, Vec<u8>)>),
     Set(&'static str, Vec<u8>),
     Remove(&'static str),
     RetainShorter(usize),
@@ -24,6 +26,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (name.clone(), value()).prop_map(|(name, value)| Step::Push(name, value)),
         2 => (name.clone(), vec(value(), 0..4)).prop_map(|(name, parts)| Step::PushParts(name, parts)),
+        2 => vec((name.clone(), value()), 0..4).prop_map(Step::Append),
         2 => (name.clone(), value()).prop_map(|(name, value)| Step::Set(name, value)),
         2 => name.prop_map(Step::Remove),
         1 => (0_usize..20).prop_map(Step::RetainShorter),
@@ -52,6 +55,17 @@ fn apply(step: Step, fields: &mut Fields, model: &mut Model) {
         Step::PushParts(name, parts) => {
             fields.push_parts(named(name), &parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
             model.push((name.into(), cleaned(&parts.concat())));
+        }
+        Step::Append(lines) => {
+            let mut others = Fields::new();
+            lines.iter().for_each(|(name, value)| others.push(named(name), value));
+            let mut nth = 0;
+            others.retain(|_| {
+                nth += 1;
+                nth > 1
+            });
+            fields.append(&others);
+            model.extend(lines.iter().skip(1).map(|(name, value)| ((*name).into(), cleaned(value))));
         }
         Step::Set(name, value) => {
             fields.set(named(name), &value);
