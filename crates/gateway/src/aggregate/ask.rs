@@ -4,25 +4,33 @@
 //! and what the client says of languages and the like go along; what is about the client's own body, and what would bring
 //! half an answer or none, does not.
 
-use http1::{Framing, Name, Upgrade, names};
+use http1::{Field, FieldId, Framing, Name, Upgrade, names};
 
 use super::Part;
 use super::text::{Known, Unfilled};
 use crate::exchange::{Exchange, Trace};
 use crate::values::random::Random;
 
-/// Fields of the client that a part does not send: besides all whose name begins with `Content-`.
-const LEFT_OUT: [&[u8]; 9] = [
-    b"Accept",
-    b"Accept-Encoding",
-    b"Expect",
-    b"Range",
-    b"If-Range",
-    b"If-Match",
-    b"If-None-Match",
-    b"If-Modified-Since",
-    b"If-Unmodified-Since",
-];
+/// Whether a part does not send a field of the client: what is about its body, and what would bring half an answer or none.
+fn is_left_out(field: Field<'_>) -> bool {
+    use FieldId::{
+        Accept, AcceptEncoding, Expect, IfMatch, IfModifiedSince, IfNoneMatch, IfRange, IfUnmodifiedSince,
+        Range,
+    };
+    let is_content = || field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
+    matches!(
+        field.id,
+        Accept
+            | AcceptEncoding
+            | Expect
+            | IfMatch
+            | IfModifiedSince
+            | IfNoneMatch
+            | IfRange
+            | IfUnmodifiedSince
+            | Range
+    ) || is_content()
+}
 
 /// Fills an empty exchange with the request of a part; gives the body that it sends.
 ///
@@ -35,9 +43,8 @@ pub fn fill(
     exchange: &mut Exchange,
 ) -> Result<Vec<u8>, Unfilled> {
     let parent = known.exchange;
-    let path = part.path.path(known)?;
     exchange.take_request(parent);
-    exchange.path = path;
+    part.path.write(known, &mut exchange.path)?;
     exchange.query.clear();
     exchange.has_query = part.query.is_some();
     if let Some(query) = &part.query {
@@ -47,10 +54,7 @@ pub fn fill(
     exchange.rehearsal = parent.rehearsal;
     let request = &mut exchange.request;
     request.remove_hop_by_hop();
-    request.fields.retain(|field| {
-        let is_content = field.name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
-        !is_content && !LEFT_OUT.iter().any(|name| field.name.eq_ignore_ascii_case(name))
-    });
+    request.fields.retain(|field| !is_left_out(field));
     (request.expect_continue, request.upgrade, request.keep_alive) = (false, Upgrade::None, true);
     request.framing = Framing::None;
     request.fields.push(names::ACCEPT, b"application/json");

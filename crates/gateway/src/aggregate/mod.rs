@@ -20,7 +20,7 @@ use http1::NameBuf;
 use document::{Bounds, Document};
 use skeleton::Skeleton;
 use template::Template;
-use text::{Path, Piece, Text, Value};
+use text::{Path, PathText, Piece, Text, Value};
 
 /// Parts of one aggregate at most.
 pub const MOST_PARTS: usize = 16;
@@ -58,7 +58,7 @@ pub struct Part {
     /// Its method.
     pub method: Box<[u8]>,
     /// Its path.
-    pub path: Text,
+    pub path: PathText,
     /// Its query.
     pub query: Option<Text>,
     /// Field lines it sends besides those of the client.
@@ -184,8 +184,9 @@ impl Aggregate {
 impl Part {
     /// The parts whose answers it looks into, as bits.
     pub fn reads(&self) -> u32 {
-        let texts =
-            std::iter::once(&self.path).chain(&self.query).chain(self.headers.iter().map(|(_, text)| text));
+        let texts = std::iter::once(self.path.text())
+            .chain(&self.query)
+            .chain(self.headers.iter().map(|(_, text)| text));
         let pieces = texts.flat_map(|text| &text.0).chain(self.body.iter().flat_map(Skeleton::pieces));
         reads(pieces) | self.each.as_ref().map_or(0, |each| bit(each.part))
     }

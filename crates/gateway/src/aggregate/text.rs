@@ -19,6 +19,13 @@ pub struct Path(pub Box<[Box<str>]>);
 #[derive(Debug, Default)]
 pub struct Text(pub Box<[Piece]>);
 
+/// A path with places. One without is brought into its canonical spelling once and for all.
+#[derive(Debug)]
+pub struct PathText {
+    text: Text,
+    settled: Option<Box<[u8]>>,
+}
+
 /// A stretch of it.
 #[derive(Debug)]
 pub enum Piece {
@@ -120,14 +127,36 @@ impl Known<'_> {
     }
 }
 
-impl Text {
-    /// As a path, in its canonical spelling.
+impl PathText {
+    /// The path that a text says.
+    pub fn new(text: Text) -> PathText {
+        let literals = text.0.iter().map(|piece| match piece {
+            Piece::Literal(text) => Some(text.as_bytes()),
+            Piece::Source(_) | Piece::Value(_) => None,
+        });
+        let built = literals.collect::<Option<Vec<_>>>().map(|literals| literals.concat());
+        let mut path = Vec::new();
+        let is_good = built.is_some_and(|built| canonical(&built, &mut path).is_ok());
+        PathText { text, settled: is_good.then(|| path.into()) }
+    }
+
+    /// The text as it was written.
+    pub fn text(&self) -> &Text {
+        &self.text
+    }
+
+    /// Fills the places and writes the path, in its canonical spelling, in the place of what is there.
     ///
     /// # Errors
     /// A value is missing or empty, or leads elsewhere.
-    pub fn path(&self, known: &Known<'_>) -> Result<Vec<u8>, Unfilled> {
+    pub fn write(&self, known: &Known<'_>, path: &mut Vec<u8>) -> Result<(), Unfilled> {
+        path.clear();
+        if let Some(settled) = &self.settled {
+            path.extend_from_slice(settled);
+            return Ok(());
+        }
         let mut built = Vec::new();
-        for piece in &self.0 {
+        for piece in &self.text.0 {
             let blame = |code| match piece {
                 Piece::Value(_) => Unfilled::answer(code),
                 Piece::Literal(_) | Piece::Source(_) => Unfilled::request(code),
@@ -144,15 +173,20 @@ impl Text {
             }
             encode(&text, &mut built);
         }
-        let mut path = Vec::with_capacity(built.len());
-        canonicalise(&built, &mut path, PathOptions::default())
-            .map_err(|error| Unfilled::request(error.code()))?;
-        let segments =
-            |path: &[u8]| path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()).count();
-        // Merged slashes cost no segment, a dot segment does.
-        if segments(&path) == segments(&built) { Ok(path) } else { Err(Unfilled::request("dot_segment")) }
+        canonical(&built, path)
     }
+}
 
+/// Writes a path that was put together in its canonical spelling.
+fn canonical(built: &[u8], path: &mut Vec<u8>) -> Result<(), Unfilled> {
+    canonicalise(built, path, PathOptions::default()).map_err(|error| Unfilled::request(error.code()))?;
+    let segments =
+        |path: &[u8]| path.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty()).count();
+    // Merged slashes cost no segment, a dot segment does.
+    if segments(path) == segments(built) { Ok(()) } else { Err(Unfilled::request("dot_segment")) }
+}
+
+impl Text {
     /// As a query. A value that is missing leaves nothing behind.
     ///
     /// # Errors

@@ -6,7 +6,6 @@
 mod gather;
 mod part;
 
-use std::fmt::Write as _;
 use std::pin::pin;
 
 use bytes::Bytes;
@@ -132,26 +131,30 @@ fn dress(exchange: &mut Exchange, status: u16, content_type: &str, length: usize
     head.framing = Framing::Length(length as u64);
     head.fields.push(names::CONTENT_TYPE, content_type.as_bytes());
     head.fields.push(names::X_REQUEST_ID, exchange.id.as_bytes());
-    for (name, value) in [("Server-Timing", &timing), ("Tidegate-Partial", &missing)] {
-        if let Ok(name) = Name::new(name.as_bytes())
-            && !value.is_empty()
+    for (name, value) in [("Server-Timing", &timing[..]), ("Tidegate-Partial", missing.as_bytes())] {
+        if !value.is_empty()
+            && let Ok(name) = Name::new(name.as_bytes())
         {
-            head.fields.push(name, value.as_bytes());
+            head.fields.push(name, value);
         }
     }
 }
 
 /// How long each part took (Server Timing, section 3).
-fn timing(told: &[PartTold]) -> String {
-    let mut timing = String::new();
+fn timing(told: &[PartTold]) -> Vec<u8> {
+    let mut timing = Vec::with_capacity(32 * told.len());
+    let mut digits = itoa::Buffer::new();
     for part in told.iter().filter(|part| part.requests > 0) {
-        let between = if timing.is_empty() { "" } else { ", " };
-        let micros = part.took.as_micros();
-        let (millis, rest) = (micros / 1000, micros % 1000 / 100);
-        // Writing to a text cannot fail.
-        _ = write!(timing, "{between}{};dur={millis}.{rest}", part.name);
+        let between: &[u8] = if timing.is_empty() { b"" } else { b", " };
+        let tenths = u64::try_from(part.took.as_micros() / 100).unwrap_or(u64::MAX);
+        for text in [between, part.name.as_bytes(), b";dur=", digits.format(tenths / 10).as_bytes(), b"."] {
+            timing.extend_from_slice(text);
+        }
+        timing.extend_from_slice(digits.format(tenths % 10).as_bytes());
         if !part.is_ok() {
-            _ = write!(timing, ";desc=\"{}\"", part.outcome);
+            for text in [b";desc=\"", part.outcome.as_bytes(), b"\""] {
+                timing.extend_from_slice(text);
+            }
         }
     }
     timing

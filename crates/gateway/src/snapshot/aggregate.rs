@@ -16,7 +16,7 @@ use super::stats::Stats;
 use crate::aggregate::document::Bounds;
 use crate::aggregate::skeleton::Skeleton;
 use crate::aggregate::template::Template;
-use crate::aggregate::text::{Path, Piece, Text, Value};
+use crate::aggregate::text::{Path, PathText, Piece, Text, Value};
 use crate::aggregate::{Aggregate, Each, Form, MOST_ITEMS, MOST_PARTS, Part, Rule, Select, bit, reads};
 use crate::config::{self, Config, Diagnostics, PartSettings, Report, Span, Spanned, codes};
 use crate::exchange::Answer;
@@ -189,7 +189,7 @@ impl Reading<'_> {
         self.each = settings.for_each.is_some();
         let (path, query) = settings.from.path.clone().split_at_mark('?');
         let span = settings.from.span();
-        let path = self.text(&path, span);
+        let path = PathText::new(self.text(&path, span));
         let query = query.map(|query| self.text(&query, span));
         let headers = settings.headers.iter().filter_map(|(header, text)| {
             let compiled = self.text(text, text.span());

@@ -36,11 +36,13 @@ pub struct Part {
 pub(super) fn parts(snapshot: &Snapshot, aggregate: &Aggregate, exchange: &Exchange) -> Vec<Part> {
     let states: Vec<State> = aggregate.parts.iter().map(|_| State::Pending).collect();
     let known = Known { exchange, states: &states, item: None };
+    let mut path = Vec::new();
     let told = aggregate.parts.iter().map(|part| {
-        let waits = part.each.is_some() || part.path.waits() || part.query.iter().any(|query| query.waits());
+        let waits =
+            part.each.is_some() || part.path.text().waits() || part.query.iter().any(|query| query.waits());
         let target = match waits {
             true => Ok(None),
-            false => part.path.path(&known).and_then(|path| {
+            false => part.path.write(&known, &mut path).and_then(|()| {
                 let query = part.query.as_ref().map(|query| query.query(&known)).transpose()?;
                 let query = query.map(|query| format!("?{}", masked::query(&query))).unwrap_or_default();
                 Ok(Some(masked::text(&path) + &query))

@@ -3,7 +3,9 @@
 //! Takes the fields of a head; gives directives as plain values. What cannot be read counts as the more careful of its
 //! meanings: a lifetime that is no number is over, a qualified `private` or `no-cache` is meant for all of the answer.
 
-use http1::{Fields, Name, names};
+use std::sync::LazyLock;
+
+use http1::{Fields, NameBuf, names};
 
 use crate::http::list::elements;
 
@@ -11,7 +13,10 @@ use crate::http::list::elements;
 const MOST: u64 = 1 << 31;
 
 /// Fields that speak to caches like this one alone, the first that is there holds (RFC 9213 section 2.2).
-const TARGETED: [&[u8]; 2] = [b"Tidegate-Cache-Control", b"CDN-Cache-Control"];
+static TARGETED: LazyLock<Vec<NameBuf>> = LazyLock::new(|| {
+    let names = ["Tidegate-Cache-Control", "CDN-Cache-Control"];
+    names.into_iter().filter_map(|name| NameBuf::new(name).ok()).collect()
+});
 
 /// Directives, of either side. Times are seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,8 +56,7 @@ impl Directives {
 
     /// Those of an answer: of the first targeted field that is there and can be read, else of `Cache-Control`.
     pub(crate) fn of_answer(fields: &Fields) -> Directives {
-        for name in TARGETED {
-            let Ok(name) = Name::new(name) else { continue };
+        for name in TARGETED.iter().map(NameBuf::as_name) {
             if !fields.contains(name) {
                 continue;
             }
@@ -191,6 +195,8 @@ fn item(rest: &[u8]) -> Option<(bool, Option<u64>)> {
 
 #[cfg(test)]
 mod tests {
+    use http1::Name;
+
     use super::*;
 
     fn fields(lines: &[(&str, &str)]) -> Fields {

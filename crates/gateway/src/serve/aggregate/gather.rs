@@ -102,7 +102,8 @@ impl<'g> Gathering<'g> {
                 match self.prepare(part, &states) {
                     Ok(prepared) => {
                         self.tell(place, |told| told.outcome = "canceled");
-                        under_way.push(self.ask(place, part, prepared));
+                        // Made where it stays: the road of a request is large, and would be copied twice.
+                        under_way.push(Box::pin(self.ask(place, part, prepared)));
                     }
                     Err(failure) => {
                         done |= bit(place);
@@ -207,12 +208,12 @@ impl<'g> Gathering<'g> {
             while under_way.len() < at_once
                 && let Some((nth, one)) = waiting.next()
             {
-                under_way.push(async move {
+                under_way.push(Box::pin(async move {
                     match one {
                         Ok(one) => (nth, self.request(place, part, one).await),
                         Err(failure) => (nth, Err(failure)),
                     }
-                });
+                }));
             }
             let Some((nth, result)) = under_way.next().await else { break };
             let answer = match (result, &part.rule) {
