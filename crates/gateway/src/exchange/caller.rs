@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use http1::NameBuf;
+use http1::Fields;
 use serde_json::{Map, Value};
 
 /// Who sent a request.
@@ -30,7 +30,7 @@ pub struct Identity {
     /// The claims of the token, whole; empty for other credentials.
     pub claims: Map<String, Value>,
     /// The header lines by which services learn who it is.
-    pub told: Vec<(NameBuf, Box<[u8]>)>,
+    pub told: Fields,
 }
 
 impl fmt::Debug for Identity {

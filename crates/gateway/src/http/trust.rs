@@ -56,7 +56,12 @@ impl Pattern {
     pub fn matches(&self, name: &[u8]) -> bool {
         let fits =
             if self.prefix { name.len() >= self.folded.len() } else { name.len() == self.folded.len() };
-        fits && self.folded.iter().zip(name).all(|(pattern, byte)| *pattern == fold(*byte))
+        // Many names begin alike; where the pattern ends they differ.
+        let ends = || {
+            let last = name.get(self.folded.len().wrapping_sub(1)).map(|byte| fold(*byte));
+            last.as_ref() == self.folded.last()
+        };
+        fits && ends() && self.folded.iter().zip(name).all(|(pattern, byte)| *pattern == fold(*byte))
     }
 }
 

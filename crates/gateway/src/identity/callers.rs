@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::{constant_time, hmac};
-use http1::NameBuf;
+use http1::{Fields, NameBuf};
 use serde_json::{Value, json};
 
 use super::jose::{Algorithm, Key as VerifyingKey};
@@ -313,10 +313,12 @@ impl Callers {
         let asked = Exchange { identity: Some(identity.clone().into()), ..Exchange::default() };
         let told = self.headers.iter().filter_map(|(name, template)| {
             let text = asked.render(template);
-            (!text.is_empty()).then(|| (name.clone(), text.into_boxed_slice()))
+            (!text.is_empty()).then_some((name.clone(), text))
         });
         let signed = self.word.as_ref().and_then(|word| word.on(identity));
-        identity.told = told.chain(signed).collect();
+        let mut lines = Fields::new();
+        told.chain(signed).for_each(|(name, value)| lines.push(name.as_name(), &value));
+        identity.told = lines;
     }
 
     /// Whether services are told by a signed word who calls.

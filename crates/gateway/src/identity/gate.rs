@@ -387,9 +387,7 @@ impl Gate {
             }
             _ => identity.clone(),
         };
-        for (name, value) in &identity.told {
-            exchange.request.fields.push(name.as_name(), value);
-        }
+        exchange.request.fields.append(&identity.told);
         exchange.identity = Some(identity);
         Verdict::Go
     }

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use http1::{Field, FieldId, NameBuf, names};
+use http1::{FieldId, NameBuf, names};
 
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::Exchange;
@@ -89,11 +89,7 @@ impl Place {
         let fields = &exchange.request.fields;
         match self {
             Place::Header(name, _) => {
-                let (id, text) = (name.as_name().id(), name.as_name().text());
-                let is_it = |field: &Field<'_>| {
-                    field.id == id && (id != FieldId::Other || field.name.eq_ignore_ascii_case(text))
-                };
-                let mut lines = fields.iter().filter(is_it).map(|field| field.value);
+                let mut lines = fields.get_all(name.as_name());
                 one(lines.next(), lines.next())
             }
             Place::Scheme(scheme) => {

@@ -79,7 +79,7 @@ impl Word {
     }
 
     /// The line that tells who it is. None when the system gives no random numbers: then nothing is told.
-    pub fn on(&self, identity: &Identity) -> Option<(NameBuf, Box<[u8]>)> {
+    pub fn on(&self, identity: &Identity) -> Option<(NameBuf, Vec<u8>)> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut claims = json!({
             "iss": self.issuer, "aud": self.audience, "auth": identity.kind,
@@ -95,6 +95,6 @@ impl Word {
         tell("groups", list(&identity.groups));
         tell("roles", list(&identity.roles));
         let token = self.signer.sign("JWT", &claims)?;
-        Some((self.header.clone(), token.into_bytes().into_boxed_slice()))
+        Some((self.header.clone(), token.into_bytes()))
     }
 }

@@ -178,8 +178,11 @@ impl Compiled {
             }
         }
         // Whom policies before this one found; clients cannot send these lines.
-        for (name, value) in exchange.identity.iter().flat_map(|identity| &identity.told) {
-            fields.set(name.as_name(), value);
+        if let Some(identity) = &exchange.identity {
+            for name in identity.told.iter().filter_map(|line| Name::new(line.name).ok()) {
+                fields.remove(name);
+            }
+            fields.append(&identity.told);
         }
         let mut text = exchange.path.clone();
         if exchange.has_query {

@@ -235,9 +235,9 @@ impl Settled {
         add(Some(&exchange.path));
         add(exchange.has_query.then_some(&exchange.query));
         add(Some(exchange.client.ip.to_string().as_bytes()));
-        for (name, value) in exchange.identity.iter().flat_map(|identity| &identity.told) {
-            add(Some(name.as_name().text()));
-            add(Some(value));
+        for line in exchange.identity.iter().flat_map(|identity| identity.told.iter()) {
+            add(Some(line.name));
+            add(Some(line.value));
         }
         add(None);
         for field in exchange.request.fields.iter().filter(|field| self.asks_with(field.name)) {

@@ -4,7 +4,7 @@
 //! (draft-ietf-httpapi-ratelimit-headers-10, structured fields of RFC 9651) or the older `X-RateLimit-*`. All but the
 //! numbers is made ready beforehand.
 
-use http1::NameBuf;
+use http1::{Fields as Lines, NameBuf};
 
 use super::settings::Headers;
 use super::settled::Measure;
@@ -14,7 +14,7 @@ use crate::exchange::{Exchange, Meter};
 pub(super) struct Fields {
     which: Headers,
     /// `RateLimit-Policy` where every request meets the same measures.
-    policy: Option<Vec<u8>>,
+    policy: Option<Lines>,
     names: Names,
 }
 
@@ -64,7 +64,12 @@ impl Fields {
             policy: name("RateLimit-Policy"),
             legacy: ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset"].map(name),
         };
-        Fields { which, policy: always.then(|| policy.join(b", ".as_slice())), names }
+        let line = names.policy.as_ref().filter(|_| always).map(|name| {
+            let mut line = Lines::new();
+            line.push(name.as_name(), &policy.join(b", ".as_slice()));
+            line
+        });
+        Fields { which, policy: line, names }
     }
 
     /// Whether answers tell anything.
@@ -80,7 +85,7 @@ impl Fields {
             let Exchange { response, meters, scratch, .. } = exchange;
             let fields = &mut response.fields;
             match &self.policy {
-                Some(whole) => fields.push(policy.as_name(), whole),
+                Some(line) => fields.append(line),
                 None => {
                     scratch.clear();
                     for told in meters.iter().filter_map(|meter| told.get(meter.measure as usize)) {

@@ -64,8 +64,9 @@ impl Settings for RateLimit {
         // The large table comes with the place on a route.
         let counts = Arc::new(Counts::new(1));
         let mut first = 0;
+        let may_correct = limits.iter().any(|limit| matches!(limit.cost, Cost::Map(_)));
         let limits = limits.into_iter().map(|limit| Window::new(limit, &mut first, &counts.random)).collect();
-        Some(Box::new(Compiled { limits, told, fields, shadow: false, counts, sharing }))
+        Some(Box::new(Compiled { limits, told, fields, shadow: false, counts, sharing, may_correct }))
     }
 }
 
@@ -79,6 +80,8 @@ struct Compiled {
     counts: Arc<Counts>,
     /// Where it is counted with other gateways.
     sharing: Option<Sharing>,
+    /// Whether an answer may tell what it costs.
+    may_correct: bool,
 }
 
 /// One limit, ready to run.
@@ -304,7 +307,7 @@ impl Policy for Compiled {
             return;
         }
         // Only an answer of a service can tell a cost.
-        if exchange.record.answered.is_some() && !exchange.rehearsal {
+        if self.may_correct && exchange.record.answered.is_some() && !exchange.rehearsal {
             self.correct(exchange);
         }
         if self.fields.tells() && !self.shadow {
