@@ -10,8 +10,20 @@ use std::process::Command;
 use crate::{Failure, programs, workspace};
 
 /// What the watched gateway does: the everyday, and what most gateways do besides.
-const TRAINING: [&str; 10] =
-    ["logged", "plain", "rate_limit", "jwt", "api_key", "body-100k", "cache-1k", "close", "tls", "tls-h2"];
+const TRAINING: [&str; 12] = [
+    "logged",
+    "plain",
+    "rate_limit",
+    "guard",
+    "jwt",
+    "api_key",
+    "aggregate",
+    "body-100k",
+    "cache-1k",
+    "close",
+    "tls",
+    "tls-h2",
+];
 /// A profile of a gateway that served something is larger than that, in bytes.
 const SMALLEST: u64 = 100_000;
 
