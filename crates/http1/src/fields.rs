@@ -161,26 +161,24 @@ impl Fields {
     #[inline]
     fn finish(&mut self, name: Name<'_>, value_start: usize) {
         let start = value_start - name.text().len() - 2;
-        let value = self.bytes.get_mut(value_start..).unwrap_or_default();
+        // Every place in the line is before its end.
+        let fits = (u32::try_from(self.bytes.len()), u16::try_from(name.text().len()));
+        let (Ok(end), Ok(name_len)) = fits else { return self.bytes.truncate(start) };
+        let (mut value_start, mut value_end) = (value_start as u32, end);
+        let value = self.bytes.get_mut(value_start as usize..).unwrap_or_default();
         if !octets::is_value(value) {
             clean(value);
         }
-        let trimmed = octets::trim_start(value);
-        let (indent, length) = (value.len() - trimmed.len(), octets::trim_end(trimmed).len());
-        let line = (|| {
-            Some(Line {
-                name: u32::try_from(start).ok()?,
-                value: u32::try_from(value_start + indent).ok()?,
-                value_len: u32::try_from(length).ok()?,
-                name_len: u16::try_from(name.text().len()).ok()?,
-                id: name.id(),
-            })
-        })();
-        self.bytes.extend_from_slice(b"\r\n");
-        match line {
-            Some(line) => self.lines.push(line),
-            None => self.bytes.truncate(start),
+        if value.first().is_some_and(|first| octets::is_ows(*first))
+            || value.last().is_some_and(|last| octets::is_ows(*last))
+        {
+            let bare = octets::trim_start(value);
+            value_start = end - bare.len() as u32;
+            value_end = value_start + octets::trim_end(bare).len() as u32;
         }
+        self.bytes.extend_from_slice(b"\r\n");
+        let value_len = value_end - value_start;
+        self.lines.push(Line { name: start as u32, value: value_start, value_len, name_len, id: name.id() });
     }
 
     /// Becomes a copy of others, in the memory that is there.

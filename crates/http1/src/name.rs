@@ -48,7 +48,9 @@ impl<'a> Name<'a> {
 
     /// Whether a field line with this number and text bears this name.
     pub(crate) fn names(&self, id: FieldId, text: &[u8]) -> bool {
-        self.id == id && (id != FieldId::Other || self.text.eq_ignore_ascii_case(text))
+        // Most spell a name as everybody does.
+        let alike = || self.text == text || self.text.eq_ignore_ascii_case(text);
+        self.id == id && (id != FieldId::Other || alike())
     }
 }
 

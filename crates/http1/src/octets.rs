@@ -126,7 +126,7 @@ pub(crate) fn colon(line: &[u8]) -> Option<usize> {
     rest.iter().position(|&byte| byte == b':').map(|found| at + found)
 }
 
-fn is_ows(byte: u8) -> bool {
+pub(crate) fn is_ows(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 

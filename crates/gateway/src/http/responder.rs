@@ -60,6 +60,15 @@ impl Held {
         self.body.extend_from_slice(data);
         Ok(())
     }
+
+    /// Takes all that waits; what is the beginning is not copied.
+    fn take_out(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        if self.body.is_empty() && out.len() <= self.most && !self.is_full {
+            std::mem::swap(&mut self.body, out);
+            return Ok(());
+        }
+        self.take(out)
+    }
 }
 
 /// The sending half.
@@ -405,7 +414,7 @@ impl Responder {
             Sink::Connection(socket) => socket.write_all([&self.out], self.stall).await,
             Sink::Stream(outflow) => outflow.send(&self.out, self.stall).await,
             Sink::Nobody => Ok(()),
-            Sink::Memory(held) => held.take(&self.out),
+            Sink::Memory(held) => held.take_out(&mut self.out),
         };
         self.out.clear();
         written

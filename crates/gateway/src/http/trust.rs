@@ -66,7 +66,24 @@ impl Pattern {
 }
 
 fn fold(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
+    static FOLDED: [u8; 256] = folded();
+    FOLDED.get(usize::from(byte)).copied().unwrap_or(b'-')
+}
+
+#[expect(
+    clippy::indexing_slicing,
+    reason = "runs in the compiler, where an index out of bounds does not build"
+)]
+const fn folded() -> [u8; 256] {
+    let mut folded = [b'-'; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        if byte.is_ascii_alphanumeric() {
+            folded[byte as usize] = byte.to_ascii_lowercase();
+        }
+        byte += 1;
+    }
+    folded
 }
 
 impl Trust {
