@@ -70,6 +70,11 @@ impl Running {
         family(self.pid()).into_iter().map(cpu_of).sum()
     }
 
+    /// CPU time of those of its own threads whose name is such.
+    pub(crate) fn cpu_of_threads(&self, such: impl Fn(&str) -> bool) -> Duration {
+        threads(self.pid()).filter(|(name, _)| such(name)).map(|(_, spent)| spent).sum()
+    }
+
     /// Resident memory of the process and its children, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         family(self.pid()).into_iter().filter_map(resident_of).sum()
@@ -137,14 +142,19 @@ fn parent_of(pid: u32) -> Option<u32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
-/// Nanoseconds on a CPU of all living threads: `stat` has only the 10 ms of a tick.
 fn cpu_of(pid: u32) -> Duration {
+    threads(pid).map(|(_, spent)| spent).sum()
+}
+
+/// The living threads by name, and the nanoseconds each was on a CPU: `stat` has only the 10 ms of a tick.
+fn threads(pid: u32) -> impl Iterator<Item = (String, Duration)> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let spent = threads.filter_map(|thread| {
+    threads.filter_map(|thread| {
+        let name = fs::read_to_string(thread.path().join("comm")).ok()?;
         let schedstat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        schedstat.split(' ').next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(spent.sum())
+        let spent = schedstat.split(' ').next()?.parse().ok()?;
+        Some((name.trim_end().to_owned(), Duration::from_nanos(spent)))
+    })
 }
 
 /// The line `VmRSS: 1234 kB` of /proc/PID/status.

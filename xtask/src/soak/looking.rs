@@ -1,13 +1,15 @@
 //! `cargo xtask soak --console`: what it costs that somebody looks at the topology of a busy gateway.
 //! Takes a rate and seconds; gives a table, and a failure if gateway, stream or browser need more than they may.
 //! It must never compare one time of the machine with another: times with and without the console take turns, and the medians
-//! of neighbours are compared.
+//! of neighbours are compared. Workers know nothing of a console, so that the difference of their time is that of the machine;
+//! both it and that of all other threads are told.
 
 use std::fmt::Write;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{Options, Pace, origin};
@@ -28,12 +30,34 @@ const STREAM: f64 = 30_000.0;
 /// For how long things may settle after the console was opened or closed: its files are loaded once.
 const SETTLING: Duration = Duration::from_secs(3);
 
-/// What was needed in a time: of one core by the gateway and the browser, and bytes of the stream in a second.
+/// What was needed in a time: of one core by the gateway's workers, its other threads and the browser; bytes of the stream in
+/// a second; what 99 of 100 requests took at most, in milliseconds.
 #[derive(Clone, Copy, Default)]
 struct Needed {
-    gateway: f64,
+    workers: f64,
+    others: f64,
     browser: f64,
     stream: f64,
+    p99: f64,
+}
+
+/// One of these figures.
+type Figure = fn(&Needed) -> f64;
+
+/// What the clients have seen.
+#[derive(Default)]
+struct Seen {
+    over: AtomicBool,
+    failed: AtomicU64,
+    sent: AtomicU64,
+    times: Mutex<Vec<Duration>>,
+}
+
+impl Seen {
+    /// The times since it was asked last, and none from now on.
+    fn take(&self) -> Vec<Duration> {
+        std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
@@ -42,27 +66,27 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
     fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let (gateway, address, link) = start(&binary, &folder)?;
     let time = Duration::from_secs(options.seconds) / (2 * ROUNDS);
-    let (over, failed, sent) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let seen = Seen::default();
     eprintln!("{ROUNDS} times {} s each way at {} requests per second", time.as_secs(), options.rate);
     let measured = std::thread::scope(|scope| {
         for client in 0..options.clients {
-            let (over, failed, sent) = (&over, &failed, &sent);
-            scope.spawn(move || load(address, client, options, (over, failed, sent)));
+            let seen = &seen;
+            scope.spawn(move || load(address, client, options, seen));
         }
         let measured = (0..ROUNDS)
             .map(|_| {
-                let without = measure(&gateway, None, time)?;
+                let without = measure(&gateway, None, time, &seen)?;
                 let log = folder.join("browser.log");
                 let browser = look(&link, &log)?;
-                let with = measure(&gateway, Some((&browser, &log)), time)?;
+                let with = measure(&gateway, Some((&browser, &log)), time, &seen)?;
                 Ok((without, with))
             })
             .collect::<Result<Vec<(Needed, Needed)>, Failure>>();
-        over.store(true, Ordering::Relaxed);
+        seen.over.store(true, Ordering::Relaxed);
         measured
     });
     drop(gateway);
-    let told = tell(&measured?, &failed, &sent);
+    let told = tell(&measured?, &seen);
     if told.is_ok() {
         let _ = fs::remove_dir_all(&folder);
     }
@@ -130,18 +154,32 @@ fn look(link: &str, log: &Path) -> Result<Running, Failure> {
     Err("the browser does not show the console".to_owned())
 }
 
-fn measure(gateway: &Running, browser: Option<(&Running, &Path)>, time: Duration) -> Result<Needed, Failure> {
+fn measure(
+    gateway: &Running,
+    browser: Option<(&Running, &Path)>,
+    time: Duration,
+    seen: &Seen,
+) -> Result<Needed, Failure> {
     std::thread::sleep(SETTLING);
+    let is_worker = |name: &str| name.starts_with("worker-");
+    let workers = || gateway.cpu_of_threads(is_worker);
+    let others = || gateway.cpu_of_threads(|name| !is_worker(name));
     let spent = |running: Option<&Running>| running.map_or(Duration::ZERO, Running::cpu);
     let (running, log) = (browser.map(|(running, _)| running), browser.map(|(_, log)| log));
-    let (begin, before) = (Instant::now(), (gateway.cpu(), spent(running), log.map_or(0.0, streamed)));
+    seen.take();
+    let (begin, before) = (Instant::now(), (workers(), others(), spent(running), log.map_or(0.0, streamed)));
     std::thread::sleep(time);
     let seconds = begin.elapsed().as_secs_f64();
     let of = |now: Duration, then: Duration| now.saturating_sub(then).as_secs_f64() / seconds;
+    let mut times = seen.take();
+    times.sort_unstable();
+    let p99 = times.get(times.len().saturating_mul(99) / 100).copied().unwrap_or_default();
     Ok(Needed {
-        gateway: of(gateway.cpu(), before.0),
-        browser: of(spent(running), before.1),
-        stream: (log.map_or(0.0, streamed) - before.2) / seconds,
+        workers: of(workers(), before.0),
+        others: of(others(), before.1),
+        browser: of(spent(running), before.2),
+        stream: (log.map_or(0.0, streamed) - before.3) / seconds,
+        p99: p99.as_secs_f64() * 1e3,
     })
 }
 
@@ -153,25 +191,22 @@ fn streamed(log: &Path) -> f64 {
 }
 
 /// One client: a request to each of the routes in turn.
-fn load(
-    address: SocketAddr,
-    client: u32,
-    options: &Options,
-    (over, failed, sent): (&AtomicBool, &AtomicU64, &AtomicU64),
-) {
+fn load(address: SocketAddr, client: u32, options: &Options, seen: &Seen) {
     // Times with and without, what settles, and browsers that start slowly.
     let end = Instant::now() + Duration::from_secs(options.seconds) * 2 + Duration::from_secs(600);
     let (mut pace, mut kept) = (Pace::new(client, options, end), None);
     for number in client.. {
-        if over.load(Ordering::Relaxed) || !pace.goes_on() {
+        if seen.over.load(Ordering::Relaxed) || !pace.goes_on() {
             return;
         }
         let path = format!("/route-{}/{number}", number.wrapping_mul(7) % ROUTES);
-        sent.fetch_add(1, Ordering::Relaxed);
+        seen.sent.fetch_add(1, Ordering::Relaxed);
+        let begin = Instant::now();
         if super::ask(&mut kept, address, &path).is_err() {
             kept = None;
-            failed.fetch_add(1, Ordering::Relaxed);
+            seen.failed.fetch_add(1, Ordering::Relaxed);
         }
+        seen.times.lock().unwrap_or_else(PoisonError::into_inner).push(begin.elapsed());
     }
 }
 
@@ -183,28 +218,41 @@ fn median(of: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Prints the table and judges it.
-fn tell(measured: &[(Needed, Needed)], failed: &AtomicU64, sent: &AtomicU64) -> Result<(), Failure> {
-    let without = median(measured.iter().map(|(without, _)| without.gateway));
-    let with = median(measured.iter().map(|(_, with)| with.gateway));
-    let besides = median(measured.iter().map(|(without, with)| with.gateway - without.gateway));
-    let browser = median(measured.iter().map(|(_, with)| with.browser));
-    let stream = median(measured.iter().map(|(_, with)| with.stream));
-    let failed = failed.load(Ordering::Relaxed);
+fn tell(measured: &[(Needed, Needed)], seen: &Seen) -> Result<(), Failure> {
+    let without = |figure: Figure| median(measured.iter().map(|(without, _)| figure(without)));
+    let with = |figure: Figure| median(measured.iter().map(|(_, with)| figure(with)));
+    let besides =
+        |figure: Figure| median(measured.iter().map(|(without, with)| figure(with) - figure(without)));
+    let failed = seen.failed.load(Ordering::Relaxed);
+    let (browser, stream) = (with(|needed| needed.browser), with(|needed| needed.stream));
+    let others = besides(|needed| needed.others);
     let percent = |share: f64| format!("{:.2} % of a core", share * 100.0);
-    println!("| what | figure |\n|---|---|");
-    println!("| requests, failed | {}, {failed} |", sent.load(Ordering::Relaxed));
-    println!("| gateway without the console | {} |", percent(without));
-    println!("| gateway with the console on the topology | {} |", percent(with));
-    println!("| difference, median of {} neighbours | {} |", measured.len(), percent(besides));
+    println!(
+        "| what | without the console | with it on the topology | difference, median of neighbours |\n|---|---|---|---|"
+    );
+    let line = |what: &str, figure: Figure| {
+        let [without, with, besides] = [without(figure), with(figure), besides(figure)].map(percent);
+        println!("| {what} | {without} | {with} | {besides} |");
+    };
+    line("the gateway's workers", |needed| needed.workers);
+    line("its other threads", |needed| needed.others);
+    let p99: Figure = |needed| needed.p99;
+    println!("| p99 of requests | {:.2} ms | {:.2} ms | {:.2} ms |", without(p99), with(p99), besides(p99));
+    println!("| stream | | {:.1} kB/s | |", stream / 1000.0);
+    println!("| browser | | {} | |", percent(browser));
+    println!(
+        "{} requests, {failed} failed, {} neighbours",
+        seen.sent.load(Ordering::Relaxed),
+        measured.len()
+    );
     for (without, with) in measured {
-        println!("| one of them | {} |", percent(with.gateway - without.gateway));
+        let [workers, others] = [with.workers - without.workers, with.others - without.others].map(percent);
+        println!("one of them: workers {workers}, others {others}, p99 {:.2} ms", with.p99 - without.p99);
     }
-    println!("| stream | {:.1} kB/s |", stream / 1000.0);
-    println!("| browser | {} |", percent(browser));
     if failed > 0 {
         return Err("requests failed".to_owned());
     }
-    if besides > GATEWAY_SHARE || stream > STREAM || browser > BROWSER_SHARE {
+    if others > GATEWAY_SHARE || stream > STREAM || browser > BROWSER_SHARE {
         return Err("the console costs more than it may".to_owned());
     }
     Ok(())
