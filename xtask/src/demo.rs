@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the shop behind the gateway, built in release.
+//! `cargo xtask demo`: the shop behind the gateway, built optimised, but so that a first look has not to be waited for.
 //! Takes arguments for `tidegate demo`; gives its exit.
 //! It must never stay in the way of Ctrl-C: the terminal sends it to the demo as well, and we only wait.
 
@@ -18,7 +18,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if let Built::NotHere(why) = console::build()? {
         eprintln!("{why}");
     }
-    let gateway = workspace::gateway(None)?;
+    let gateway = workspace::build("demo")?;
     let arguments = options.arguments.iter().filter(|argument| *argument != "--");
     let status = Command::new(&gateway).arg("demo").args(arguments).status();
     match status {

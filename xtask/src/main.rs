@@ -45,7 +45,7 @@ struct Line {
 enum Command {
     /// Check and test everything, from formatting to the last integration test
     Test,
-    /// Build the gateway in release and start the demo shop behind it
+    /// Build the gateway, optimised, and start the demo shop behind it
     Demo(demo::Options),
     /// Build the gateway as it is to be shipped, optimised by a profile of itself under load
     Release,

@@ -35,10 +35,15 @@ pub(crate) fn gateway(named: Option<&Path>) -> Result<PathBuf, Failure> {
     if let Some(named) = named {
         return named.canonicalize().map_err(|e| format!("{}: {e}", named.display()));
     }
-    let built = cargo(&["build", "--release", "--package", "tidegate"]).status();
+    build("release")
+}
+
+/// Builds the gateway by this profile of `Cargo.toml`, and gives where it lies.
+pub(crate) fn build(profile: &str) -> Result<PathBuf, Failure> {
+    let built = cargo(&["build", "--profile", profile, "--package", "tidegate"]).status();
     let built = built.map_err(|e| format!("cargo does not start: {e}"))?;
     if !built.success() {
-        return Err("the gateway does not build in release".to_owned());
+        return Err(format!("the gateway does not build by the profile `{profile}`"));
     }
-    Ok(target().join("release/tidegate"))
+    Ok(target().join(profile).join("tidegate"))
 }

@@ -29,8 +29,8 @@ use crate::observe::redact::Redaction;
 use crate::observe::{Samples, Shared, Tracer};
 use crate::tls::tickets::Handed;
 
-/// Time for the workers to begin.
-const BEGINNING: Duration = Duration::from_secs(10);
+/// Time for the workers to begin: a machine that is starved of processor time is slow, and no reason not to serve.
+const BEGINNING: Duration = Duration::from_secs(60);
 /// Time for the last answers of the admin address, once another process has it.
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// Time for log and traces to be written at the end.
