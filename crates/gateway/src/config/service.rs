@@ -275,14 +275,14 @@ pub struct KeepAlive {
     /// How long an idle connection is kept. Default 4s, below the 5s after which many servers close; a target that names
     /// its own time in `Keep-Alive` gets that minus 1s.
     pub idle: Duration,
-    /// How many idle connections to one target each worker keeps. Default 64. With 0 each request has a connection of
+    /// How many idle connections to one target each worker keeps. Default 256. With 0 each request has a connection of
     /// its own. Over HTTP/2, where requests share connections, also how many there may be at all, at least one.
     pub max_idle: u32,
 }
 
 impl Default for KeepAlive {
     fn default() -> Self {
-        Self { idle: Duration::from_secs(4), max_idle: 64 }
+        Self { idle: Duration::from_secs(4), max_idle: 256 }
     }
 }
 
