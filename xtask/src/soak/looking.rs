@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::{Options, Pace, origin};
 use crate::bench::contender::wait_for_ready_file;
+use crate::console::{self, Built};
 use crate::process::Running;
 use crate::{Failure, programs, workspace};
 
@@ -61,6 +62,10 @@ impl Seen {
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    // The packages that drive the browser, and the console for a gateway that is built from here.
+    if let Built::NotHere(why) = console::build()? {
+        return Err(why);
+    }
     let binary = workspace::gateway(options.gateway.as_deref())?;
     let folder = workspace::target().join(format!("soak-{}", std::process::id()));
     fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;

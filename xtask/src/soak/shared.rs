@@ -268,11 +268,12 @@ fn ask(kept: &mut Option<Connection>, address: SocketAddr, path: &str) -> Option
         fresh.set_patience(PATIENCE).ok()?;
         *kept = Some(fresh);
     }
-    let status = kept.as_mut()?.get(path).ok().map(|answer| answer.status);
-    if status.is_none() {
+    let answer = kept.as_mut()?.get(path).ok();
+    // A connection has so many requests and no more, and the last answer says so.
+    if answer.as_ref().is_none_or(|answer| answer.closes) {
         *kept = None;
     }
-    status
+    answer.map(|answer| answer.status)
 }
 
 /// What all gateways tell of themselves so far, together.
