@@ -62,6 +62,11 @@ impl Line {
         written.then_some(start..end + 2)
     }
 
+    /// The same line in an arena where it stands so much later.
+    fn moved(&self, by: u32) -> Line {
+        Line { name: self.name.saturating_add(by), value: self.value.saturating_add(by), ..*self }
+    }
+
     fn bears(&self, name: Name<'_>, bytes: &[u8]) -> bool {
         self.id == name.id() && (self.id != FieldId::Other || name.names(self.id, self.name(bytes)))
     }
@@ -115,19 +120,23 @@ impl Fields {
     /// Adds a line at the end. Bytes that a field value may not have (CR, LF, NUL and all other control bytes
     /// but HTAB) become SP as RFC 9110 section 5.5 asks, and white space at the ends is removed.
     pub fn push(&mut self, name: Name<'_>, value: &[u8]) {
-        let value_start = self.begin(name, value.len());
-        self.bytes.extend_from_slice(value);
-        self.finish(name, value_start);
+        self.push_parts(name, &[value]);
     }
 
     /// Adds a line whose value is the parts put together, as [`Fields::push`] does. A line that would take the
-    /// arena beyond 4 GiB is not added.
+    /// arena beyond 4 GiB, or whose name is longer than 64 KiB, is not added.
+    #[inline]
     pub fn push_parts(&mut self, name: Name<'_>, parts: &[&[u8]]) {
-        let value_start = self.begin(name, parts.iter().map(|part| part.len()).sum());
+        let Ok(name_len) = u16::try_from(name.text().len()) else { return };
+        let start = self.bytes.len();
+        self.bytes.reserve(name.text().len() + parts.iter().map(|part| part.len()).sum::<usize>() + 4);
+        self.bytes.extend_from_slice(name.text());
+        self.bytes.extend_from_slice(b": ");
+        let value_start = self.bytes.len();
         for part in parts {
             self.bytes.extend_from_slice(part);
         }
-        self.finish(name, value_start);
+        self.finish(start, name_len, name.id(), value_start);
     }
 
     /// Adds all lines of others at the end: what is the same for many heads is put together once. Lines that would take
@@ -140,30 +149,36 @@ impl Fields {
         // It is no larger than the end.
         let start = self.bytes.len() as u32;
         self.bytes.extend_from_slice(&others.bytes);
-        let moved = others.lines.iter().map(|line| Line {
-            name: line.name.saturating_add(start),
-            value: line.value.saturating_add(start),
-            ..*line
-        });
-        self.lines.extend(moved);
+        self.lines.extend(others.lines.iter().map(|line| line.moved(start)));
     }
 
-    /// Begins a line with a value of about this length; gives where that starts.
-    #[inline]
-    fn begin(&mut self, name: Name<'_>, room: usize) -> usize {
-        self.bytes.reserve(name.text().len() + room + 4);
-        self.bytes.extend_from_slice(name.text());
-        self.bytes.extend_from_slice(b": ");
-        self.bytes.len()
+    /// Adds all lines of others at the end, and these parts behind the value of the last, as if that had been pushed whole:
+    /// the beginning of a line that only ends otherwise in each head is put together once. Where there are no others, or the
+    /// arena would grow beyond 4 GiB, nothing is added.
+    pub fn append_with(&mut self, others: &Fields, parts: &[&[u8]]) {
+        let Some((last, before)) = others.lines.split_last() else { return };
+        let start = self.bytes.len();
+        let bare = others.bytes.get(..last.value as usize + last.value_len as usize).unwrap_or_default();
+        let more = parts.iter().fold(bare.len() + 2, |sum, part| sum.saturating_add(part.len()));
+        if u32::try_from(start.saturating_add(more)).is_err() {
+            return;
+        }
+        self.bytes.reserve(more);
+        self.bytes.extend_from_slice(bare);
+        for part in parts {
+            self.bytes.extend_from_slice(part);
+        }
+        // It is no larger than what was looked at.
+        self.lines.extend(before.iter().map(|line| line.moved(start as u32)));
+        let name = start + last.name as usize;
+        self.finish(name, last.name_len, last.id, start + last.value as usize);
     }
 
-    /// Ends a line whose value starts there.
+    /// Ends a line whose name and value start there.
     #[inline]
-    fn finish(&mut self, name: Name<'_>, value_start: usize) {
-        let start = value_start - name.text().len() - 2;
+    fn finish(&mut self, start: usize, name_len: u16, id: FieldId, value_start: usize) {
         // Every place in the line is before its end.
-        let fits = (u32::try_from(self.bytes.len()), u16::try_from(name.text().len()));
-        let (Ok(end), Ok(name_len)) = fits else { return self.bytes.truncate(start) };
+        let Ok(end) = u32::try_from(self.bytes.len()) else { return self.bytes.truncate(start) };
         let (mut value_start, mut value_end) = (value_start as u32, end);
         let value = self.bytes.get_mut(value_start as usize..).unwrap_or_default();
         if !octets::is_value(value) {
@@ -178,7 +193,7 @@ impl Fields {
         }
         self.bytes.extend_from_slice(b"\r\n");
         let value_len = value_end - value_start;
-        self.lines.push(Line { name: start as u32, value: value_start, value_len, name_len, id: name.id() });
+        self.lines.push(Line { name: start as u32, value: value_start, value_len, name_len, id });
     }
 
     /// Becomes a copy of others, in the memory that is there.
@@ -292,8 +307,8 @@ impl fmt::Debug for Fields {
 impl fmt::Debug for Field<'_> {
     /// Credentials are not shown: a head may end up in a log of faults.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use FieldId::{Authorization, Cookie, ProxyAuthorization, SetCookie};
-        let secret = matches!(self.id, Authorization | Cookie | ProxyAuthorization | SetCookie);
+        use FieldId::{Authorization, Cookie, ProxyAuthorization, SetCookie, XApiKey};
+        let secret = matches!(self.id, Authorization | Cookie | ProxyAuthorization | SetCookie | XApiKey);
         let value = if secret { "***".into() } else { String::from_utf8_lossy(self.value) };
         write!(f, "{}: {value:?}", String::from_utf8_lossy(self.name))
     }

@@ -101,6 +101,7 @@ well_known! {
     Vary VARY "Vary",
     Via VIA "Via",
     WwwAuthenticate WWW_AUTHENTICATE "WWW-Authenticate",
+    XApiKey X_API_KEY "X-API-Key",
     XContentTypeOptions X_CONTENT_TYPE_OPTIONS "X-Content-Type-Options",
     XForwardedFor X_FORWARDED_FOR "X-Forwarded-For",
     XForwardedHost X_FORWARDED_HOST "X-Forwarded-Host",

@@ -31,11 +31,54 @@ const CERTIFICATES: [&str; 2] = ["client-cert", "client-cert-chain"];
 const MOST_HOPS: usize = 64;
 
 /// Whom and what to believe, for one listener.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Trust {
     /// Networks whose forwarding fields are believed.
     pub proxies: Vec<Cidr>,
+    /// Names that tell who calls.
     identity: Vec<Pattern>,
+    /// Names that tell which way a request came.
+    forwarding: Vec<Pattern>,
+    sieve: Sieve,
+}
+
+impl Default for Trust {
+    /// Believes nobody about anything.
+    fn default() -> Trust {
+        Trust::new(Vec::new(), [])
+    }
+}
+
+/// Tells of nearly every name that it is none of a list, from its third and fourth byte: the first two are `x-` so often.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Sieve {
+    /// A bit for each two bytes, as far as their last five bits go.
+    seen: [u64; 16],
+    /// Some pattern is too short to be told from others by these bytes.
+    holds_nothing: bool,
+}
+
+impl Sieve {
+    fn add(&mut self, pattern: &Pattern) {
+        match Sieve::place(&pattern.folded) {
+            Some((word, bit)) => self.seen.iter_mut().skip(word).take(1).for_each(|seen| *seen |= bit),
+            None => self.holds_nothing = true,
+        }
+    }
+
+    /// Whether a name may be one of the list.
+    #[inline]
+    fn lets_pass(&self, name: &[u8]) -> bool {
+        let bit = Sieve::place(name).and_then(|(word, bit)| Some(self.seen.get(word)? & bit));
+        bit.unwrap_or(0) != 0 || self.holds_nothing
+    }
+
+    #[inline]
+    fn place(name: &[u8]) -> Option<(usize, u64)> {
+        let [_, _, third, fourth, ..] = name else { return None };
+        let (third, fourth) = (fold(*third) & 31, fold(*fourth) & 31);
+        Some((usize::from(third) / 2, 1 << ((third & 1) * 32 + fourth)))
+    }
 }
 
 /// A name of a field, or its beginning, compared folded.
@@ -90,7 +133,11 @@ impl Trust {
     /// Believes these proxies about where requests come from, and nobody about who sends them: `identity` are the
     /// names, or patterns with a `*` at their end, that are taken from every request.
     pub fn new<'a>(proxies: Vec<Cidr>, identity: impl IntoIterator<Item = &'a str>) -> Trust {
-        Trust { proxies, identity: identity.into_iter().map(Pattern::new).collect() }
+        let identity: Vec<Pattern> = identity.into_iter().chain(CERTIFICATES).map(Pattern::new).collect();
+        let forwarding: Vec<Pattern> = FORWARDING.into_iter().map(Pattern::new).collect();
+        let mut sieve = Sieve::default();
+        identity.iter().chain(&forwarding).for_each(|pattern| sieve.add(pattern));
+        Trust { proxies, identity, forwarding, sieve }
     }
 
     /// Whether an address is a trusted proxy.
@@ -125,20 +172,16 @@ impl Trust {
     }
 
     fn is_unwanted(&self, id: FieldId, name: &[u8], trusted: bool) -> bool {
-        thread_local! {
-            static FORWARDING_PATTERNS: Vec<Pattern> = FORWARDING.iter().map(|name| Pattern::new(name)).collect();
-        }
-        let plain = id != FieldId::Other;
-        if plain && !is_forwarding(id) {
+        if id != FieldId::Other && id != FieldId::XApiKey && !is_forwarding(id) || !self.sieve.lets_pass(name)
+        {
             return false;
         }
-        if self.identity.iter().any(|pattern| pattern.matches(name)) || is_certificate(name) {
+        if self.identity.iter().any(|pattern| pattern.matches(name)) {
             return true;
         }
         // From a trusted proxy only the true spelling is believed.
         let odd = name.iter().any(|byte| !byte.is_ascii_alphanumeric() && *byte != b'-');
-        (!trusted || odd)
-            && FORWARDING_PATTERNS.with(|known| known.iter().any(|pattern| pattern.matches(name)))
+        (!trusted || odd) && self.forwarding.iter().any(|pattern| pattern.matches(name))
     }
 
     /// The nearest address, from the right, that is no trusted proxy.
@@ -165,12 +208,6 @@ impl Trust {
     }
 }
 
-fn is_certificate(name: &[u8]) -> bool {
-    let same =
-        |known: &&str| known.len() == name.len() && known.bytes().zip(name).all(|(k, n)| k == fold(*n));
-    CERTIFICATES.iter().any(same)
-}
-
 fn is_forwarding(id: FieldId) -> bool {
     matches!(
         id,
@@ -179,6 +216,7 @@ fn is_forwarding(id: FieldId) -> bool {
             | FieldId::XForwardedHost
             | FieldId::XForwardedProto
             | FieldId::XForwardedPort
+            | FieldId::XForwardedPrefix
             | FieldId::XRealIp
     )
 }
@@ -259,6 +297,16 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_of_two_letters_takes_all_that_begins_so() {
+        let trust = Trust::new(Vec::new(), ["Q-*"]);
+        for (name, left) in [("q-api-key", 0), ("Q-", 0), ("q", 1), ("x-api-key", 1)] {
+            let mut exchange = exchange("192.0.2.1", &[(name, "any")]);
+            trust.receive(&mut exchange);
+            assert_eq!(exchange.request.fields.len(), left, "{name}");
+        }
+    }
+
+    #[test]
     fn words_about_the_way_are_taken_from_strangers() {
         let named = [
             "Forwarded",
@@ -267,11 +315,19 @@ mod tests {
             "X-Real-IP",
             "True-Client-IP",
             "x-forwarded-user",
+            "X-Forwarded-Port",
+            "X-Forwarded-Prefix",
+            "X-Original-URL",
         ];
         for name in named {
             let mut exchange = exchange("192.0.2.1", &[(name, "evil")]);
             trust().receive(&mut exchange);
             assert!(exchange.request.fields.is_empty(), "{name}");
+        }
+        for name in ["x-api-key", "priority", "dnt", "x-originating-ip", "x-realm"] {
+            let mut exchange = exchange("192.0.2.1", &[(name, "good")]);
+            trust().receive(&mut exchange);
+            assert_eq!(exchange.request.fields.len(), 1, "{name}");
         }
         let mut exchange = exchange("10.0.0.1", &[("X-Forwarded-Host", "a"), ("X_Forwarded_Host", "evil")]);
         trust().receive(&mut exchange);

@@ -12,6 +12,7 @@ enum Step {
     PushParts(&'static str, Vec<Vec<u8>>),
     /// Of these lines all but the first.
     Append(Vec<(&'static str, Vec<u8>)>),
+    AppendWith(Vec<(&'static str, Vec<u8>)>, Vec<Vec<u8>>),
     Set(&'static str, Vec<u8>),
     Remove(&'static str),
     RetainShorter(usize),
@@ -27,6 +28,8 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (name.clone(), value()).prop_map(|(name, value)| Step::Push(name, value)),
         2 => (name.clone(), vec(value(), 0..4)).prop_map(|(name, parts)| Step::PushParts(name, parts)),
         2 => vec((name.clone(), value()), 0..4).prop_map(Step::Append),
+        2 => (vec((name.clone(), value()), 0..4), vec(value(), 0..4))
+            .prop_map(|(lines, parts)| Step::AppendWith(lines, parts)),
         2 => (name.clone(), value()).prop_map(|(name, value)| Step::Set(name, value)),
         2 => name.prop_map(Step::Remove),
         1 => (0_usize..20).prop_map(Step::RetainShorter),
@@ -66,6 +69,16 @@ fn apply(step: Step, fields: &mut Fields, model: &mut Model) {
             });
             fields.append(&others);
             model.extend(lines.iter().skip(1).map(|(name, value)| ((*name).into(), cleaned(value))));
+        }
+        Step::AppendWith(lines, parts) => {
+            let mut others = Fields::new();
+            lines.iter().for_each(|(name, value)| others.push(named(name), value));
+            fields.append_with(&others, &parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            model.extend(lines.iter().map(|(name, value)| ((*name).into(), cleaned(value))));
+            if let Some((_, value)) = model.last_mut().filter(|_| !lines.is_empty()) {
+                value.extend(parts.concat());
+                *value = cleaned(value);
+            }
         }
         Step::Set(name, value) => {
             fields.set(named(name), &value);

@@ -21,12 +21,12 @@ pub(super) fn lines(fields: &Fields) -> Vec<(String, String)> {
 
 /// The value of a field.
 pub(super) fn value(field: &Field<'_>) -> String {
-    use FieldId::{Authorization, Cookie, ProxyAuthorization, SetCookie};
+    use FieldId::{Authorization, Cookie, ProxyAuthorization, SetCookie, XApiKey};
     match field.id {
         Authorization | ProxyAuthorization => scheme(field.value),
         Cookie => cookies(field.value),
-        SetCookie => MASK.to_owned(),
-        // Well-known names are no secrets, whatever they end with: `Access-Control-Allow-Credentials`.
+        SetCookie | XApiKey => MASK.to_owned(),
+        // Other well-known names are no secrets, whatever they end with: `Access-Control-Allow-Credentials`.
         FieldId::Other if Redaction::default().is_secret(field.name) => MASK.to_owned(),
         _ => text(field.value),
     }
