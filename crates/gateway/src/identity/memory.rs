@@ -57,8 +57,7 @@ impl Realm {
             realm: (self.id, age),
             credential: credential.into(),
             identity: identity.clone(),
-            kept: now,
-            most,
+            good_for: now.checked_add(most).unwrap_or(now),
             until,
         };
         MEMORY.with(|memory| {
@@ -146,8 +145,7 @@ struct Entry {
     realm: (u64, u64),
     credential: Box<[u8]>,
     identity: Rc<Identity>,
-    kept: Instant,
-    most: Duration,
+    good_for: Instant,
     until: Option<SystemTime>,
 }
 
@@ -156,7 +154,7 @@ impl Entry {
     fn holds(&self, realm: (u64, u64), credential: &[u8], now: Instant, at: SystemTime) -> bool {
         self.realm == realm
             && *self.credential == *credential
-            && now.saturating_duration_since(self.kept) < self.most
+            && now < self.good_for
             && self.until.is_none_or(|until| at < until)
     }
 }
@@ -208,8 +206,8 @@ mod tests {
         kept: Instant,
         until: Option<SystemTime>,
     ) {
-        let (credential, most) = (credential.into(), Duration::from_secs(60));
-        memory.keep(Entry { realm, credential, identity: Rc::default(), kept, most, until });
+        let (credential, good_for) = (credential.into(), kept + Duration::from_secs(60));
+        memory.keep(Entry { realm, credential, identity: Rc::default(), good_for, until });
     }
 
     #[test]

@@ -126,7 +126,14 @@ impl Place {
     pub fn take(&self, exchange: &mut Exchange) {
         let fields = &mut exchange.request.fields;
         match self {
-            Place::Header(_, folded) => fields.retain(|field| !folded.matches(field.name)),
+            Place::Header(name, folded) => {
+                let own = name.as_name().id();
+                fields.retain(|field| match (own, field.id) {
+                    // A name that the codec knows is spelled as it is to be: it is this one or another.
+                    (own, id) if own != FieldId::Other && id != FieldId::Other => own != id,
+                    _ => !folded.matches(field.name),
+                });
+            }
             Place::Scheme(scheme) => fields
                 .retain(|field| field.id != FieldId::Authorization || behind(field.value, scheme).is_none()),
             Place::Query(name) => take_parameter(exchange, name),
