@@ -74,8 +74,8 @@ pub async fn serve(
     may_stay: bool,
 ) -> Next {
     let now = Instant::now();
-    (exchange.record.started, exchange.record.started_at) = (now, worker.wall_clock(now));
-    let received = client.reader.head(&client.limits, &mut exchange.request).await;
+    exchange.record.begin(now, worker.wall_clock(now));
+    let received = patience::head(exchange, client).await;
     let _in_flight = worker.observer.begin();
     let keep_alive = may_stay && exchange.request.keep_alive && received == Ok(true);
     let (method, version) = (exchange.request.method, exchange.request.version);

@@ -6,7 +6,19 @@ use std::net::IpAddr;
 use super::Exchange;
 use crate::values::Source;
 
+/// What an IPv4 address has where an IPv6 address begins: that of a group, from which nobody can send.
+const IPV4: u64 = 0xffff << 48;
+
 impl Exchange {
+    /// The client's address as a number, as far as it counts: another for each two that [`Exchange::hash_per`] tells apart.
+    #[inline]
+    pub fn address_word(&self) -> u64 {
+        match self.client.ip.to_canonical() {
+            IpAddr::V4(address) => IPV4 | u64::from(address.to_bits()),
+            IpAddr::V6(address) => (address.to_bits() >> 64) as u64,
+        }
+    }
+
     /// Adds the key that these sources make to a hash: each with its length, so that no two keys are alike. A source that
     /// the exchange has nothing of counts as such. Of an IPv6 address only the /64 counts: whoever has one address has
     /// them all.
@@ -56,8 +68,10 @@ mod tests {
             ("192.0.2.1", "::ffff:192.0.2.1", true),
             ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true),
             ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+            ("192.0.2.1", "0:0:c000:201::1", false),
         ] {
             assert_eq!(key(&from(one), &["ip"]) == key(&from(other), &["ip"]), same, "{one} {other}");
+            assert_eq!(from(one).address_word() == from(other).address_word(), same, "{one} {other}");
         }
     }
 

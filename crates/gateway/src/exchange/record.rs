@@ -21,6 +21,9 @@ pub struct Record {
     pub started: Instant,
     /// The same moment on the wall clock.
     pub started_at: SystemTime,
+    /// When the exchange last went on after it had waited: for the rest of its head, or for a policy. What is decided by the
+    /// time of the decision goes by this, which costs no look at a clock.
+    pub resumed: Instant,
     /// The method as received (policies may change the head's).
     pub method: Method,
     /// Which route took the request, by its place in the snapshot.
@@ -150,6 +153,7 @@ impl Record {
         Record {
             started,
             started_at,
+            resumed: started,
             method: Method::Get,
             route: None,
             service: None,
@@ -180,6 +184,11 @@ impl Record {
             connection_stays: false,
             upgraded: false,
         }
+    }
+
+    /// Begins at this moment of both clocks.
+    pub fn begin(&mut self, now: Instant, wall: SystemTime) {
+        (self.started, self.started_at, self.resumed) = (now, wall, now);
     }
 
     /// Forgets everything but the time, which costs a look at the clock to know.

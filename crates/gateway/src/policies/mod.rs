@@ -46,7 +46,7 @@ pub mod transcode;
 pub mod validate;
 pub mod version;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Instant};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
@@ -388,7 +388,16 @@ pub enum Stop {
 pub async fn request(bound: &[Bound], exchange: &mut Exchange) -> Result<(), Stop> {
     for Bound { name, policy, shadow, .. } in bound {
         exchange.record.policies_run = exchange.record.policies_run.saturating_add(1);
-        let decided = decide(policy.request(exchange)).await;
+        let verdict = policy.request(exchange);
+        // Nearly always: nothing is to be waited for, or undone.
+        if matches!(verdict, Verdict::Go) && !*shadow {
+            continue;
+        }
+        let waits = matches!(verdict, Verdict::Wait(_));
+        let decided = decide(verdict).await;
+        if waits {
+            exchange.record.resumed = Instant::now();
+        }
         // Who only watches has no body refused either.
         exchange.plan.digest.take_if(|digest| *shadow && digest.wanted_by == *name);
         let answer = match decided {

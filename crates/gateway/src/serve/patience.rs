@@ -1,14 +1,35 @@
-//! Runs the policies of a route while the client is watched: one that goes away is waited for by nobody.
+//! Waits for a client and for policies: notes when an exchange went on, and watches the client while a policy takes its time:
+//! one that goes away is waited for by nobody.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Instant;
 
 use crate::exchange::Exchange;
 use crate::fault::Fault;
 use crate::http::client::{ClientConnection, ClientReader};
 use crate::policies::{self, Stop};
 use crate::route::compiled::Route;
+
+/// Reads the head of a request: false when the client has none to send.
+///
+/// # Errors
+/// It is none, or it did not come.
+pub(super) async fn head(exchange: &mut Exchange, client: &mut ClientConnection) -> Result<bool, Fault> {
+    let mut waited = false;
+    let mut reading = pin!(client.reader.head(&client.limits, &mut exchange.request));
+    let received = poll_fn(|cx| {
+        let read = reading.as_mut().poll(cx);
+        waited |= read.is_pending();
+        read
+    });
+    let received = received.await;
+    if waited {
+        exchange.record.resumed = Instant::now();
+    }
+    received
+}
 
 /// What the policies say of a request.
 ///

@@ -11,21 +11,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Places in one bucket.
 const WAYS: usize = 7;
-/// Numbers of one bucket: the claim on it and the hashes, then the words, then their ends, a cache line each.
-const BUCKET: usize = 24;
-/// Where the hashes begin.
-const HASHES: usize = 1;
-/// Where the words begin.
-const WORDS: usize = 8;
-/// Where the ends begin.
-const ENDS: usize = 16;
+/// Numbers of one line of a bucket: a cache line, if the memory begins with one.
+const LINE: usize = 8;
 /// How often a worker looks whether a bucket is free again; others hold it for some twenty instructions.
 const PATIENCE: u32 = 2_000;
 
+/// The claim on a bucket and its hashes; a number to spare and the words; another and their ends.
+type Bucket = [[AtomicU64; LINE]; 3];
+
 /// Words by the hashes of their keys.
 pub struct Table {
-    memory: Box<[AtomicU64]>,
-    buckets: u64,
+    memory: Box<[Bucket]>,
     used: AtomicU64,
     dropped: AtomicU64,
 }
@@ -44,8 +40,8 @@ impl Table {
     pub fn new(keys: usize) -> Table {
         // Three places for each key: then a key finds its bucket full once in a hundred thousand times.
         let buckets = keys.saturating_mul(3).div_ceil(WAYS).max(2);
-        let memory = bytemuck::allocation::zeroed_slice_box(buckets.saturating_mul(BUCKET));
-        Table { memory, buckets: buckets as u64, used: AtomicU64::new(0), dropped: AtomicU64::new(0) }
+        let memory = bytemuck::allocation::zeroed_slice_box(buckets);
+        Table { memory, used: AtomicU64::new(0), dropped: AtomicU64::new(0) }
     }
 
     /// Places that hold a key. Those whose keys have consumed nothing lately are given to others when needed.
@@ -65,20 +61,21 @@ impl Table {
     }
 
     /// The word of a key, if it has one.
+    #[inline]
     pub fn find(&self, hash: u64) -> Option<Place<'_>> {
         let hash = hash.max(1);
-        let [first, second] = self.buckets_of(hash);
-        find_in(self.bucket(first), hash).or_else(|| find_in(self.bucket(second), hash))
+        find_in(self.first(hash)?, hash).or_else(|| find_in(self.second(hash)?, hash))
     }
 
     /// The word of a key, made where there is none. `None` when another worker holds the bucket unusually long.
+    #[inline]
     pub fn place(&self, hash: u64, now: u64) -> Option<Place<'_>> {
         self.find(hash).or_else(|| self.insert(hash.max(1), now))
     }
 
+    #[cold]
     fn insert(&self, hash: u64, now: u64) -> Option<Place<'_>> {
-        let [first, second] = self.buckets_of(hash);
-        let (first, second) = (self.bucket(first), self.bucket(second));
+        let (first, second) = (self.first(hash)?, self.second(hash)?);
         // Whoever brings in this key claims its first bucket, so that no key stands twice.
         let _claim = Claim::on(first)?;
         if let Some(place) = find_in(first, hash).or_else(|| find_in(second, hash)) {
@@ -99,7 +96,7 @@ impl Table {
     }
 
     /// Takes a free place of a claimed bucket, or one whose word says nothing any more.
-    fn settle<'t>(&self, bucket: &'t [AtomicU64], hash: u64, now: u64) -> Option<Place<'t>> {
+    fn settle<'t>(&self, bucket: &'t Bucket, hash: u64, now: u64) -> Option<Place<'t>> {
         if let Some(free) = places(bucket).find(|place| place.hash == 0) {
             self.used.fetch_add(1, Ordering::Relaxed);
             return Some(free.taken_over(hash));
@@ -108,15 +105,16 @@ impl Table {
         spent.map(|spent| spent.taken_over(hash))
     }
 
-    /// The two buckets of a key, from two halves of its hash.
-    fn buckets_of(&self, hash: u64) -> [usize; 2] {
-        let of = |hash: u64| ((u128::from(hash) * u128::from(self.buckets)) >> 64) as usize;
-        [of(hash), of(hash.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15))]
+    /// The first bucket of a key.
+    #[inline]
+    fn first(&self, hash: u64) -> Option<&Bucket> {
+        let nth = (u128::from(hash) * self.memory.len() as u128) >> 64;
+        self.memory.get(nth as usize)
     }
 
-    fn bucket(&self, nth: usize) -> &[AtomicU64] {
-        let start = nth.saturating_mul(BUCKET);
-        self.memory.get(start..start.saturating_add(BUCKET)).unwrap_or_default()
+    /// The other bucket of a key, by the other half of its hash.
+    fn second(&self, hash: u64) -> Option<&Bucket> {
+        self.first(hash.rotate_left(32).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 }
 
@@ -152,13 +150,14 @@ impl Place<'_> {
 }
 
 /// The places of a bucket.
-fn places(bucket: &[AtomicU64]) -> impl Iterator<Item = Place<'_>> {
-    let part = |start: usize| bucket.get(start..start.saturating_add(WAYS)).unwrap_or_default().iter();
-    let parts = part(HASHES).zip(part(WORDS)).zip(part(ENDS));
+#[inline]
+fn places([keys, words, ends]: &Bucket) -> impl Iterator<Item = Place<'_>> {
+    let parts = keys.iter().zip(words).zip(ends).skip(LINE - WAYS);
     parts.map(|((key, word), end)| Place { hash: key.load(Ordering::Acquire), key, word, end })
 }
 
-fn find_in(bucket: &[AtomicU64], hash: u64) -> Option<Place<'_>> {
+#[inline]
+fn find_in(bucket: &Bucket, hash: u64) -> Option<Place<'_>> {
     places(bucket).find(|place| place.hash == hash)
 }
 
@@ -166,8 +165,7 @@ fn find_in(bucket: &[AtomicU64], hash: u64) -> Option<Place<'_>> {
 struct Claim<'t>(&'t AtomicU64);
 
 impl Claim<'_> {
-    fn on(bucket: &[AtomicU64]) -> Option<Claim<'_>> {
-        let claim = bucket.first()?;
+    fn on([[claim, ..], ..]: &Bucket) -> Option<Claim<'_>> {
         for _ in 0..PATIENCE {
             if claim.load(Ordering::Relaxed) == 0
                 && claim.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_ok()
@@ -218,7 +216,7 @@ mod tests {
         for nth in 0..10_000u64 {
             set(&table, random.hash_one(nth), 11 + nth);
         }
-        let places = table.memory.len() as u64 / BUCKET as u64 * WAYS as u64;
+        let places = (table.memory.len() * WAYS) as u64;
         assert!(table.used() <= places, "{} of {places}", table.used());
         assert_eq!(table.used() + table.dropped(), 10_000);
         // The newest word is the furthest from saying nothing, so it is the last to go.

@@ -176,12 +176,17 @@ fn wall() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Nanoseconds on the monotonic clock since the process first asked. Requests are counted when they are decided on, not
-/// when they began: a client that begins a thousand and ends them all at once has come a thousand times now.
-#[inline]
+/// Nanoseconds on the monotonic clock since the process first asked.
 pub(super) fn now() -> u64 {
+    at(Instant::now())
+}
+
+/// A moment of that clock. Requests are counted when they are decided on, not when they began: a client that begins a
+/// thousand and ends them all at once has come a thousand times now.
+#[inline]
+pub(super) fn at(moment: Instant) -> u64 {
     static START: OnceLock<Instant> = OnceLock::new();
-    let since = START.get_or_init(Instant::now).elapsed();
+    let since = moment.saturating_duration_since(*START.get_or_init(|| moment));
     since.as_secs().saturating_mul(SECOND).saturating_add(u64::from(since.subsec_nanos()))
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Fields {
     which: Headers,
     /// `RateLimit-Policy` where every request meets the same measures.
     policy: Option<Lines>,
+    /// The same and the beginning of `RateLimit`, where there is one measure.
+    only: Option<Lines>,
     names: Names,
 }
 
@@ -69,7 +71,15 @@ impl Fields {
             line.push(name.as_name(), &policy.join(b", ".as_slice()));
             line
         });
-        Fields { which, policy: line, names }
+        let only = match (told, &line, &names.limit) {
+            ([told], Some(line), Some(limit)) => {
+                let mut both = line.clone();
+                both.push(limit.as_name(), &told.left);
+                Some(both)
+            }
+            _ => None,
+        };
+        Fields { which, policy: line, only, names }
     }
 
     /// Whether answers tell anything.
@@ -79,6 +89,14 @@ impl Fields {
 
     /// Writes what the meters of the exchange say into its response.
     pub(super) fn write(&self, exchange: &mut Exchange, told: &[Told]) {
+        if self.which == Headers::Standard
+            && let (Some(only), [meter]) = (&self.only, exchange.meters.as_slice())
+        {
+            let (mut remaining, mut reset) = (itoa::Buffer::new(), itoa::Buffer::new());
+            let remaining = remaining.format(meter.remaining.min(MOST)).as_bytes();
+            let reset = reset.format(meter.reset.min(MOST)).as_bytes();
+            return exchange.response.fields.append_with(only, &[remaining, b";t=", reset]);
+        }
         if let (Headers::Standard | Headers::Both, Some(policy), Some(limit)) =
             (self.which, &self.names.policy, &self.names.limit)
         {
@@ -95,17 +113,9 @@ impl Fields {
                     fields.push(policy.as_name(), scratch);
                 }
             }
-            if let [meter] = meters.as_slice() {
-                let left = told.get(meter.measure as usize).map_or(&[][..], |told| &told.left);
-                let (mut remaining, mut reset) = (itoa::Buffer::new(), itoa::Buffer::new());
-                let remaining = remaining.format(meter.remaining.min(MOST)).as_bytes();
-                let reset = reset.format(meter.reset.min(MOST)).as_bytes();
-                fields.push_parts(limit.as_name(), &[left, remaining, b";t=", reset]);
-            } else {
-                scratch.clear();
-                meters.iter().for_each(|meter| left(scratch, told, meter));
-                fields.push(limit.as_name(), scratch);
-            }
+            scratch.clear();
+            meters.iter().for_each(|meter| left(scratch, told, meter));
+            fields.push(limit.as_name(), scratch);
         }
         if matches!(self.which, Headers::Legacy | Headers::Both) {
             self.write_legacy(exchange, told);

@@ -21,16 +21,7 @@ impl Local {
 
     /// Takes from all limits or from none; in a `rehearsal` from none in any case. Says whether all have room, and writes
     /// what each says beside its charge.
-    #[inline]
     pub(super) fn take(&self, charges: &[Charge], said: &mut [Said], now: u64, rehearsal: bool) -> bool {
-        if let ([charge], [said], false) = (charges, &mut *said, rehearsal) {
-            *said = self.take_one(charge, now);
-            return said.passes;
-        }
-        self.take_several(charges, said, now, rehearsal)
-    }
-
-    fn take_several(&self, charges: &[Charge], said: &mut [Said], now: u64, rehearsal: bool) -> bool {
         // Each is asked before any is charged: nothing is taken and given back but in a race.
         self.look(charges, said, now, false);
         if said.iter().any(|said| !said.passes) {
@@ -71,7 +62,7 @@ impl Local {
 
     /// Takes from one limit.
     #[inline]
-    fn take_one(&self, charge: &Charge, now: u64) -> Said {
+    pub(super) fn take_one(&self, charge: &Charge, now: u64) -> Said {
         while let Some(place) = self.table.place(charge.hash, now) {
             let mut word = place.read();
             loop {

@@ -8,6 +8,7 @@ mod consumers;
 mod counted;
 mod fields;
 mod gcra;
+mod hashes;
 mod local;
 mod settings;
 mod settled;
@@ -15,8 +16,7 @@ mod shared;
 mod sharing;
 mod store;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{Hasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,8 +30,10 @@ use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Meter, Problem, Verdict};
 use crate::observe::Figure;
 use crate::observe::fill::{Fill, Used};
-use counted::{Counted, now};
+use crate::values::Source;
+use counted::{Counted, at, now};
 use fields::{Fields, Told};
+use hashes::Hashes;
 use local::{KEYS, Local};
 use settings::Cost;
 use settled::{MOST_LIMITS, Settled, Tier};
@@ -94,8 +96,7 @@ struct Window {
 struct Grade {
     group: Option<String>,
     counted: Arc<Counted>,
-    /// The hash of the limit, to which keys are added.
-    hasher: DefaultHasher,
+    hashes: Hashes,
     /// The first of its measures.
     first: u32,
     /// Which limit it is, alike in all gateways.
@@ -114,12 +115,6 @@ impl Counts {
     fn new(keys: usize) -> Counts {
         Counts { local: Local::new(keys), random: RandomState::new(), alone: AtomicU64::new(0) }
     }
-
-    fn hasher(random: &RandomState, counted: &Counted) -> DefaultHasher {
-        let mut hasher = random.build_hasher();
-        hasher.write_u64(counted.id);
-        hasher
-    }
 }
 
 impl Window {
@@ -127,8 +122,8 @@ impl Window {
     fn new(settled: Settled, first: &mut u32, random: &RandomState) -> Window {
         let grades = settled.tiers.iter().map(|tier| {
             let counted = Arc::new(Counted::after(None, tier));
-            let hasher = Counts::hasher(random, &counted);
-            let grade = Grade { group: tier.group.clone(), counted, hasher, first: *first, shared: 0 };
+            let hashes = Hashes::new(random, counted.id);
+            let grade = Grade { group: tier.group.clone(), counted, hashes, first: *first, shared: 0 };
             *first = first.saturating_add(u32::try_from(tier.measures().count()).unwrap_or(u32::MAX));
             grade
         });
@@ -174,9 +169,11 @@ impl Window {
     #[inline]
     fn charge(&self, exchange: &Exchange, now: u64) -> Charge {
         let Some(grade) = self.grade(exchange) else { return Charge::NONE };
-        let mut hasher = grade.hasher.clone();
-        exchange.hash_per(&self.settled.per, &mut hasher);
-        grade.charge(hasher.finish(), self.cost(), now)
+        let hash = match self.settled.per.as_slice() {
+            [Source::Ip] => grade.hashes.of_address(exchange.address_word()),
+            sources => grade.hashes.of(sources, exchange),
+        };
+        grade.charge(hash, self.cost(), now)
     }
 }
 
@@ -189,15 +186,25 @@ impl Grade {
 }
 
 impl Compiled {
-    /// Asks the limits, of which there are at most so many.
+    /// Asks the only limit.
     #[inline]
-    fn ask<'v, const MOST: usize>(&self, exchange: &mut Exchange) -> Verdict<'v> {
-        let now = now();
-        let (mut charges, mut said) = ([Charge::NONE; MOST], [Said::NOTHING; MOST]);
+    fn ask_one<'v>(&self, limit: &Window, exchange: &mut Exchange) -> Verdict<'v> {
+        let now = at(exchange.record.resumed);
+        let charge = limit.charge(exchange, now);
+        let said = self.counts.local.take_one(&charge, now);
+        exchange.meters.clear();
+        exchange.meters.push(meter(&charge, &said));
+        if said.passes { Verdict::Go } else { self.refuse(&[charge], &[said]) }
+    }
+
+    /// Asks all limits.
+    fn ask<'v>(&self, exchange: &mut Exchange) -> Verdict<'v> {
+        let now = at(exchange.record.resumed);
+        let (mut charges, mut said) = ([Charge::NONE; MOST_LIMITS], [Said::NOTHING; MOST_LIMITS]);
         for (place, limit) in charges.iter_mut().zip(&self.limits) {
             *place = limit.charge(exchange, now);
         }
-        let count = self.limits.len().min(MOST);
+        let count = self.limits.len().min(MOST_LIMITS);
         let charges = charges.get(..count).unwrap_or_default();
         let said = said.get_mut(..count).unwrap_or_default();
         let passed = self.counts.local.take(charges, said, now, exchange.rehearsal);
@@ -208,13 +215,7 @@ impl Compiled {
     /// Notes what the limits said.
     fn note(&self, exchange: &mut Exchange, charges: &[Charge], said: &[Said]) {
         exchange.meters.clear();
-        exchange.meters.extend(charges.iter().zip(said).map(|(charge, said)| Meter {
-            key: charge.hash,
-            measure: charge.measure,
-            shared: 0,
-            remaining: said.level.remaining,
-            reset: seconds(said.level.wait),
-        }));
+        exchange.meters.extend(charges.iter().zip(said).map(|(charge, said)| meter(charge, said)));
     }
 
     /// The answer when one of them refused.
@@ -279,7 +280,7 @@ impl Policy for Compiled {
                         .help("write one rate, or give them different names with `name`");
                 }
                 if let Some(grade) = limit.grades.get_mut(at) {
-                    grade.hasher = Counts::hasher(&self.counts.random, &counted);
+                    grade.hashes = Hashes::new(&self.counts.random, counted.id);
                     grade.counted = counted;
                     let mut digest = Digest::new();
                     digest.write(identity.as_bytes());
@@ -299,7 +300,10 @@ impl Policy for Compiled {
             Some(sharing) if !exchange.rehearsal => return self.ask_others(sharing, exchange),
             _ => {}
         }
-        if self.limits.len() == 1 { self.ask::<1>(exchange) } else { self.ask::<MOST_LIMITS>(exchange) }
+        match self.limits.as_slice() {
+            [only] if !exchange.rehearsal => self.ask_one(only, exchange),
+            _ => self.ask(exchange),
+        }
     }
 
     fn response(&self, exchange: &mut Exchange) {
@@ -368,6 +372,18 @@ fn told_cost(exchange: &Exchange, header: &str) -> Option<i64> {
     }
     // More digits than fit are more than any cost.
     (!text.is_empty()).then(|| text.parse().map_or(MOST_COST, |cost: i64| cost.min(MOST_COST)))
+}
+
+/// What a limit said of a request.
+#[inline]
+fn meter(charge: &Charge, said: &Said) -> Meter {
+    Meter {
+        key: charge.hash,
+        measure: charge.measure,
+        shared: 0,
+        remaining: said.level.remaining,
+        reset: seconds(said.level.wait),
+    }
 }
 
 /// Whole seconds of nanoseconds, rounded up; waits are exact to a few nanoseconds, which are no second more.

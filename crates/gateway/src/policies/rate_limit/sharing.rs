@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::settings::{Cost, RateLimitMap, Sync};
 use super::shared::{Ask, Exact, Leases, Store};
 use super::store::{Charge, Said};
-use super::{Compiled, Grade, now};
+use super::{Compiled, Grade, at};
 use crate::config::{Diagnostics, Redis, Spanned, codes};
 use crate::exchange::{Exchange, Verdict};
 use crate::observe::Figure;
@@ -131,7 +131,7 @@ impl Sharing {
 impl Compiled {
     /// Asks the limits that are counted with other gateways.
     pub(super) fn ask_others<'a>(&'a self, sharing: &'a Sharing, exchange: &'a mut Exchange) -> Verdict<'a> {
-        let now = now();
+        let now = at(exchange.record.resumed);
         let charges: Vec<Charge> = self.limits.iter().map(|limit| limit.charge(exchange, now)).collect();
         let Some(store) = &sharing.store else { return self.alone(sharing, exchange, &charges, now) };
         if let Some(said) = store.at_once(&charges, now) {

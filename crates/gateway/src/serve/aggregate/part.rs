@@ -101,7 +101,7 @@ impl Gathering<'_> {
             return Err(Failure::of_fault(&Fault::NoRoute));
         };
         let now = Instant::now();
-        (exchange.record.started, exchange.record.started_at) = (now, self.worker.wall_clock(now));
+        exchange.record.begin(now, self.worker.wall_clock(now));
         let (limits, timers) = (&self.listener.limits, &self.worker.timers);
         let mut client = ClientConnection::into_memory(body, part.largest, limits.clone(), timers.timer());
         client.responder.begin(exchange.request.method, Version::Http11, true, limits.write_stall);
