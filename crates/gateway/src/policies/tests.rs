@@ -2,6 +2,8 @@
 //!
 //! Takes lines of a route, gives the policies compiled, what they answer and their faults.
 
+use std::time::Duration;
+
 use futures_util::FutureExt;
 use http1::Name;
 
@@ -90,4 +92,32 @@ fn a_policy_that_watches_refuses_nothing_and_says_so() {
         fault("ip: { allow: [10.0.0.0/8], mode: watch }"),
         "`mode` of `ip` is neither `enforce` nor `shadow`: `shadow` decides, counts and logs, and lets pass"
     );
+}
+
+/// Waits a moment for somebody else.
+struct Waits;
+
+impl Policy for Waits {
+    fn request<'a>(&'a self, _: &'a mut Exchange) -> Verdict<'a> {
+        Verdict::Wait(Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Verdict::Go
+        }))
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_knows_when_it_went_on_after_a_policy_had_waited() {
+    let waits = Bound {
+        name: "waits",
+        policy: Box::new(Waits),
+        shadow: false,
+        every_answer: false,
+        takes_preflights: false,
+    };
+    let mut exchange = asked("GET", "/", &[]);
+    assert!(request(&[], &mut exchange).await.is_ok());
+    assert_eq!(exchange.record.resumed, exchange.record.started);
+    assert!(request(&[waits], &mut exchange).await.is_ok());
+    assert!(exchange.record.resumed >= exchange.record.started + Duration::from_millis(20));
 }

@@ -6,6 +6,7 @@ mod shared;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use testkit::client::{Raw, Response, request};
 use testkit::event::eventually;
@@ -54,6 +55,43 @@ fn what_finds_no_room_gets_429_and_clients_are_told_what_is_left() {
     assert_eq!((&line["refused_by"], &line["reason"]), (&"rate_limit".into(), &"rate_limited".into()));
     gateway.wait_metric("tidegate_refused_total{policy=\"rate_limit\"}", |count| count == 1.0);
     assert!(gateway.metric("tidegate_rate_limit_keys") == 2.0);
+}
+
+#[test]
+fn the_only_limit_of_a_route_tells_what_is_left_too() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, "  /*: { to: app, rate_limit: 2/hour }");
+    for (status, remaining, reset) in [(200, 1, 1800), (200, 0, 3600), (429, 0, 1800)] {
+        let answer = gateway.get("/a");
+        assert_eq!(
+            (answer.status, answer.header("RateLimit-Policy")),
+            (status, Some(r#""2/hour";q=2;w=3600"#))
+        );
+        let left = answer.header("RateLimit").unwrap();
+        let told = left.strip_prefix(&format!(r#""2/hour";r={remaining};t="#));
+        let told: u64 = told.unwrap_or_else(|| panic!("{left}")).parse().unwrap();
+        assert!((reset - 60..=reset).contains(&told), "{left}");
+    }
+}
+
+/// Whoever begins requests beforehand and ends them all at once has come then, and not when each began.
+#[test]
+fn requests_count_when_their_heads_are_whole() {
+    let origin = Origin::start();
+    let gateway = with_routes(&origin, "  /*: { to: app, rate_limit: { rate: 1/2s, burst: 1 } }");
+    let mut begun = Vec::new();
+    for _ in 0..4 {
+        let mut client = Raw::connect(gateway.addr());
+        client.send("GET /a HTTP/1.1\r\n");
+        begun.push(client);
+        thread::sleep(Duration::from_millis(2100));
+    }
+    for client in &mut begun {
+        client.send("Host: a\r\n\r\n");
+    }
+    let passed = begun.iter_mut().filter_map(|client| (client.read_response().status == 200).then_some(()));
+    // By the times of their beginnings all four would have found room.
+    assert!(passed.count() < 3);
 }
 
 #[test]
