@@ -11,7 +11,7 @@ pub mod insights;
 mod ring;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 pub use counts::Counts;
 use ring::Ring;
@@ -86,7 +86,8 @@ pub struct Key {
 impl Key {
     /// A thing that is of no other.
     pub fn new(kind: Kind, name: impl Into<Arc<str>>) -> Key {
-        Key { kind, name: name.into(), of: "".into() }
+        static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+        Key { kind, name: name.into(), of: NOTHING.clone() }
     }
 
     /// The process itself.
@@ -127,11 +128,11 @@ impl Store {
 
     /// Adds what was counted of a thing in the second that begins now.
     pub fn add(&mut self, now: u64, key: &Key, counts: &Counts) {
-        let folded = Key { name: OTHER.into(), of: "".into(), ..key.clone() };
         // Where room is short, what policies did on single routes leaves half of it to the things themselves.
         let most = if key.kind == Kind::Policy && !key.of.is_empty() { self.most / 2 } else { self.most };
         let full = self.series.len() >= most && !self.series.contains_key(key);
-        let rings = self.series.entry(if full { folded } else { key.clone() }).or_default();
+        let key = if full { Key::new(key.kind, OTHER) } else { key.clone() };
+        let rings = self.series.entry(key).or_default();
         for (ring, tier) in rings.iter_mut().zip(TIERS) {
             ring.add(floor(now, tier.step), counts);
         }
@@ -178,13 +179,25 @@ impl Store {
         self.series.keys().filter(move |key| key.kind == kind)
     }
 
-    /// What was counted of a thing in the last so many seconds.
+    /// What was counted of a thing in the last so many seconds. Whole steps of the next ring stand for the many short ones
+    /// in the middle, which are the same counts: a minute is a dozen steps and not sixty.
     pub fn window(&self, key: &Key, seconds: u64) -> Counts {
         let place = self.place(seconds);
         let mut sum = Counts::default();
-        let from = self.from(place, seconds);
-        for (_, counts) in self.ring(key, place).into_iter().flat_map(|ring| ring.since(from)) {
-            sum.add(&counts);
+        let Some(ring) = self.ring(key, place) else { return sum };
+        let (from, short) = (self.from(place, seconds), step(place));
+        let next = place.saturating_add(1);
+        let coarse =
+            self.ring(key, next).filter(|_| self.keep.get(next).is_some_and(|keep| *keep >= seconds));
+        let long = step(next);
+        let (begin, end) = (floor(from.saturating_add(long - 1), long), floor(self.now, long));
+        match coarse {
+            Some(coarse) if begin < end => {
+                ring.add_to(&mut sum, from..begin, short);
+                coarse.add_to(&mut sum, begin..end, long);
+                ring.add_to(&mut sum, end..u64::MAX, short);
+            }
+            _ => ring.add_to(&mut sum, from..u64::MAX, short),
         }
         sum
     }
@@ -192,7 +205,8 @@ impl Store {
     /// How often that was: [`Store::window`] for whoever wants to know nothing else, at a fraction of its cost.
     pub fn calls(&self, key: &Key, seconds: u64) -> u64 {
         let place = self.place(seconds);
-        self.ring(key, place).map_or(0, |ring| ring.calls_since(self.from(place, seconds)))
+        let from = self.from(place, seconds);
+        self.ring(key, place).map_or(0, |ring| ring.calls_since(from, step(place)))
     }
 
     /// Seconds that [`Store::window`] really looks at: fewer where the process is younger, a step more where steps are
@@ -205,7 +219,7 @@ impl Store {
     /// The curve of a thing over the last so many seconds.
     pub fn curve(&self, key: &Key, seconds: u64) -> Curve {
         let place = self.place(seconds);
-        let step = TIERS.get(place).map_or(60, |tier| tier.step);
+        let step = step(place);
         let from = self.from(place, seconds).max(floor(self.started, step));
         let mut known: BTreeMap<u64, Counts> =
             self.ring(key, place).into_iter().flat_map(|ring| ring.since(from)).collect();
@@ -224,8 +238,7 @@ impl Store {
     }
 
     fn from(&self, place: usize, seconds: u64) -> u64 {
-        let step = TIERS.get(place).map_or(60, |tier| tier.step);
-        floor(self.now.saturating_sub(seconds), step)
+        floor(self.now.saturating_sub(seconds), step(place))
     }
 
     fn forget(&mut self) {
@@ -243,6 +256,11 @@ impl Store {
         let next = (*keep - *keep / 4).max(tier.least);
         std::mem::replace(keep, next) > next
     }
+}
+
+/// Seconds of the steps of a ring.
+fn step(place: usize) -> u64 {
+    TIERS.get(place).map_or(60, |tier| tier.step)
 }
 
 /// The begin of the step that a second is in.

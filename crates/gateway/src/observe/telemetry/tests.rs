@@ -38,6 +38,27 @@ fn a_window_is_the_sum_of_its_seconds_in_each_ring() {
     }
 }
 
+/// Whatever second it is, and with seconds in which nothing happened.
+#[test]
+fn a_window_of_whole_and_short_steps_is_the_sum_of_its_curve() {
+    let (mut store, key) = (Store::new(START), route("a"));
+    for second in 0..4_000 {
+        if second % 7 != 3 {
+            store.add(START + second, &key, &calls(second));
+        }
+        store.settle(START + second + 1);
+        if second % 13 > 0 && second < 3_900 {
+            continue;
+        }
+        for seconds in [1, 9, 10, 11, 59, 60, 61, 299, 300, 301, 3_600, 3_601] {
+            let mut sum = Counts::default();
+            store.curve(&key, seconds).steps.iter().for_each(|(_, counts)| sum.add(counts));
+            assert_eq!(store.window(&key, seconds), sum, "{seconds} s after {second} s");
+            assert_eq!(store.calls(&key, seconds), sum.calls, "{seconds} s after {second} s");
+        }
+    }
+}
+
 #[test]
 fn a_curve_has_no_gaps_and_begins_with_the_process() {
     let (mut store, key) = (Store::new(START), route("a"));
