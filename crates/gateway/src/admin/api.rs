@@ -1,9 +1,8 @@
-//! What was counted, as data: the topology, curves and heat maps of `/api/v1`.
+//! What was counted, as data: curves and heat maps of `/api/v1`, and what may be asked of them and of the topology.
 //!
 //! Takes a kind, a name and a window; gives JSON. Names that nothing was counted of give zeros where the configuration
 //! has them, and a problem where it has not. Nothing here changes anything.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::extract::rejection::QueryRejection;
@@ -16,19 +15,15 @@ use serde_json::{Map, Value, json};
 use super::control::Control;
 use super::pages::json_response;
 use super::telemetry::LONGEST;
+use super::topology::{millis, rounded};
 use super::{Shared, problem};
 use crate::observe::histogram::BOUNDS_MICROS;
-use crate::observe::telemetry::{Counts, Curve, Key, Kind, OTHER, Store};
+use crate::observe::telemetry::{Counts, Curve, Key, Kind, Store};
 use crate::policies::LIST;
-use crate::snapshot::Snapshot;
 use crate::values::{Duration, nearest};
 
 /// The window where none is asked for.
 const WINDOW: u64 = 300;
-/// Names of a kind that are told at most, those with the most calls.
-const MOST_NODES: usize = 1_000;
-/// What is left out where a topology is not told in full.
-const DETAILS: [&str; 4] = ["statuses", "faults", "bytes_in", "bytes_out"];
 const KINDS: [&str; 7] = ["gateway", "listener", "route", "service", "target", "policy", "group"];
 
 /// What may be asked of the topology.
@@ -50,21 +45,6 @@ pub(super) struct Asked {
     window: Option<String>,
 }
 
-/// Listeners, routes, services and targets, with what happened at each in the window.
-pub(super) async fn topology(
-    State(control): Shared,
-    asked: Result<Query<Window>, QueryRejection>,
-) -> Response {
-    let asked = match asked {
-        Ok(Query(asked)) => asked,
-        Err(error) => return unclear(&error.body_text()),
-    };
-    match seconds(asked.window.as_deref()) {
-        Ok(seconds) => json_response(StatusCode::OK, &told_topology(&control, seconds, MOST_NODES, true)),
-        Err(what) => unclear(&what),
-    }
-}
-
 /// The curves of one thing.
 pub(super) async fn series(State(control): Shared, asked: Result<Query<Asked>, QueryRejection>) -> Response {
     curve(control, asked, |key, curve| {
@@ -74,13 +54,13 @@ pub(super) async fn series(State(control): Shared, asked: Result<Query<Asked>, Q
         let mut told = head(key, curve);
         let columns = [
             ("calls", column(&|counts| counts.calls.into())),
-            ("rate", column(&|counts| rounded(counts.calls as f64 / curve.step as f64))),
+            ("rate", column(&|counts| rounded(counts.calls as f64 / curve.step as f64).into())),
             ("errors", column(&|counts| counts.failed().0.into())),
             ("refused", column(&|counts| counts.refused.into())),
-            ("average_ms", column(&|counts| millis(counts.average_ms()))),
-            ("p50_ms", column(&|counts| millis(counts.quantile_ms(0.5)))),
-            ("p90_ms", column(&|counts| millis(counts.quantile_ms(0.9)))),
-            ("p99_ms", column(&|counts| millis(counts.quantile_ms(0.99)))),
+            ("average_ms", column(&|counts| millis(counts.average_ms()).into())),
+            ("p50_ms", column(&|counts| millis(counts.quantile_ms(0.5)).into())),
+            ("p90_ms", column(&|counts| millis(counts.quantile_ms(0.9)).into())),
+            ("p99_ms", column(&|counts| millis(counts.quantile_ms(0.99)).into())),
         ];
         told.extend(columns.map(|(name, column)| (name.to_owned(), column.into())));
         told
@@ -96,7 +76,8 @@ pub(super) async fn heatmap(State(control): Shared, asked: Result<Query<Asked>, 
             filled.map(move |(row, count)| json!([column, row, count]))
         });
         let mut told = head(key, curve);
-        let bounds: Vec<Value> = BOUNDS_MICROS.iter().map(|bound| rounded(*bound as f64 / 1000.0)).collect();
+        let bounds: Vec<Value> =
+            BOUNDS_MICROS.iter().map(|bound| rounded(*bound as f64 / 1000.0).into()).collect();
         told.insert("upper_bounds_ms".into(), bounds.into());
         told.insert("cells".into(), cells.collect());
         told
@@ -217,142 +198,4 @@ fn head(key: &Key, curve: &Curve) -> Map<String, Value> {
     told.insert("step_seconds".into(), curve.step.into());
     told.insert("at".into(), at.into());
     told
-}
-
-/// The topology of a window, of each kind so many; what is not wanted in full lacks what no graph shows.
-pub(super) fn told_topology(control: &Control, seconds: u64, most: usize, full: bool) -> Value {
-    let snapshot = control.gateway.live.snapshot();
-    let store = control.telemetry.store();
-    let covered = store.covered(seconds);
-    let told = |key: &Key| {
-        let mut told = told_counts(&store.window(key, seconds), covered);
-        told.retain(|name, _| full || !DETAILS.contains(&name.as_str()));
-        told
-    };
-    let services = snapshot.services.iter().map(|service| Key::new(Kind::Service, service.name.clone()));
-    let services = busiest(services.collect(), most, |key| store.calls(key, seconds));
-    let services = services.into_iter().map(|key| {
-        let mut told = told(&key);
-        told.insert("name".into(), (*key.name).into());
-        told
-    });
-    let mut targets: BTreeMap<Key, (Vec<Value>, u64)> = BTreeMap::new();
-    for service in &snapshot.services {
-        for endpoint in service.live.endpoints().iter() {
-            let name = endpoint.settings.authority.clone();
-            let key = Key { kind: Kind::Target, name, of: service.name.clone() };
-            let (addresses, in_flight) = targets.entry(key).or_default();
-            addresses.push(endpoint.settings.address.to_string().into());
-            *in_flight = in_flight.saturating_add(u64::from(endpoint.in_flight()));
-        }
-    }
-    let targets = busiest(targets.into_iter().collect(), most, |(key, _)| store.calls(key, seconds));
-    let targets = targets.into_iter().map(|(key, (addresses, in_flight))| {
-        let mut told = told(&key);
-        told.insert("name".into(), (*key.name).into());
-        told.insert("service".into(), (*key.of).into());
-        told.insert("addresses".into(), addresses.into());
-        told.insert("in_flight".into(), in_flight.into());
-        told
-    });
-    let mut gateway = told(&Key::gateway());
-    gateway.insert("in_flight".into(), control.gateway.live.observe.totals.in_flight().into());
-    let (routes, more) = routes(&snapshot, &store, seconds, most);
-    let routes = routes.into_iter().map(|(name, service)| {
-        let mut told = told(&Key::new(Kind::Route, name));
-        told.insert("name".into(), name.into());
-        told.insert("service".into(), service.into());
-        told
-    });
-    json!({
-        "window_seconds": seconds,
-        "covered_seconds": covered,
-        "until": store.now(),
-        "revision": snapshot.revision,
-        "memory_bytes": store.bytes(),
-        "gateway": gateway,
-        "listeners": listeners(control, &store, seconds),
-        "routes": routes.map(Value::Object).collect::<Vec<_>>(),
-        "more_routes": more,
-        "services": services.map(Value::Object).collect::<Vec<_>>(),
-        "targets": targets.map(Value::Object).collect::<Vec<_>>(),
-    })
-}
-
-fn listeners(control: &Control, store: &Store, seconds: u64) -> Vec<Value> {
-    let told = control.gateway.listeners().into_iter().map(|(name, address, connections)| {
-        let counts = store.window(&Key::new(Kind::Listener, name.clone()), seconds);
-        json!({
-            "name": *name,
-            "address": address.to_string(),
-            "connections": connections.active.load(std::sync::atomic::Ordering::Relaxed),
-            "accepted": counts.calls,
-            "refused": counts.refused,
-        })
-    });
-    told.collect()
-}
-
-/// The routes of the configuration and what found no room of its own, with their services, the busiest first; and how many
-/// more there are.
-fn routes<'s>(
-    snapshot: &'s Snapshot,
-    store: &Store,
-    seconds: u64,
-    most: usize,
-) -> (Vec<(&'s str, &'s str)>, usize) {
-    let known = snapshot.routes.iter().map(|route| (&*route.key, snapshot.service_of(route)));
-    let mut counted: Vec<(u64, &str, &str)> = known
-        .chain([("none", ""), (OTHER, "")])
-        .map(|(name, service)| (store.calls(&Key::new(Kind::Route, name), seconds), name, service))
-        .filter(|(calls, name, _)| *calls > 0 || !matches!(*name, "none" | OTHER))
-        .collect();
-    counted.sort_by_key(|(calls, ..)| std::cmp::Reverse(*calls));
-    let more = counted.len().saturating_sub(most);
-    (counted.into_iter().take(most).map(|(_, name, service)| (name, service)).collect(), more)
-}
-
-/// So many of them, those with the most calls, in the order they have.
-fn busiest<T>(things: Vec<T>, most: usize, calls: impl Fn(&T) -> u64) -> Vec<T> {
-    if things.len() <= most {
-        return things;
-    }
-    let mut ranked: Vec<(u64, usize)> = things.iter().map(calls).zip(0..).collect();
-    ranked.sort_by_key(|(calls, _)| std::cmp::Reverse(*calls));
-    let kept: BTreeSet<usize> = ranked.into_iter().take(most).map(|(_, place)| place).collect();
-    things.into_iter().enumerate().filter(|(place, _)| kept.contains(place)).map(|(_, thing)| thing).collect()
-}
-
-pub(super) fn told_counts(counts: &Counts, covered: u64) -> Map<String, Value> {
-    let (failed, of) = counts.failed();
-    let share = if of > 0 { failed as f64 / of as f64 } else { 0.0 };
-    let [_, good, moved, client, server] = counts.classes;
-    let told = json!({
-        "calls": counts.calls,
-        "rate": rounded(counts.calls as f64 / covered as f64),
-        "average_ms": millis(counts.average_ms()),
-        "p50_ms": millis(counts.quantile_ms(0.5)),
-        "p90_ms": millis(counts.quantile_ms(0.9)),
-        "p99_ms": millis(counts.quantile_ms(0.99)),
-        "errors": failed,
-        "error_rate": share,
-        "statuses": { "2xx": good, "3xx": moved, "4xx": client, "5xx": server },
-        "faults": counts.faults,
-        "refused": counts.refused,
-        "bytes_in": counts.bytes_in,
-        "bytes_out": counts.bytes_out,
-    });
-    match told {
-        Value::Object(told) => told,
-        _ => Map::new(),
-    }
-}
-
-/// To a thousandth: more was not measured.
-fn rounded(value: f64) -> Value {
-    ((value * 1000.0).round() / 1000.0).into()
-}
-
-fn millis(value: Option<f64>) -> Value {
-    value.map_or(Value::Null, rounded)
 }

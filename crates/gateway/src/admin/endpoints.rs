@@ -11,7 +11,7 @@ use super::changes::{Proposal, answers, canary, preview};
 use super::control::Control;
 use super::{
     api, bans, cache, drain, guarding, live, mirrors, openapi, pages, policies, routes, samples, session,
-    splits, versions,
+    splits, topology, versions,
 };
 use crate::config::Role;
 
@@ -131,7 +131,7 @@ pub(super) static ENDPOINTS: [Endpoint; 44] = {
             "/api/v1/topology",
             Viewer,
             "Listeners, routes, services and targets, with what happened at each.",
-            || get(api::topology),
+            || get(topology::topology),
         )
         .with(&[WINDOW]),
         Endpoint::look("/api/v1/live", Viewer, "The topology once a second, as server-sent events.", || {

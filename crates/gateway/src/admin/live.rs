@@ -10,7 +10,8 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
 use super::Shared;
-use super::api::{Window, seconds, told_topology, unclear};
+use super::api::{Window, seconds, unclear};
+use super::topology::told_topology;
 
 /// Time between two events.
 const STEP: Duration = Duration::from_secs(1);
@@ -38,7 +39,7 @@ pub(super) async fn live(State(control): Shared, asked: Result<Query<Window>, Qu
             }
             let control = control.upgrade()?;
             let told = told_topology(&control, window, MOST, false);
-            Some((Ok::<_, Infallible>(Event::default().data(told.to_string())), true))
+            Some((Ok::<_, Infallible>(Event::default().data(told)), true))
         }
     });
     Sse::new(stream).into_response()

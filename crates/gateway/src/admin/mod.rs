@@ -43,6 +43,7 @@ pub mod source;
 mod splits;
 mod state_folder;
 pub mod telemetry;
+mod topology;
 mod versions;
 pub mod watch;
 mod watchdog;

@@ -351,5 +351,10 @@ pub(super) async fn insights(State(control): Shared) -> Response {
 }
 
 pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
-    (status, [(header::CONTENT_TYPE, "application/json")], format!("{body}\n")).into_response()
+    json_text(status, format!("{body}\n"))
+}
+
+/// A text that is JSON already.
+pub(super) fn json_text(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

@@ -13,8 +13,9 @@ use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::Shared;
-use super::api::{Window, seconds, told_counts, unclear};
+use super::api::{Window, seconds, unclear};
 use super::pages::json_response;
+use super::topology::told_counts;
 use crate::observe::metrics::RouteReading;
 use crate::observe::telemetry::{Key, Kind, Store};
 use crate::policies::LIST;
