@@ -171,7 +171,7 @@ fn key(asked: &Asked) -> Result<Key, String> {
 fn is_known(control: &Control, store: &Store, key: &Key) -> bool {
     let snapshot = control.gateway.live.snapshot();
     key.kind == Kind::Gateway
-        || store.keys(key.kind).any(|known| known == key)
+        || store.knows(key)
         || match key.kind {
             Kind::Gateway => true,
             Kind::Listener => snapshot.listener(&key.name).is_some(),

@@ -10,7 +10,7 @@ pub mod counts;
 pub mod insights;
 mod ring;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 pub use counts::Counts;
@@ -39,7 +39,7 @@ const TIERS: [Tier; 3] = [
 ];
 
 /// What a thing is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Kind {
     /// All exchanges of the process.
     Gateway,
@@ -73,7 +73,7 @@ impl Kind {
 }
 
 /// Which thing.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Key {
     /// What it is.
     pub kind: Kind,
@@ -107,7 +107,7 @@ pub struct Curve {
 
 /// All that is remembered.
 pub struct Store {
-    series: BTreeMap<Key, [Ring; 3]>,
+    series: HashMap<Key, [Ring; 3]>,
     keep: [u64; 3],
     budget: usize,
     most: usize,
@@ -123,7 +123,7 @@ impl Store {
 
     fn bounded(started: u64, budget: usize, most: usize) -> Store {
         let keep = TIERS.map(|tier| tier.keep);
-        Store { series: BTreeMap::new(), keep, budget, most, started, now: started }
+        Store { series: HashMap::new(), keep, budget, most, started, now: started }
     }
 
     /// Adds what was counted of a thing in the second that begins now.
@@ -174,9 +174,16 @@ impl Store {
         self.series.is_empty()
     }
 
-    /// The things of a kind that something was counted of.
+    /// Whether something was counted of a thing.
+    pub fn knows(&self, key: &Key) -> bool {
+        self.series.contains_key(key)
+    }
+
+    /// The things of a kind that something was counted of, by their names.
     pub fn keys(&self, kind: Kind) -> impl Iterator<Item = &Key> {
-        self.series.keys().filter(move |key| key.kind == kind)
+        let mut keys: Vec<&Key> = self.series.keys().filter(|key| key.kind == kind).collect();
+        keys.sort_unstable();
+        keys.into_iter()
     }
 
     /// What was counted of a thing in the last so many seconds. Whole steps of the next ring stand for the many short ones
