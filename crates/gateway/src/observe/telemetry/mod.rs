@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 pub use counts::Counts;
+use foldhash::fast::RandomState;
 use ring::Ring;
 
 /// Memory for all rings, in bytes.
@@ -107,7 +108,8 @@ pub struct Curve {
 
 /// All that is remembered.
 pub struct Store {
-    series: HashMap<Key, [Ring; 3]>,
+    /// Names of a configuration, which nobody chooses to slow the gateway down.
+    series: HashMap<Key, [Ring; 3], RandomState>,
     keep: [u64; 3],
     budget: usize,
     most: usize,
@@ -123,7 +125,7 @@ impl Store {
 
     fn bounded(started: u64, budget: usize, most: usize) -> Store {
         let keep = TIERS.map(|tier| tier.keep);
-        Store { series: HashMap::new(), keep, budget, most, started, now: started }
+        Store { series: HashMap::default(), keep, budget, most, started, now: started }
     }
 
     /// Adds what was counted of a thing in the second that begins now.
