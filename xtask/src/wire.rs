@@ -122,7 +122,8 @@ impl Connection {
         self.read_answer()
     }
 
-    fn read_answer(&mut self) -> io::Result<Answer> {
+    /// The next answer.
+    pub(crate) fn read_answer(&mut self) -> io::Result<Answer> {
         let head = self.read_head()?;
         let status =
             head.get(9..12).and_then(|status| status.parse().ok()).ok_or_else(|| broken("no status"))?;

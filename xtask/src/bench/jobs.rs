@@ -244,6 +244,14 @@ impl Job {
             .ok_or_else(|| format!("no job `{name}`; there are: {}", names()))
     }
 
+    /// What is asked for, where that is one kind of request.
+    pub(super) fn requests(&self) -> Option<Requests> {
+        match self.way {
+            Way::Load { requests, .. } => Some(requests),
+            Way::Composed | Way::Idle | Way::Reload => None,
+        }
+    }
+
     /// The contenders of this job that are installed and wanted.
     pub(super) fn contenders(&self, only: &[String]) -> Vec<Contender> {
         let wanted = |contender: &Contender| {

@@ -15,6 +15,7 @@ mod load;
 mod reload;
 mod report;
 mod results;
+mod turns;
 mod words;
 
 use std::path::PathBuf;
@@ -41,6 +42,10 @@ pub(crate) struct Options {
     /// Seconds of load in a round
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
+    /// Measure instead what a limit, a guard, tokens or keys add to a request of the gateway: so many rounds of turns of a
+    /// moment, with and without (rate_limit, guard, jwt, api_key); nothing is published
+    #[arg(long, value_name = "ROUNDS")]
+    turns: Option<usize>,
     /// One round of one second: does it work at all?
     #[arg(long)]
     quick: bool,
@@ -96,6 +101,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     ground::raise_limit_of_files();
     let work = workspace::target().join(format!("bench/work-{}", std::process::id()));
     let (ground, origin) = Ground::prepare(&work, gateway)?;
+    if let Some(rounds) = options.turns {
+        let measured = turns::run(&jobs, rounds, &ground);
+        drop(origin);
+        let _ = std::fs::remove_dir_all(&work);
+        return measured;
+    }
     for job in jobs.iter().filter(|job| !job.contenders(&plan.only).is_empty()) {
         let of = results.ground.get("Tidegate").cloned().unwrap_or_default();
         results.jobs.insert(job.name.to_owned(), JobResult { of, ..job.run(&ground, &plan)? });
