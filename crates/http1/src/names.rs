@@ -1,8 +1,8 @@
 //! The field names the codec knows by a number, one constant for each.
 //!
-//! Takes nothing, gives [`FieldId`] and the constants in their canonical spelling. The list decides speed alone:
-//! a name that is not here works the same way, its comparisons only cost more. The list also decides trailers:
-//! a name that stands here is a control field and is not let through there, but for `ETag`.
+//! Takes nothing, gives [`FieldId`] and the constants in their canonical spelling. For the codec the list decides speed
+//! alone: a name that is not here works the same way, its comparisons only cost more. It also says which names have a meaning
+//! of their own: these are not let through in trailers, but for `ETag`, and the gateway tells no identity under them.
 
 use crate::name::Name;
 
@@ -23,7 +23,7 @@ macro_rules! well_known {
         )*
 
         /// Every well-known name, in the order of the numbers, the first one being number 1.
-        pub(crate) const ALL: &[Name<'static>] = &[$($constant,)*];
+        pub const ALL: &[Name<'static>] = &[$($constant,)*];
     };
 }
 

@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use http1::{FieldId, Fields, names};
+use http1::{FieldId, Fields, Name, names};
 
 use crate::exchange::Exchange;
 use crate::values::Cidr;
@@ -39,6 +39,9 @@ pub struct Trust {
     identity: Vec<Pattern>,
     /// Names that tell which way a request came.
     forwarding: Vec<Pattern>,
+    /// Which of the names that the codec knows are among these, a bit for each number.
+    known: u128,
+    /// Which others may be.
     sieve: Sieve,
 }
 
@@ -137,7 +140,11 @@ impl Trust {
         let forwarding: Vec<Pattern> = FORWARDING.into_iter().map(Pattern::new).collect();
         let mut sieve = Sieve::default();
         identity.iter().chain(&forwarding).for_each(|pattern| sieve.add(pattern));
-        Trust { proxies, identity, forwarding, sieve }
+        let listed =
+            |name: &Name<'_>| identity.iter().chain(&forwarding).any(|pattern| pattern.matches(name.text()));
+        let known =
+            names::ALL.iter().filter(|name| listed(name)).fold(0, |known, name| known | bit(name.id()));
+        Trust { proxies, identity, forwarding, known, sieve }
     }
 
     /// Whether an address is a trusted proxy.
@@ -172,8 +179,9 @@ impl Trust {
     }
 
     fn is_unwanted(&self, id: FieldId, name: &[u8], trusted: bool) -> bool {
-        if id != FieldId::Other && id != FieldId::XApiKey && !is_forwarding(id) || !self.sieve.lets_pass(name)
-        {
+        let may_be =
+            if id == FieldId::Other { self.sieve.lets_pass(name) } else { self.known & bit(id) != 0 };
+        if !may_be {
             return false;
         }
         if self.identity.iter().any(|pattern| pattern.matches(name)) {
@@ -208,17 +216,10 @@ impl Trust {
     }
 }
 
-fn is_forwarding(id: FieldId) -> bool {
-    matches!(
-        id,
-        FieldId::Forwarded
-            | FieldId::XForwardedFor
-            | FieldId::XForwardedHost
-            | FieldId::XForwardedProto
-            | FieldId::XForwardedPort
-            | FieldId::XForwardedPrefix
-            | FieldId::XRealIp
-    )
+/// The bit of a name that the codec knows, of which there are fewer than 128.
+#[inline]
+fn bit(id: FieldId) -> u128 {
+    1_u128.checked_shl(id as u32).unwrap_or_default()
 }
 
 /// The value of `for=` in one element of `Forwarded` (RFC 7239 section 4).
@@ -248,7 +249,6 @@ pub fn canonical(address: IpAddr) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http1::Name;
 
     fn exchange(peer: &str, fields: &[(&str, &str)]) -> Exchange {
         let mut exchange = Exchange::default();
@@ -293,6 +293,18 @@ mod tests {
                 trust().receive(&mut exchange);
                 assert_eq!(exchange.request.fields.len(), 1, "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn names_that_the_codec_knows_are_taken_where_they_are_listed() {
+        assert!(names::ALL.len() < 128, "each has a bit");
+        for (pattern, left) in
+            [("X-API-*", 1), ("x-api-key", 1), ("From", 2), ("X-Request-Id", 1), ("*", 0), ("X-*", 0)]
+        {
+            let mut exchange = exchange("10.0.0.1", &[("X-Api-Key", "k"), ("x-request-id", "r")]);
+            Trust::new(vec!["10.0.0.0/8".parse().unwrap()], [pattern]).receive(&mut exchange);
+            assert_eq!(exchange.request.fields.len(), left, "{pattern}");
         }
     }
 
