@@ -80,7 +80,7 @@ fn added(job: &Job, rounds: usize, ground: &Ground) -> Result<Added, Failure> {
     }
     differences.sort_by(f64::total_cmp);
     let place = |share: f64| (share.clamp(0.0, 1.0) * (differences.len() - 1) as f64).round() as usize;
-    // Ranks between which the median of a population lies (David and Nagaraja, Order Statistics, section 7.1).
+    // Ranks between which the median of a population lies (David and Nagaraja, Order Statistics, 3rd edition, section 7.1).
     let reach = 0.98 / (differences.len() as f64).sqrt();
     let at = |share: f64| differences.get(place(share)).copied().unwrap_or_default();
     let between = (at(0.5 - reach), at(0.5 + reach));

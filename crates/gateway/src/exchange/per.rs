@@ -21,7 +21,7 @@ impl Exchange {
 
     /// Adds the key that these sources make to a hash: each with its length, so that no two keys are alike. A source that
     /// the exchange has nothing of counts as such. Of an IPv6 address only the /64 counts: whoever has one address has
-    /// them all.
+    /// them all. What it writes is found again in files and in Redis, so it stays as it is.
     pub fn hash_per(&self, sources: &[Source], hasher: &mut impl Hasher) {
         for source in sources {
             if matches!(source, Source::Ip) {

@@ -57,7 +57,7 @@ impl Realm {
             realm: (self.id, age),
             credential: credential.into(),
             identity: identity.clone(),
-            good_for: now.checked_add(most).unwrap_or(now),
+            remembered_until: now.checked_add(most).unwrap_or(now),
             until,
         };
         MEMORY.with(|memory| {
@@ -145,7 +145,7 @@ struct Entry {
     realm: (u64, u64),
     credential: Box<[u8]>,
     identity: Rc<Identity>,
-    good_for: Instant,
+    remembered_until: Instant,
     until: Option<SystemTime>,
 }
 
@@ -154,7 +154,7 @@ impl Entry {
     fn holds(&self, realm: (u64, u64), credential: &[u8], now: Instant, at: SystemTime) -> bool {
         self.realm == realm
             && *self.credential == *credential
-            && now < self.good_for
+            && now < self.remembered_until
             && self.until.is_none_or(|until| at < until)
     }
 }
@@ -206,8 +206,8 @@ mod tests {
         kept: Instant,
         until: Option<SystemTime>,
     ) {
-        let (credential, good_for) = (credential.into(), kept + Duration::from_secs(60));
-        memory.keep(Entry { realm, credential, identity: Rc::default(), good_for, until });
+        let (credential, remembered_until) = (credential.into(), kept + Duration::from_secs(60));
+        memory.keep(Entry { realm, credential, identity: Rc::default(), remembered_until, until });
     }
 
     #[test]

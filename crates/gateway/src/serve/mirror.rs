@@ -88,7 +88,8 @@ impl Copy {
             true,
             listener.limits.write_stall,
         );
-        self.exchange.record.started = Instant::now();
+        let now = Instant::now();
+        self.exchange.record.begin(now, worker.wall_clock(now));
         self.exchange.plan.timeout = Some(mirror.timeout);
         let shadow = Rc::default();
         let watch = Watch { mirror: mirror.clone(), real: shadow };
