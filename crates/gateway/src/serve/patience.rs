@@ -67,3 +67,59 @@ pub(super) async fn watched<T>(
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use http1::HeadLimits;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::http::client::ClientLimits;
+    use crate::http::socket::Socket;
+    use crate::http::timer::Timers;
+
+    fn limits() -> ClientLimits {
+        let long = Duration::from_secs(60);
+        ClientLimits {
+            handshake: long,
+            head: HeadLimits::default(),
+            head_timeout: long,
+            keep_alive: long,
+            body_idle: long,
+            min_body_rate: 0,
+            write_stall: long,
+            max_requests: 100,
+            max_age: long,
+            reject_encoded_slash: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_was_waited_for_is_there_when_it_is_whole() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = Rc::new(Socket::new(listener.accept().await.unwrap().0, &Timers::new()));
+        let mut client = ClientConnection::new(socket.clone(), Default::default(), Arc::new(limits()));
+        let mut exchange = Exchange::default();
+        let started = exchange.record.started;
+        sender.write_all(b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+        socket.readable().await.unwrap();
+        assert_eq!(head(&mut exchange, &mut client).await, Ok(true));
+        assert_eq!(exchange.record.resumed, started, "it was there at once");
+        sender.write_all(b"GET /a HTTP/1.1\r\n").await.unwrap();
+        let whole = {
+            let mut reading = pin!(head(&mut exchange, &mut client));
+            assert!(poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx).is_pending())).await);
+            let whole = Instant::now();
+            sender.write_all(b"Host: a\r\n\r\n").await.unwrap();
+            assert_eq!(reading.await, Ok(true));
+            whole
+        };
+        assert!(exchange.record.resumed >= whole);
+    }
+}
