@@ -10,6 +10,7 @@ use core::ops::Range;
 use crate::name::Name;
 use crate::names::FieldId;
 use crate::octets;
+use crate::prepared::Prepared;
 
 /// Field lines in the order they came.
 #[derive(Default, Clone)]
@@ -50,7 +51,7 @@ impl Line {
         bytes.get(start..start + self.value_len as usize).unwrap_or_default()
     }
 
-    fn field<'a>(&self, bytes: &'a [u8]) -> Field<'a> {
+    pub(crate) fn field<'a>(&self, bytes: &'a [u8]) -> Field<'a> {
         Field { name: self.name(bytes), value: self.value(bytes), id: self.id }
     }
 
@@ -136,12 +137,11 @@ impl Fields {
         for part in parts {
             self.bytes.extend_from_slice(part);
         }
-        self.finish(start, name_len, name.id(), value_start);
+        self.finish(start, name_len, name.id(), value_start, value_start);
     }
 
-    /// Adds all lines of others at the end: what is the same for many heads is put together once. Lines that would take
-    /// the arena beyond 4 GiB are not added.
-    pub fn append(&mut self, others: &Fields) {
+    /// Adds lines that were put together once at the end. Lines that would take the arena beyond 4 GiB are not added.
+    pub fn append(&mut self, others: &Prepared) {
         let end = self.bytes.len().saturating_add(others.bytes.len());
         if u32::try_from(end).is_err() {
             return;
@@ -152,10 +152,10 @@ impl Fields {
         self.lines.extend(others.lines.iter().map(|line| line.moved(start)));
     }
 
-    /// Adds all lines of others at the end, and these parts behind the value of the last, as if that had been pushed whole:
-    /// the beginning of a line that only ends otherwise in each head is put together once. Where there are no others, or the
-    /// arena would grow beyond 4 GiB, nothing is added.
-    pub fn append_with(&mut self, others: &Fields, parts: &[&[u8]]) {
+    /// Adds lines that were put together once at the end, and these parts behind the value of the last, as if that had been
+    /// pushed whole: the beginning of a line that only ends otherwise in each head is put together once. Where there are no
+    /// lines, or the arena would grow beyond 4 GiB, nothing is added.
+    pub fn append_with(&mut self, others: &Prepared, parts: &[&[u8]]) {
         let Some((last, before)) = others.lines.split_last() else { return };
         let start = self.bytes.len();
         let bare = others.bytes.get(..last.value as usize + last.value_len as usize).unwrap_or_default();
@@ -171,19 +171,20 @@ impl Fields {
         // It is no larger than what was looked at.
         self.lines.extend(before.iter().map(|line| line.moved(start as u32)));
         let name = start + last.name as usize;
-        self.finish(name, last.name_len, last.id, start + last.value as usize);
+        self.finish(name, last.name_len, last.id, start + last.value as usize, start + bare.len());
     }
 
-    /// Ends a line whose name and value start there.
+    /// Ends a line whose name and value start there; up to `clean_to` the value is one already.
     #[inline]
-    fn finish(&mut self, start: usize, name_len: u16, id: FieldId, value_start: usize) {
+    fn finish(&mut self, start: usize, name_len: u16, id: FieldId, value_start: usize, clean_to: usize) {
         // Every place in the line is before its end.
         let Ok(end) = u32::try_from(self.bytes.len()) else { return self.bytes.truncate(start) };
         let (mut value_start, mut value_end) = (value_start as u32, end);
-        let value = self.bytes.get_mut(value_start as usize..).unwrap_or_default();
-        if !octets::is_value(value) {
-            clean(value);
+        let new = self.bytes.get_mut(clean_to..).unwrap_or_default();
+        if !octets::is_value(new) {
+            clean(new);
         }
+        let value = self.bytes.get(value_start as usize..).unwrap_or_default();
         if value.first().is_some_and(|first| octets::is_ows(*first))
             || value.last().is_some_and(|last| octets::is_ows(*last))
         {
@@ -225,6 +226,11 @@ impl Fields {
     pub fn retain(&mut self, mut keep: impl FnMut(Field<'_>) -> bool) {
         let bytes = &self.bytes;
         self.lines.retain(|line| keep(line.field(bytes)));
+    }
+
+    /// The lines and the arena that they stand in.
+    pub(crate) fn parts(&self) -> (&[Line], &[u8]) {
+        (&self.lines, &self.bytes)
     }
 
     /// Notes a line that stands at these places of the head being parsed; `adopt` brings the bytes.
@@ -301,6 +307,13 @@ impl Eq for Fields {}
 impl fmt::Debug for Fields {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<'a> Field<'a> {
+    /// Name and value, to be pushed elsewhere.
+    pub(crate) fn named(self) -> Option<(Name<'a>, &'a [u8])> {
+        Some((Name::new(self.name).ok()?, self.value))
     }
 }
 

@@ -7,12 +7,19 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-use http1::Fields;
+use http1::Prepared;
 use serde_json::{Map, Value};
 
 /// Who sent a request.
+///
+/// In the order in which requests want to know it: of each of thousands of callers no more memory is touched than has to be.
 #[derive(Clone, Default, PartialEq)]
+#[repr(C)]
 pub struct Identity {
+    /// The groups of the consumer, and those the credential names.
+    pub groups: Vec<Box<str>>,
+    /// The header lines by which services learn who it is.
+    pub told: Prepared,
     /// How it was found out: the name of the policy, as `api_key` or `jwt`.
     pub kind: &'static str,
     /// The consumer of the configuration, if the caller is one.
@@ -21,16 +28,12 @@ pub struct Identity {
     pub subject: Option<Box<str>>,
     /// What logs may tell of the credential: the readable beginning of an API key. Empty for nothing.
     pub credential: Box<str>,
-    /// The groups of the consumer, and those the credential names.
-    pub groups: Vec<Box<str>>,
     /// The scopes that were given to the caller (RFC 6749 section 3.3).
     pub scopes: Vec<Box<str>>,
     /// The roles of the caller.
     pub roles: Vec<Box<str>>,
     /// The claims of the token, whole; empty for other credentials.
     pub claims: Map<String, Value>,
-    /// The header lines by which services learn who it is.
-    pub told: Fields,
 }
 
 impl fmt::Debug for Identity {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use aws_lc_rs::{constant_time, hmac};
-use http1::{Fields, NameBuf};
+use http1::{Fields, NameBuf, Prepared};
 use serde_json::{Value, json};
 
 use super::jose::{Algorithm, Key as VerifyingKey};
@@ -318,7 +318,7 @@ impl Callers {
         let signed = self.word.as_ref().and_then(|word| word.on(identity));
         let mut lines = Fields::new();
         told.chain(signed).for_each(|(name, value)| lines.push(name.as_name(), &value));
-        identity.told = lines;
+        identity.told = Prepared::from(&lines);
     }
 
     /// Whether services are told by a signed word who calls.

@@ -11,6 +11,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use smallvec::SmallVec;
+
 use crate::exchange::{Exchange, Identity};
 
 /// The time on both clocks: the one that only goes on, and that on the wall.
@@ -53,13 +55,13 @@ impl Realm {
         (most, until): (Duration, Option<SystemTime>),
         (now, _): Now,
     ) {
-        let entry = Entry {
-            realm: (self.id, age),
-            credential: credential.into(),
-            identity: identity.clone(),
+        let proof = Proof {
             remembered_until: now.checked_add(most).unwrap_or(now),
             until,
+            realm: (self.id, age),
+            credential: SmallVec::from_slice(credential),
         };
+        let entry = Entry { identity: identity.clone(), proof: Box::new(proof) };
         MEMORY.with(|memory| {
             if let Ok(mut memory) = memory.try_borrow_mut() {
                 memory.keep(entry);
@@ -141,15 +143,21 @@ struct Memory {
     bytes: usize,
 }
 
+/// Two words, so that the map of thousands stays in the caches nearest; what they lead to is fetched beside each other.
 struct Entry {
-    realm: (u64, u64),
-    credential: Box<[u8]>,
     identity: Rc<Identity>,
-    remembered_until: Instant,
-    until: Option<SystemTime>,
+    proof: Box<Proof>,
 }
 
-impl Entry {
+/// What was proven. The credential stands beside the times if it is no longer than an API key.
+struct Proof {
+    remembered_until: Instant,
+    until: Option<SystemTime>,
+    realm: (u64, u64),
+    credential: SmallVec<[u8; 64]>,
+}
+
+impl Proof {
     /// Both clocks must agree: the wall clock may be set back, the other knows nothing of the hour.
     fn holds(&self, realm: (u64, u64), credential: &[u8], now: Instant, at: SystemTime) -> bool {
         self.realm == realm
@@ -176,21 +184,22 @@ impl Memory {
         }
         let hash = self.hash(realm, credential);
         if let Some(entry) = self.young.get(&hash) {
-            return entry.holds(realm, credential, now, at).then(|| entry.identity.clone());
+            return entry.proof.holds(realm, credential, now, at).then(|| entry.identity.clone());
         }
         let entry = self.old.remove(&hash)?;
-        let identity = entry.holds(realm, credential, now, at).then(|| entry.identity.clone())?;
+        let identity = entry.proof.holds(realm, credential, now, at).then(|| entry.identity.clone())?;
         self.keep(entry);
         Some(identity)
     }
 
     fn keep(&mut self, entry: Entry) {
-        let hash = self.hash(entry.realm, &entry.credential);
-        if self.young.len() >= MOST || self.bytes.saturating_add(entry.credential.len()) > MOST_BYTES {
+        let Proof { realm, credential, .. } = &*entry.proof;
+        let (hash, length) = (self.hash(*realm, credential), credential.len());
+        if self.young.len() >= MOST || self.bytes.saturating_add(length) > MOST_BYTES {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
-        self.bytes = self.bytes.saturating_add(entry.credential.len());
+        self.bytes = self.bytes.saturating_add(length);
         self.young.insert(hash, entry);
     }
 }
@@ -207,7 +216,8 @@ mod tests {
         until: Option<SystemTime>,
     ) {
         let (credential, remembered_until) = (credential.into(), kept + Duration::from_secs(60));
-        memory.keep(Entry { realm, credential, identity: Rc::default(), remembered_until, until });
+        let proof = Box::new(Proof { remembered_until, until, realm, credential });
+        memory.keep(Entry { identity: Rc::default(), proof });
     }
 
     #[test]

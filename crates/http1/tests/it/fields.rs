@@ -1,6 +1,6 @@
 //! The arena of fields against a plain list of pairs, and the names.
 
-use http1::{FieldId, Fields, Name, NameBuf, names};
+use http1::{FieldId, Fields, Name, NameBuf, Prepared, names};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -67,12 +67,13 @@ fn apply(step: Step, fields: &mut Fields, model: &mut Model) {
                 nth += 1;
                 nth > 1
             });
-            fields.append(&others);
+            fields.append(&Prepared::from(&others));
             model.extend(lines.iter().skip(1).map(|(name, value)| ((*name).into(), cleaned(value))));
         }
         Step::AppendWith(lines, parts) => {
             let mut others = Fields::new();
             lines.iter().for_each(|(name, value)| others.push(named(name), value));
+            let others = Prepared::from(&others);
             fields.append_with(&others, &parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
             model.extend(lines.iter().map(|(name, value)| ((*name).into(), cleaned(value))));
             if let Some((_, value)) = model.last_mut().filter(|_| !lines.is_empty()) {

@@ -4,7 +4,7 @@
 //! (draft-ietf-httpapi-ratelimit-headers-10, structured fields of RFC 9651) or the older `X-RateLimit-*`. All but the
 //! numbers is made ready beforehand.
 
-use http1::{Fields as Lines, NameBuf};
+use http1::{Fields as Lines, NameBuf, Prepared};
 
 use super::settings::Headers;
 use super::settled::Measure;
@@ -14,9 +14,9 @@ use crate::exchange::{Exchange, Meter};
 pub(super) struct Fields {
     which: Headers,
     /// `RateLimit-Policy` where every request meets the same measures.
-    policy: Option<Lines>,
+    policy: Option<Prepared>,
     /// The same and the beginning of `RateLimit`, where there is one measure.
-    only: Option<Lines>,
+    only: Option<Prepared>,
     names: Names,
 }
 
@@ -75,11 +75,11 @@ impl Fields {
             ([told], Some(line), Some(limit)) => {
                 let mut both = line.clone();
                 both.push(limit.as_name(), &told.left);
-                Some(both)
+                Some(Prepared::from(&both))
             }
             _ => None,
         };
-        Fields { which, policy: line, only, names }
+        Fields { which, policy: line.as_ref().map(Prepared::from), only, names }
     }
 
     /// Whether answers tell anything.
