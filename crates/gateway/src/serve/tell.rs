@@ -45,4 +45,6 @@ pub(super) fn tell(
     }
     worker.observer.finish(exchange, labels, counted);
     exchange.let_go();
+    // Now, while what was just looked at is near: of thousands of callers it would have to be fetched once more.
+    exchange.identity = None;
 }
