@@ -14,6 +14,9 @@ use crate::wire::Connection;
 const CONNECTIONS: usize = 64;
 /// How often all of them ask in one turn.
 const ASKED: usize = 30;
+/// How often they ask in the beginning of a turn without being counted: the caches of the core are full of the other proxy,
+/// and each of the callers is seen once. A gateway in use shares its core with no other.
+const UNCOUNTED: usize = 16;
 /// Rounds after which both proxies are started anew: where a process happens to lie in memory is worth as much as what is
 /// looked for.
 const ROUNDS_OF_A_START: usize = 25;
@@ -110,8 +113,16 @@ impl Side {
 
     /// Microseconds of CPU time for each request of a turn.
     fn turn(&mut self, texts: &[Vec<u8>]) -> Result<f64, Failure> {
+        self.ask(texts, UNCOUNTED)?;
         let before = self.proxy.running.cpu();
-        for _ in 0..ASKED {
+        self.ask(texts, ASKED)?;
+        let spent: Duration = self.proxy.running.cpu().saturating_sub(before);
+        Ok(spent.as_secs_f64() * 1e6 / (ASKED * CONNECTIONS) as f64)
+    }
+
+    /// All connections ask, so often.
+    fn ask(&mut self, texts: &[Vec<u8>], times: usize) -> Result<(), Failure> {
+        for _ in 0..times {
             for connection in &mut self.connections {
                 let text = texts.get(self.next % texts.len().max(1)).map_or(&[][..], Vec::as_slice);
                 self.next += 1;
@@ -124,7 +135,6 @@ impl Side {
                 }
             }
         }
-        let spent: Duration = self.proxy.running.cpu().saturating_sub(before);
-        Ok(spent.as_secs_f64() * 1e6 / (ASKED * CONNECTIONS) as f64)
+        Ok(())
     }
 }
