@@ -10,6 +10,7 @@ import { chromium } from 'playwright-core';
 
 import { byKeyboard, byMouse, everyBlock, onTrial, twoAtOnce } from './board.mjs';
 import { callsByKeyboard, callsByMouse, shapes } from './calls.mjs';
+import { insightsInChinese } from './insights.mjs';
 import { PAGES, PATIENCE, accessible, api, demo, executablePath, expect, fail, pay, visit } from './shop.mjs';
 import { merges } from './merge.mjs';
 import { missing } from './words.mjs';
@@ -142,6 +143,7 @@ async function main() {
     await page.locator('select[aria-label="Language"]').selectOption('zh');
     await page.locator('nav a', { hasText: '拓扑' }).waitFor();
     expect((await page.locator('html').getAttribute('lang')) === 'zh-CN', 'it speaks Chinese');
+    await insightsInChinese(page, base);
     expect(troubles.length === 0, `nothing breaks the policy of content and nothing is asked of others${troubles.map((one) => `\n  ${one}`).join('')}`);
     await page.locator('header button.quiet').click();
     await page.locator('input[name="token"]').waitFor();

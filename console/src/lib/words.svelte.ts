@@ -29,3 +29,18 @@ export function t(sentence: string, values: Record<string, string | number> = {}
   const told = (words.language === 'zh' && chinese[sentence]) || sentence;
   return told.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }
+
+/** A sentence of the gateway: its template and what stands in it, some of which may be words themselves. */
+export interface Said {
+  message: string;
+  with: Record<string, string | Said>;
+}
+
+function fill(said: Said): string {
+  return t(said.message, Object.fromEntries(Object.entries(said.with).map(([name, value]) => [name, typeof value === 'string' ? value : fill(value)])));
+}
+
+/** What the gateway said, in the language chosen; in its own words where its template is not known here. */
+export function told(english: string, said?: Said): string {
+  return words.language === 'zh' && said && chinese[said.message] ? fill(said) : english;
+}

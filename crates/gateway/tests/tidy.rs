@@ -1,5 +1,5 @@
 //! The house rules that a compiler does not know, as a test: sizes, heads of files, direction of
-//! imports, names, twins of policies, paths in documents, examples.
+//! imports, names, twins of policies, sentences in other languages, paths in documents, examples.
 //! Takes the files of the repository as they lie on the disk; gives, for each rule, every offender with
 //! its file and line. Each rule is itself tested on a bad sample beside it, so that it can fail.
 //! It must never know a rule's exceptions by file name: what does not fit is moved or split.
@@ -18,6 +18,7 @@ mod tidy {
     pub(crate) mod house;
     pub(crate) mod leftovers;
     pub(crate) mod names;
+    pub(crate) mod sentences;
     pub(crate) mod shape;
     pub(crate) mod source;
     pub(crate) mod twins;
@@ -25,7 +26,7 @@ mod tidy {
 
 use tidy::house::House;
 use tidy::source::Offence;
-use tidy::{arrows, documents, leftovers, names, shape, twins};
+use tidy::{arrows, documents, leftovers, names, sentences, shape, twins};
 
 /// Fails with every offence on its own line, so that one run shows all there is to mend.
 #[track_caller]
@@ -75,6 +76,15 @@ fn nothing_is_left_over() {
 #[test]
 fn every_policy_has_its_twin() {
     expect_none("twins of policies", twins::missing(&House::read().sources));
+}
+
+#[test]
+fn every_sentence_speaks_chinese() {
+    let house = House::read();
+    let dictionary = house.text(sentences::DICTIONARY);
+    assert!(house.sources.iter().any(sentences::says), "no sentence was found");
+    let untranslated = house.each_source(|source| sentences::untranslated(source, &dictionary));
+    expect_none("sentences in other languages", untranslated);
 }
 
 #[test]

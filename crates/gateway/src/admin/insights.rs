@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use super::control::Control;
 use crate::observe::metrics::RouteReading;
+use crate::observe::said::said;
 use crate::observe::telemetry::insights::Insight;
 use crate::observe::telemetry::{Key, Kind, Store};
 use crate::route::compiled::Route;
@@ -100,20 +101,21 @@ fn read(route: &Route) -> RouteReading {
     reading
 }
 
-fn insight(severity: &'static str, kind: &'static str, name: &str, text: String, advice: String) -> Insight {
-    Insight { severity, kind, name: name.to_owned(), service: None, text, advice, since: None }
-}
-
 fn always_late(route: &str, before: Suspect, now: Suspect) -> Option<Insight> {
     let of = now.requests.saturating_sub(before.requests);
     let late = now.timed_out.saturating_sub(before.timed_out);
     if of < LEAST || (late as f64) < of as f64 * ALWAYS {
         return None;
     }
-    let text = format!("{route} always runs into its time-out: {late} of its last {of} answers were 504");
+    let text = said!(
+        "{route} always runs into its time-out: {late} of its last {of} answers were 504",
+        route = route,
+        late = late,
+        of = of,
+    );
     let advice =
-        "its service takes longer than `timeout` lets it: raise it, or see what the service waits for";
-    Some(Insight { since: Some(before.since), ..insight("bad", "route", route, text, advice.to_owned()) })
+        said!("its service takes longer than `timeout` lets it: raise it, or see what the service waits for");
+    Some(Insight { since: Some(before.since), ..Insight::new("bad", "route", route, text, advice) })
 }
 
 fn never_hits(route: &str, reading: &RouteReading) -> Option<Insight> {
@@ -126,10 +128,17 @@ fn never_hits(route: &str, reading: &RouteReading) -> Option<Insight> {
     if asked < least || hits as f64 >= asked as f64 * share {
         return None;
     }
-    let text = format!("the cache of {route} never hits: {hits} of {asked} requests");
-    let advice =
-        format!("see why in `Cache-Status` of its answers, or take it away: `tidegate tail 'route:{route}'`");
-    Some(insight("warn", "route", route, text, advice))
+    let text = said!(
+        "the cache of {route} never hits: {hits} of {asked} requests",
+        route = route,
+        hits = hits,
+        asked = asked,
+    );
+    let advice = said!(
+        "see why in `Cache-Status` of its answers, or take it away: `tidegate tail 'route:{route}'`",
+        route = route,
+    );
+    Some(Insight::new("warn", "route", route, text, advice))
 }
 
 /// Routes that had no request since the process began, once that is a day ago.
@@ -138,17 +147,27 @@ fn unused<'r>(idle: impl Iterator<Item = &'r str>, uptime: u64) -> Option<Insigh
         return None;
     }
     let names: Vec<&str> = idle.collect();
-    let first = names.first()?;
-    let told = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
-    let more = match names.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let first = *names.first()?;
+    let routes = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    let (count, days) = (names.len() as u64, uptime / DAY);
     let text = match names.len() {
-        1 => format!("{told} had no request for {} days", uptime / DAY),
-        count => format!("{count} routes had no request for {} days: {told}{more}", uptime / DAY),
+        1 => said!("{route} had no request for {days} days", route = first, days = days),
+        2..=NAMED => said!(
+            "{count} routes had no request for {days} days: {routes}",
+            count = count,
+            days = days,
+            routes = routes,
+        ),
+        _ => said!(
+            "{count} routes had no request for {days} days: {routes} and {more} more",
+            count = count,
+            days = days,
+            routes = routes,
+            more = count.saturating_sub(NAMED as u64),
+        ),
     };
-    Some(insight("warn", "route", first, text, "take away what nobody needs: it can only be misused".into()))
+    let advice = said!("take away what nobody needs: it can only be misused");
+    Some(Insight::new("warn", "route", first, text, advice))
 }
 
 fn certificates(snapshot: &Snapshot, now: SystemTime) -> Vec<Insight> {
@@ -168,18 +187,31 @@ fn ending(listener: &str, name: &str, subject: &str, until: SystemTime, now: Sys
         return None;
     }
     let severity = if left > urgent { "warn" } else { "bad" };
-    let when = match left.as_secs() {
-        0 => "has ended: clients refuse it".to_owned(),
-        seconds if seconds < 2 * DAY => format!("ends in {} hours", seconds / 3_600),
-        seconds => format!("ends in {} days", seconds / DAY),
+    let text = match left.as_secs() {
+        0 => said!(
+            "the certificate for {subject} of listener {listener} has ended: clients refuse it",
+            subject = subject,
+            listener = listener,
+        ),
+        seconds if seconds < 2 * DAY => said!(
+            "the certificate for {subject} of listener {listener} ends in {hours} hours",
+            subject = subject,
+            listener = listener,
+            hours = seconds / 3_600,
+        ),
+        seconds => said!(
+            "the certificate for {subject} of listener {listener} ends in {days} days",
+            subject = subject,
+            listener = listener,
+            days = seconds / DAY,
+        ),
     };
-    let text = format!("the certificate for {subject} of listener {listener} {when}");
     let advice = if name == "acme" {
-        "its renewal fails: see the log for what the authority says".to_owned()
+        said!("its renewal fails: see the log for what the authority says")
     } else {
-        format!("put a new one at {name}: it is taken up without a restart")
+        said!("put a new one at {file}: it is taken up without a restart", file = name)
     };
-    Some(insight(severity, "certificate", subject, text, advice))
+    Some(Insight::new(severity, "certificate", subject, text, advice))
 }
 
 #[cfg(test)]
@@ -209,6 +241,7 @@ mod tests {
         assert_eq!(told(&["/a"], DAY - 1), None);
         assert_eq!(told(&[], DAY), None);
         assert_eq!(told(&["/a"], 3 * DAY).unwrap(), "/a had no request for 3 days");
+        assert_eq!(told(&["/a", "/b"], DAY).unwrap(), "2 routes had no request for 1 days: /a, /b");
         let many: Vec<String> = (0..10).map(|nth| format!("/{nth}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let text = told(&many, DAY).unwrap();

@@ -20,6 +20,7 @@ mod openmetrics;
 pub mod page;
 mod process;
 pub mod redact;
+pub mod said;
 pub mod samples;
 mod sink;
 mod tally;

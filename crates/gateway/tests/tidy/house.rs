@@ -36,6 +36,11 @@ impl House {
         self.root.join(path).exists()
     }
 
+    /// A file as it is, by its path from the root.
+    pub(crate) fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.root.join(path)).unwrap()
+    }
+
     fn walk(&mut self, folder: &Path) {
         let mut entries: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
         entries.sort();

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::insight;
+use crate::observe::said::said;
 use crate::observe::telemetry::insights::Insight;
 
 /// Repetitions from which on something is said.
@@ -65,15 +65,18 @@ impl Retries {
 }
 
 fn told(service: &str, made: u64, helped: f64, seconds: u64) -> Insight {
-    let text = format!(
-        "retries of {service} never help: of {made} requests that were sent again in {} min, {helped:.0} got a good answer",
-        seconds.div_ceil(60).max(1)
+    let text = said!(
+        "retries of {service} never help: of {made} requests that were sent again in {minutes} min, {helped} got a good answer",
+        service = service,
+        made = made,
+        minutes = seconds.div_ceil(60).max(1),
+        helped = format!("{helped:.0}"),
     );
-    let advice = format!(
-        "they only add load: see why it fails (`tidegate tail 'service:{service}'`), take `retry` away, or let a \
-         `circuit_breaker` answer at once"
+    let advice = said!(
+        "they only add load: see why it fails (`tidegate tail 'service:{service}'`), take `retry` away, or let a `circuit_breaker` answer at once",
+        service = service,
     );
-    insight("warn", "service", service, text, advice)
+    Insight::new("warn", "service", service, text, advice)
 }
 
 #[cfg(test)]

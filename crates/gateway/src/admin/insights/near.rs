@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use super::insight;
 use crate::admin::control::Control;
 use crate::observe::fill::{Fill, Used};
+use crate::observe::said::{Said, said};
 use crate::observe::telemetry::insights::Insight;
 use crate::observe::telemetry::{Key, Kind, Store};
 use crate::snapshot::Snapshot;
@@ -48,10 +48,9 @@ impl Near {
         for (name, _, connections) in control.gateway.listeners() {
             let Some(listener) = snapshot.listener(&name) else { continue };
             let used = Used::Now(connections.active.load(Ordering::Relaxed) as u64);
-            let fill = Fill { what: "the connections".into(), used, most: listener.max_connections as f64 };
-            let advice = "raise `limits.connections`, or see who holds them: `tidegate status`";
-            found
-                .extend(self.bound("listener", &name, &fill, 0.0, now).map(|told| (told, advice.to_owned())));
+            let what = said!("the connections");
+            let fill = Fill { what, used, most: listener.max_connections as f64 };
+            found.extend(self.bound("listener", &name, &fill, 0.0, now));
         }
         self.of_services(&snapshot, now, &mut found);
         for route in &snapshot.routes {
@@ -59,29 +58,21 @@ impl Near {
             for bound in &route.policies {
                 bound.policy.fills(&mut |fill| {
                     let calls = *rate.get_or_insert_with(|| passed(store, &route.key));
-                    let advice = format!(
-                        "raise it, or see who asks so much: `tidegate tail 'route:{}'`; beyond it clients are refused",
-                        route.key
-                    );
-                    found.extend(self.bound("route", &route.key, &fill, calls, now).map(|told| (told, advice)));
+                    found.extend(self.bound("route", &route.key, &fill, calls, now));
                 });
             }
         }
         self.bounds.retain(|_, watched| watched.seen == now);
-        found.into_iter().map(|(told, advice)| Insight { advice, ..told }).collect()
+        found
     }
 
-    fn of_services(&mut self, snapshot: &Snapshot, now: u64, found: &mut Vec<(Insight, String)>) {
+    fn of_services(&mut self, snapshot: &Snapshot, now: u64, found: &mut Vec<Insight>) {
         for service in &snapshot.services {
             let Some(door) = &service.door else { continue };
             let [inside, ..] = door.counts();
-            let what = "the places (`max_in_flight`)".to_owned();
+            let what = said!("the places (`max_in_flight`)");
             let fill = Fill { what, used: Used::Now(inside), most: door.most() as f64 };
-            let advice = format!(
-                "it answers too slowly for what is asked, or could bear more: see `tidegate tail 'service:{}'`",
-                service.name
-            );
-            found.extend(self.bound("service", &service.name, &fill, 0.0, now).map(|told| (told, advice)));
+            found.extend(self.bound("service", &service.name, &fill, 0.0, now));
         }
     }
 
@@ -94,9 +85,9 @@ impl Near {
         calls: f64,
         now: u64,
     ) -> Option<Insight> {
-        let (used, unit) = match fill.used {
-            Used::Now(used) => (used as f64, ""),
-            Used::Calls => (calls, " a second"),
+        let used = match fill.used {
+            Used::Now(used) => used as f64,
+            Used::Calls => calls,
         };
         // Of a rate the bound is in calls of a minute, which is what is looked at.
         let weight = if fill.used == Used::Calls { 60.0 } else { 1.0 };
@@ -105,7 +96,7 @@ impl Near {
         }
         let (near, far) = SHARES;
         let share = used / fill.most;
-        let key = (kind, name.to_owned(), fill.what.clone());
+        let key = (kind, name.to_owned(), fill.what.to_string());
         if !self.bounds.contains_key(&key) && (share < near || self.bounds.len() >= MOST) {
             return None;
         }
@@ -119,18 +110,52 @@ impl Near {
         if watched.turning >= LOOKS {
             (watched.told, watched.turning) = (!watched.told, 0);
         }
-        let text = format!(
-            "{} of {name} is nearly used up: {}{unit} of {}{unit}, {:.0} %",
-            fill.what,
-            figure(used),
-            figure(fill.most),
-            share * 100.0
-        );
         let (since, told) = (Some(watched.since), watched.told);
         if !told && watched.turning == 0 {
             self.bounds.remove(&key);
         }
-        told.then(|| Insight { since, ..insight("warn", kind, name, text, String::new()) })
+        told.then(|| Insight {
+            since,
+            ..Insight::new("warn", kind, name, text(name, fill, used), advice(kind, name))
+        })
+    }
+}
+
+fn text(name: &str, fill: &Fill, used: f64) -> Said {
+    let what = fill.what.clone();
+    let share = format!("{:.0}", used / fill.most * 100.0);
+    let (used, most) = (figure(used), figure(fill.most));
+    match fill.used {
+        Used::Now(_) => said!(
+            "{what} of {name} is nearly used up: {used} of {most}, {share} %",
+            what = what,
+            name = name,
+            used = used,
+            most = most,
+            share = share,
+        ),
+        Used::Calls => said!(
+            "{what} of {name} is nearly used up: {used} a second of {most} a second, {share} %",
+            what = what,
+            name = name,
+            used = used,
+            most = most,
+            share = share,
+        ),
+    }
+}
+
+fn advice(kind: &str, name: &str) -> Said {
+    match kind {
+        "listener" => said!("raise `limits.connections`, or see who holds them: `tidegate status`"),
+        "service" => said!(
+            "it answers too slowly for what is asked, or could bear more: see `tidegate tail 'service:{service}'`",
+            service = name,
+        ),
+        _ => said!(
+            "raise it, or see who asks so much: `tidegate tail 'route:{route}'`; beyond it clients are refused",
+            route = name,
+        ),
     }
 }
 
@@ -149,7 +174,7 @@ mod tests {
     use super::*;
 
     fn fill(used: Used, most: f64) -> Fill {
-        Fill { what: "the limit".into(), used, most }
+        Fill { what: said!("the limit"), used, most }
     }
 
     /// What is told at each look of ten seconds, of a bound of 100.
@@ -189,6 +214,17 @@ mod tests {
         let last = told.into_iter().next_back().flatten().unwrap();
         assert_eq!(last.text, "the limit of /a is nearly used up: 1.9 a second of 2 a second, 95 %");
         assert_eq!((last.since, last.severity), (Some(0), "warn"));
+        let template = "{what} of {name} is nearly used up: {used} a second of {most} a second, {share} %";
+        let what = serde_json::json!({ "message": "the limit", "with": {} });
+        let with =
+            serde_json::json!({ "what": what, "name": "/a", "used": "1.9", "most": "2", "share": "95" });
+        let said = &serde_json::to_value(&last).unwrap()["said"];
+        assert_eq!(said["text"], serde_json::json!({ "message": template, "with": with }));
+        assert_eq!(said["advice"]["with"], serde_json::json!({ "route": "/a" }));
+        assert_eq!(
+            last.advice,
+            "raise it, or see who asks so much: `tidegate tail 'route:/a'`; beyond it clients are refused"
+        );
         assert_eq!(near.bound("route", "/b", &fill(Used::Calls, 0.1), 1.0, 0), None, "six in a minute");
     }
 }

@@ -4,16 +4,17 @@
 //! hours before, and targets with their peers. Must rather miss something small than cry wolf: each rule wants enough
 //! calls, a factor, and a distance.
 
+mod slow;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::{Counts, Key, Kind, Store};
+use crate::observe::said::{Said, said};
 
 /// What counts as now, in seconds.
 const NOW: u64 = 60;
-/// The parts of it. What is slow has to be so in each: a machine that stands still for a moment is no news.
-const PART: u64 = 20;
 /// What is left out between now and what is usual, so that a slow decline still shows.
 const BETWEEN: u64 = 120;
 /// What is usual: the hours before.
@@ -24,8 +25,6 @@ const ACCEPTED: u64 = 3_600;
 const LEAST: u64 = 20;
 /// Calls before from which on there is a usual.
 const LEAST_USUAL: u64 = 200;
-/// How many times slower than usual is slow, and by how many milliseconds.
-const SLOWER: (f64, f64) = (3.0, 25.0);
 /// Shares of errors: from which on it is a burst, and how many times the usual.
 const BURST: (f64, f64) = (0.1, 3.0);
 /// The share of refusals from which on it is told.
@@ -50,6 +49,39 @@ pub struct Insight {
     pub advice: String,
     /// Since when, in seconds since 1970, where that can be told.
     pub since: Option<u64>,
+    /// Both sentences once more, for other languages.
+    pub said: Sentences,
+}
+
+/// The sentences of an insight as templates with what stands in them.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sentences {
+    /// What is the matter.
+    pub text: Said,
+    /// What to do.
+    pub advice: Said,
+}
+
+impl Insight {
+    /// What is said of a thing that is no part of another, nobody knows since when.
+    pub fn new(
+        severity: &'static str,
+        kind: &'static str,
+        name: impl Into<String>,
+        text: Said,
+        advice: Said,
+    ) -> Insight {
+        Insight {
+            severity,
+            kind,
+            name: name.into(),
+            service: None,
+            text: text.to_string(),
+            advice: advice.to_string(),
+            since: None,
+            said: Sentences { text, advice },
+        }
+    }
 }
 
 /// Since when something is told, by what is told and of what: what it was before is its usual until then, however long
@@ -95,12 +127,12 @@ pub fn insights(store: &Store, told: &mut Told) -> Vec<Insight> {
             .filter(|target| target.of == service.name)
             .map(|target| (target.clone(), store.window(target, NOW)))
             .collect();
-        let worst = odd_one_out(store, &targets);
+        let worst = slow::odd_one_out(store, &targets);
         let odd_target = worst.as_ref().map(|(key, _)| *key);
         found.extend(told.judge(store, "slow", service, |before| {
-            slower_than_usual(store, service, before, &targets, odd_target)
+            slow::slower_than_usual(store, service, before, &targets, odd_target)
         }));
-        found.extend(worst.and_then(|(key, text)| odd(service, key, text)));
+        found.extend(worst.map(|(key, text)| slow::odd(key, text)));
         found
             .extend(told.judge(store, "errors", service, |before| errors(store, service, before, "service")));
         found.extend(always_fails(store, service));
@@ -117,115 +149,6 @@ pub fn insights(store: &Store, told: &mut Told) -> Vec<Insight> {
     found.sort_by_key(|insight| insight.severity != "bad");
     found.truncate(MOST);
     found
-}
-
-fn slower_than_usual(
-    store: &Store,
-    service: &Key,
-    before: &Counts,
-    targets: &[(Key, Counts)],
-    worst: Option<&Key>,
-) -> Option<Insight> {
-    let now = store.window(service, NOW);
-    if now.calls < LEAST || before.calls < LEAST_USUAL {
-        return None;
-    }
-    let (p90, usual_p90) = (now.quantile_ms(0.9)?, before.quantile_ms(0.9)?);
-    let (average, usual_average) = (now.average_ms()?, before.average_ms()?);
-    let (factor, distance) = SLOWER;
-    let slow = |p90: f64| p90 >= usual_p90 * factor && p90 >= usual_p90 + distance;
-    if !slow(p90) || average < usual_average * 2.0 || !in_each_part(store, service, slow) {
-        return None;
-    }
-    let mut asked = targets.iter().filter(|(_, counts)| counts.calls > 0).map(|(target, _)| target);
-    let (whose, advice) = match (worst, asked.next(), asked.next()) {
-        (Some(target), ..) => (
-            format!("; {} is the slow one of its targets", target.name),
-            format!("look at {}, or drain it", target.name),
-        ),
-        (None, Some(only), None) => (
-            format!("; {} is its only target", only.name),
-            format!("look at {} and at what it depends on, such as a database", only.name),
-        ),
-        _ => (
-            String::new(),
-            "all its targets are slow alike: look at what they depend on, such as a database".to_owned(),
-        ),
-    };
-    Some(Insight {
-        severity: "bad",
-        kind: "service",
-        name: service.name.to_string(),
-        service: None,
-        text: format!(
-            "{} is slow: 9 of 10 calls within {}, {:.0} times its usual {}{}",
-            service.name,
-            millis(p90),
-            p90 / usual_p90.max(0.001),
-            millis(usual_p90),
-            whose
-        ),
-        advice,
-        since: since(store, service, |counts| {
-            counts.average_ms().is_some_and(|average| average >= usual_average * 2.0)
-        }),
-    })
-}
-
-/// Whether the p90 is so in each part of the minute.
-fn in_each_part(store: &Store, key: &Key, is: impl Fn(f64) -> bool) -> bool {
-    let mut later = Counts::default();
-    (1..=NOW / PART).all(|nth| {
-        let until_now = store.window(key, nth.saturating_mul(PART));
-        let part = until_now.since(&later);
-        later = until_now;
-        part.quantile_ms(0.9).is_some_and(&is)
-    })
-}
-
-/// The target that is far worse than its peers, and how.
-fn odd_one_out<'t>(store: &Store, targets: &'t [(Key, Counts)]) -> Option<(&'t Key, String)> {
-    let told = targets.iter().filter(|(_, counts)| counts.calls >= LEAST / 2);
-    let told: Vec<&(Key, Counts)> = told.collect();
-    if told.len() < 2 {
-        return None;
-    }
-    told.iter().find_map(|(key, counts)| {
-        let mut peers = Counts::default();
-        told.iter().filter(|(other, _)| other != key).for_each(|(_, counts)| peers.add(counts));
-        let (own, of_peers) = (counts.quantile_ms(0.9)?, peers.quantile_ms(0.9)?);
-        let (factor, distance) = SLOWER;
-        let slow = |p90: f64| p90 >= of_peers * factor && p90 >= of_peers + distance;
-        if slow(own) && in_each_part(store, key, slow) {
-            return Some((
-                key,
-                format!("9 of 10 calls within {}, its peers {}", millis(own), millis(of_peers)),
-            ));
-        }
-        let share = |counts: &Counts| counts.faults as f64 / counts.calls.max(1) as f64;
-        (share(counts) >= 0.2 && share(&peers) < 0.05).then(|| {
-            (
-                key,
-                format!(
-                    "{:.0} % of tries fail, of its peers {:.0} %",
-                    share(counts) * 100.0,
-                    share(&peers) * 100.0
-                ),
-            )
-        })
-    })
-}
-
-fn odd(service: &Key, target: &Key, text: String) -> Option<Insight> {
-    Some(Insight {
-        severity: "warn",
-        kind: "target",
-        name: target.name.to_string(),
-        service: Some(service.name.to_string()),
-        text: format!("{} is worse than the other targets of {}: {text}", target.name, service.name),
-        advice: format!("drain it (`tidegate drain {}`) and look at it", target.name),
-        since: None,
-    })
 }
 
 fn errors(store: &Store, key: &Key, before: &Counts, kind: &'static str) -> Option<Insight> {
@@ -246,24 +169,19 @@ fn errors(store: &Store, key: &Key, before: &Counts, kind: &'static str) -> Opti
     if before.calls < LEAST_USUAL {
         return None;
     }
-    let usual_share = share(before);
-    Some(Insight {
-        severity: "bad",
-        kind,
-        name: key.name.to_string(),
-        service: None,
-        text: format!(
-            "{} fails: {:.0} % of answers are 5xx, usually {:.1} %",
-            key.name,
-            share(&now) * 100.0,
-            usual_share * 100.0
-        ),
-        advice: format!("see which: `tidegate tail 'status>=500' '{kind}:{}'`", key.name),
-        since: since(store, key, |counts| {
-            let (failed, of) = counts.failed();
-            of > 0 && failed as f64 / of as f64 >= least / 2.0
-        }),
-    })
+    let text = said!(
+        "{name} fails: {share} % of answers are 5xx, usually {usual} %",
+        name = &*key.name,
+        share = format!("{:.0}", share(&now) * 100.0),
+        usual = format!("{:.1}", share(before) * 100.0),
+    );
+    let advice =
+        said!("see which: `tidegate tail 'status>=500' '{kind}:{name}'`", kind = kind, name = &*key.name);
+    let since = since(store, key, |counts| {
+        let (failed, of) = counts.failed();
+        of > 0 && failed as f64 / of as f64 >= least / 2.0
+    });
+    Some(Insight { since, ..Insight::new("bad", kind, &*key.name, text, advice) })
 }
 
 fn always_fails(store: &Store, service: &Key) -> Option<Insight> {
@@ -271,18 +189,14 @@ fn always_fails(store: &Store, service: &Key) -> Option<Insight> {
     if now.calls < LEAST / 2 || (now.faults as f64) < now.calls as f64 * 0.95 {
         return None;
     }
-    Some(Insight {
-        severity: "bad",
-        kind: "service",
-        name: service.name.to_string(),
-        service: None,
-        text: format!(
-            "{} never answers: {} of {} tries ended in a fault",
-            service.name, now.faults, now.calls
-        ),
-        advice: "it is down, or its time-out is shorter than it takes: see `detail` of its requests".into(),
-        since: None,
-    })
+    let text = said!(
+        "{service} never answers: {faults} of {calls} tries ended in a fault",
+        service = &*service.name,
+        faults = now.faults,
+        calls = now.calls,
+    );
+    let advice = said!("it is down, or its time-out is shorter than it takes: see `detail` of its requests");
+    Some(Insight::new("bad", "service", &*service.name, text, advice))
 }
 
 fn refusals(store: &Store, route: &Key, before: &Counts) -> Option<Insight> {
@@ -295,20 +209,14 @@ fn refusals(store: &Store, route: &Key, before: &Counts) -> Option<Insight> {
     {
         return None;
     }
-    Some(Insight {
-        severity: "warn",
-        kind: "route",
-        name: route.name.to_string(),
-        service: None,
-        text: format!(
-            "{} refuses {:.0} % of its requests, usually {:.1} %",
-            route.name,
-            share(&now) * 100.0,
-            share(before) * 100.0
-        ),
-        advice: format!("see why: `tidegate tail 'route:{}'`", route.name),
-        since: None,
-    })
+    let text = said!(
+        "{route} refuses {share} % of its requests, usually {usual} %",
+        route = &*route.name,
+        share = format!("{:.0}", share(&now) * 100.0),
+        usual = format!("{:.1}", share(before) * 100.0),
+    );
+    let advice = said!("see why: `tidegate tail 'route:{route}'`", route = &*route.name);
+    Some(Insight::new("warn", "route", &*route.name, text, advice))
 }
 
 /// Since when it has been so, by steps of ten seconds going back; quiet steps count as so.
@@ -325,10 +233,6 @@ fn since(store: &Store, key: &Key, is: impl Fn(&Counts) -> bool) -> Option<u64> 
         first = Some(*at);
     }
     first
-}
-
-fn millis(value: f64) -> String {
-    if value >= 10.0 { format!("{value:.0} ms") } else { format!("{value:.1} ms") }
 }
 
 #[cfg(test)]

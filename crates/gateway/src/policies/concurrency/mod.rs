@@ -15,6 +15,7 @@ use super::{Context, Place, Policy, Settings};
 use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Problem, Verdict};
 use crate::observe::fill::{Fill, Used};
+use crate::observe::said::said;
 use crate::values::{Duration, PerWord, Source};
 use places::{Held, Places};
 pub use settings::Concurrency;
@@ -195,7 +196,7 @@ impl Policy for Compiled {
 
     fn fills(&self, tell: &mut dyn FnMut(Fill)) {
         if self.per.is_empty() {
-            let what = format!("the concurrency limit `{}`", self.name);
+            let what = said!("the concurrency limit `{name}`", name = &*self.name);
             tell(Fill { what, used: Used::Now(self.places.running()), most: self.limit() as f64 });
         }
     }
@@ -215,7 +216,7 @@ impl Policy for Compiled {
 #[cfg(test)]
 mod tests {
     use super::super::tests::{asked, bound, fault, run};
-    use super::{Fill, Used};
+    use super::{Fill, Used, said};
 
     #[test]
     fn how_many_are_under_way_is_told_where_all_count_together() {
@@ -226,7 +227,7 @@ mod tests {
             policies.iter().for_each(|bound| bound.policy.fills(&mut |fill| told.push(fill)));
             told
         };
-        let what = "the concurrency limit `20`".to_owned();
+        let what = said!("the concurrency limit `{name}`", name = "20");
         assert_eq!(told("concurrency: 20"), [Fill { what, used: Used::Now(1), most: 20.0 }]);
         assert_eq!(told("concurrency: { max: 20, per: ip }"), []);
     }

@@ -27,6 +27,7 @@ use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Allowance, Answer, Body, Exchange, Problem, Verdict};
 use crate::observe::Figure;
 use crate::observe::fill::{Fill, Used};
+use crate::observe::said::said;
 use crate::values::{PerWord, Source};
 use calendar::Every;
 use ledger::{LARGEST, Ledger, Owner, Period};
@@ -290,8 +291,12 @@ impl Policy for Compiled {
         let Some((key, used)) = self.ledger.as_ref().and_then(|ledger| ledger.fullest(&self.name)) else {
             return;
         };
-        let whose = if key.is_empty() { String::new() } else { format!(" of `{key}`") };
-        let what = format!("the quota `{}`{whose}", self.name);
+        let name = &*self.name;
+        let what = if key.is_empty() {
+            said!("the quota `{name}`", name = name)
+        } else {
+            said!("the quota `{name}` of `{key}`", name = name, key = key)
+        };
         tell(Fill { what, used: Used::Now(used), most: self.amount as f64 });
     }
 

@@ -30,6 +30,7 @@ use crate::config::{Diagnostics, Spanned, codes};
 use crate::exchange::{Answer, Exchange, Meter, Problem, Verdict};
 use crate::observe::Figure;
 use crate::observe::fill::{Fill, Used};
+use crate::observe::said::said;
 use crate::values::Source;
 use counted::{Counted, at, now};
 use fields::{Fields, Told};
@@ -331,7 +332,7 @@ impl Policy for Compiled {
         for grade in self.limits.iter().filter(of_all).flat_map(|limit| &limit.grades) {
             let (_, place) = grade.counted.flow(now);
             let measure = grade.counted.tier().measure(place);
-            let what = format!("the rate limit `{}`", measure.name);
+            let what = said!("the rate limit `{name}`", name = &*measure.name);
             tell(Fill { what, used: Used::Calls, most: measure.rate.per_second() });
         }
     }

@@ -10,7 +10,7 @@ fn a_rate_of_all_requests_of_a_route_is_told() {
     let told = |lines: &str| {
         let mut told = Vec::new();
         bound(lines).unwrap().iter().for_each(|bound| bound.policy.fills(&mut |fill| told.push(fill)));
-        told.into_iter().map(|fill| (fill.what, fill.most)).collect::<Vec<_>>()
+        told.into_iter().map(|fill| (fill.what.to_string(), fill.most)).collect::<Vec<_>>()
     };
     let one = |what: &str, most| vec![(format!("the rate limit `{what}`"), most)];
     assert_eq!(told("rate_limit: { rate: 120/min, per: all }"), one("120/min per all", 2.0));
