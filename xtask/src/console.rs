@@ -22,15 +22,11 @@ pub(crate) enum Built {
 /// Installs what it needs and builds it, if anything is newer than what was built.
 pub(crate) fn build() -> Result<Built, Failure> {
     let (Some(_), Some(_)) = (programs::find("node"), programs::find("npm")) else {
-        return Ok(Built::NotHere(
-            "Node and npm are not installed: the gateway is built without its console".into(),
-        ));
+        return Ok(Built::NotHere("Node and npm are not installed".into()));
     };
     let version = programs::output_of("node", &["--version"]).unwrap_or_default();
     if !is_new_enough(&version) {
-        return Ok(Built::NotHere(format!(
-            "Node {version} is older than 20.19: the gateway is built without its console"
-        )));
+        return Ok(Built::NotHere(format!("Node {version} is older than 20.19")));
     }
     let folder = workspace::root().join("console");
     let installed = newest(&folder.join("node_modules/.package-lock.json"));

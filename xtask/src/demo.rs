@@ -16,7 +16,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if let Built::NotHere(why) = console::build()? {
-        eprintln!("{why}");
+        eprintln!("{why}: the gateway is built without its console");
     }
     let gateway = workspace::build("demo")?;
     let arguments = options.arguments.iter().filter(|argument| *argument != "--");

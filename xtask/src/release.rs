@@ -1,12 +1,13 @@
 //! `cargo xtask release`: the gateway as it is to be shipped, optimised by a profile of itself under load.
 //! Takes the sources; gives `target/profiled/tidegate`, built twice: once to be watched while the bench loads it, once with
 //! what was seen (rustc's profile-guided optimisation).
-//! It must never take a profile for good in which no request was served.
+//! It must never take a profile for good in which no request was served, nor give a gateway without its console.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::console::{self, Built};
 use crate::{Failure, programs, workspace};
 
 /// What the watched gateway does: the everyday, and what most gateways do besides.
@@ -65,6 +66,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     let _ = fs::remove_dir_all(&raw);
     fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
     let merge = profdata()?;
+    if let Built::NotHere(why) = console::build()? {
+        return Err(format!("{why}: what is shipped has its console"));
+    }
     eprintln!("building the gateway that is watched");
     let watched = build(&folder.join("watched"), &format!("-Cprofile-generate={}", raw.display()))?;
     train(&watched)?;
@@ -109,7 +113,8 @@ fn train(watched: &Path) -> Result<(), Failure> {
 fn build(folder: &Path, flags: &str) -> Result<PathBuf, Failure> {
     let host = host()?;
     let mut cargo = workspace::cargo(&["build", "--release", "--package", "tidegate", "--target", &host]);
-    let status = cargo.env("CARGO_TARGET_DIR", folder).env("RUSTFLAGS", flags).status();
+    cargo.env("CARGO_TARGET_DIR", folder).env("RUSTFLAGS", flags);
+    let status = cargo.env("TIDEGATE_REQUIRE_CONSOLE", "1").status();
     if !status.map_err(|e| format!("cargo does not start: {e}"))?.success() {
         return Err("the gateway does not build in release".to_owned());
     }
