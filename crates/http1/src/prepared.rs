@@ -3,8 +3,6 @@
 //! Takes fields; gives them to [`Fields::append`] and [`Fields::append_with`]. Two short lines stand in the value itself: who
 //! keeps thousands of them finds each with one look at memory, not three. It must never hold what fields may not hold.
 
-use core::fmt;
-
 use smallvec::SmallVec;
 
 use crate::fields::{Field, Fields, Line};
@@ -42,13 +40,5 @@ impl PartialEq for Prepared {
     /// Equal are the same names, in the same case, with the same values in the same order.
     fn eq(&self, other: &Prepared) -> bool {
         self.iter().eq(other.iter())
-    }
-}
-
-impl Eq for Prepared {}
-
-impl fmt::Debug for Prepared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
     }
 }
