@@ -25,6 +25,7 @@ pub(crate) fn read(line: &[u8], base: usize) -> Result<(Line, &[u8], &[u8]), Hea
     if !octets::is_value(value) {
         return Err(if value.contains(&b'\r') { HeadError::BareCr } else { HeadError::BadValue });
     }
+    let is_wire = matches!(rest, [b':', b' ', bare @ ..] if bare.len() == value.len());
     let place = || {
         Some(Line {
             name: u32::try_from(base).ok()?,
@@ -32,6 +33,7 @@ pub(crate) fn read(line: &[u8], base: usize) -> Result<(Line, &[u8], &[u8]), Hea
             value_len: u32::try_from(value.len()).ok()?,
             name_len: u16::try_from(name.len()).ok()?,
             id,
+            is_wire,
         })
     };
     // A name beyond 65,535 bytes only passes a field limit that was raised that far.

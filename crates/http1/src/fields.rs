@@ -38,6 +38,8 @@ pub(crate) struct Line {
     pub(crate) value_len: u32,
     pub(crate) name_len: u16,
     pub(crate) id: FieldId,
+    /// Whether it stands there byte for byte as it is to be written: name, colon, SP, value, CRLF.
+    pub(crate) is_wire: bool,
 }
 
 impl Line {
@@ -55,12 +57,9 @@ impl Line {
         Field { name: self.name(bytes), value: self.value(bytes), id: self.id }
     }
 
-    /// Where the line stands in the arena, if it stands there byte for byte as it is to be written.
-    fn on_the_wire(&self, bytes: &[u8]) -> Option<Range<usize>> {
-        let (start, value) = (self.name as usize, self.value as usize);
-        let (mark, end) = (start + usize::from(self.name_len), value + self.value_len as usize);
-        let written = bytes.get(mark..value)? == b": " && bytes.get(end..end + 2)? == b"\r\n";
-        written.then_some(start..end + 2)
+    /// Where the line stands in the arena with its CRLF.
+    fn place(&self) -> Range<usize> {
+        self.name as usize..self.value as usize + self.value_len as usize + 2
     }
 
     /// The same line in an arena where it stands so much later.
@@ -155,6 +154,7 @@ impl Fields {
     /// Adds lines that were put together once at the end, and these parts behind the value of the last, as if that had been
     /// pushed whole: the beginning of a line that only ends otherwise in each head is put together once. Where there are no
     /// lines, or the arena would grow beyond 4 GiB, nothing is added.
+    #[inline]
     pub fn append_with(&mut self, others: &Prepared, parts: &[&[u8]]) {
         let Some((last, before)) = others.lines.split_last() else { return };
         let start = self.bytes.len();
@@ -193,8 +193,10 @@ impl Fields {
             value_end = value_start + octets::trim_end(bare).len() as u32;
         }
         self.bytes.extend_from_slice(b"\r\n");
-        let value_len = value_end - value_start;
-        self.lines.push(Line { name: start as u32, value: value_start, value_len, name_len, id });
+        let (name, value_len) = (start as u32, value_end - value_start);
+        // A colon and SP are behind each name.
+        let is_wire = value_end == end && value_start == name + u32::from(name_len) + 2;
+        self.lines.push(Line { name, value: value_start, value_len, name_len, id, is_wire });
     }
 
     /// Becomes a copy of others, in the memory that is there.
@@ -216,6 +218,10 @@ impl Fields {
 
     /// Removes all lines of that name and says how many there were.
     pub fn remove(&mut self, name: Name<'_>) -> usize {
+        // Mostly there is none: looking is half the work of keeping each line.
+        if !self.contains(name) {
+            return 0;
+        }
         let before = self.lines.len();
         let bytes = &self.bytes;
         self.lines.retain(|line| !line.bears(name, bytes));
@@ -250,20 +256,18 @@ impl Fields {
         out.reserve(self.bytes.len() + 4 * self.lines.len());
         let mut run = 0..0;
         for line in self.lines.iter().filter(|line| keep(line.id)) {
-            let place = line.on_the_wire(&self.bytes);
-            if let Some(place) = &place
-                && place.start == run.end
-            {
+            let place = line.place();
+            if line.is_wire && place.start == run.end {
                 run.end = place.end;
                 continue;
             }
             out.extend_from_slice(self.bytes.get(run).unwrap_or_default());
-            run = place.unwrap_or_else(|| {
+            run = if line.is_wire { place } else { 0..0 };
+            if !line.is_wire {
                 for part in [line.name(&self.bytes), b": ", line.value(&self.bytes), b"\r\n"] {
                     out.extend_from_slice(part);
                 }
-                0..0
-            });
+            }
         }
         out.extend_from_slice(self.bytes.get(run).unwrap_or_default());
     }

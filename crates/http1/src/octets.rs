@@ -63,52 +63,39 @@ pub(crate) fn is_value_byte(byte: u8) -> bool {
 
 /// Whether all bytes may stand in a field value.
 pub(crate) fn is_value(text: &[u8]) -> bool {
-    // The two chunks overlap, so that no byte is left over for a slower way.
-    let suspect = match text.len() {
-        0..4 => text.iter().any(|&byte| (byte < 0x20) | (byte == 0x7f)),
-        4..8 => ends::<4>(text).is_none_or(|[first, last]| {
-            has_control(u64::from(u32::from_le_bytes(first)) | u64::from(u32::from_le_bytes(last)) << 32)
-        }),
-        8..16 => ends::<8>(text).is_none_or(|[first, last]| {
-            has_control(u64::from_le_bytes(first)) | has_control(u64::from_le_bytes(last))
-        }),
-        _ => any(text, |byte| (byte < 0x20) | (byte == 0x7f)),
-    };
     // HTAB is a control byte that is allowed.
-    !suspect || text.iter().all(|&byte| is_value_byte(byte))
+    !any(text, |byte| (byte < 0x20) | (byte == 0x7f)) || text.iter().all(|&byte| is_value_byte(byte))
 }
 
-/// The first and the last bytes.
+/// Whether one of the bytes is such. As two chunks that overlap, so that no byte is left over for a slower way, and in a
+/// form the compiler makes a handful of vector instructions of: targets and values are most of a head.
 #[inline]
-fn ends<const N: usize>(text: &[u8]) -> Option<[[u8; N]; 2]> {
-    Some([*text.first_chunk()?, *text.last_chunk()?])
-}
-
-/// Whether one of the bytes is such. Sixteen at a time in a form the compiler makes vector instructions of,
-/// because targets and values are most of a head.
-#[inline]
-fn any(text: &[u8], such: impl Fn(u8) -> bool) -> bool {
-    let Some(last) = text.last_chunk::<16>() else { return text.iter().any(|&byte| such(byte)) };
-    let (blocks, _) = text.as_chunks::<16>();
-    let mut found = [0; 16];
-    // The last block overlaps the one before it, so that no byte is left over for a slower way.
-    for block in blocks.iter().chain([last]) {
-        for (found, &byte) in found.iter_mut().zip(block) {
-            *found |= u8::from(such(byte));
-        }
+fn any(text: &[u8], such: impl Fn(u8) -> bool + Copy) -> bool {
+    match text.len() {
+        0..4 => text.iter().any(|&byte| such(byte)),
+        4..8 => at_ends::<4>(text, such),
+        8..16 => at_ends::<8>(text, such),
+        16..32 => at_ends::<16>(text, such),
+        32..64 => at_ends::<32>(text, such),
+        _ => text.as_chunks::<32>().0.iter().any(|chunk| among(chunk, such)) || at_ends::<32>(text, such),
     }
-    found != [0; 16]
+}
+
+/// Whether one of the first or of the last bytes is such, or there are fewer.
+#[inline]
+fn at_ends<const N: usize>(text: &[u8], such: impl Fn(u8) -> bool + Copy) -> bool {
+    let ends = text.first_chunk::<N>().zip(text.last_chunk::<N>());
+    ends.is_none_or(|(first, last)| among(first, such) | among(last, such))
+}
+
+/// Whether one of them is such; looks at all of them, which is what makes it fast.
+#[inline]
+fn among<const N: usize>(bytes: &[u8; N], such: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(false, |found, &byte| found | such(byte))
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGH: u64 = 0x80 * ONES;
-
-/// Whether one of eight bytes is below 0x20 (HTAB too) or DEL.
-fn has_control(word: u64) -> bool {
-    let below_space = word.wrapping_sub(0x20 * ONES) & !word;
-    let off_del = word ^ (0x7f * ONES);
-    (below_space | (off_del.wrapping_sub(ONES) & !off_del)) & HIGH != 0
-}
 
 /// Where the first colon stands; eight bytes at a time, because names are short and memchr starts slowly.
 pub(crate) fn colon(line: &[u8]) -> Option<usize> {

@@ -36,6 +36,37 @@ fn a_head_is_reused_without_a_trace_of_the_last_one() {
     assert_eq!(head, accepted("GET / HTTP/1.1\r\nHost: b\r\n\r\n"));
 }
 
+/// Every length that is looked at in another way, every place in it, every byte that could be taken for another class.
+#[test]
+fn a_byte_that_may_not_be_there_is_found_at_every_place() {
+    let (limits, mut head) = (HeadLimits::default(), RequestHead::default());
+    let mut read = |target: &[u8], value: &[u8]| {
+        let parts: [&[u8]; 5] = [b"GET /", target, b" HTTP/1.1\r\nHost: a\r\nX: |", value, b"|\r\n\r\n"];
+        RequestParser::new().parse(&parts.concat(), &limits, &mut head).map(drop)
+    };
+    for length in 1..=140 {
+        for place in 0..length {
+            for byte in [0, 1, 8, b'\t', b'\n', b'\r', 0x1f, b' ', b'!', b'#', b'\\', b'~', 0x7f, 0x80, 0xff]
+            {
+                let mut text = vec![b'a'; length];
+                text[place] = byte;
+                let may_be_value = byte == b'\t' || (byte >= 0x20 && byte != 0x7f);
+                assert_eq!(
+                    read(b"", &text).is_ok(),
+                    may_be_value,
+                    "{byte:#x} at {place} of {length} in a value"
+                );
+                let may_be_target = matches!(byte, b'!' | b'~');
+                assert_eq!(
+                    read(&text, b"").is_ok(),
+                    may_be_target,
+                    "{byte:#x} at {place} of {length} in a target"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn an_error_stays_until_reset() {
     let mut parser = RequestParser::new();
