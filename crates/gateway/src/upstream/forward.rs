@@ -20,7 +20,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ::http1::{Version, names};
+use ::http1::names;
 
 use self::opening::Need;
 use super::breaker::target::{self, Leave};
@@ -33,6 +33,7 @@ use super::request::{self, Forwarding};
 use super::retry;
 use super::service::Service;
 use super::tunnel;
+use super::way;
 use crate::config::Protocol;
 use crate::exchange::Exchange;
 use crate::exchange::record::Attempt;
@@ -357,9 +358,8 @@ impl Forward<'_> {
         }
         let head = &mut exchange.response;
         head.remove_hop_by_hop();
-        let via: &[u8] = if head.version == Version::Http2 { b"2.0 tidegate" } else { b"1.1 tidegate" };
-        head.fields.push(names::VIA, via);
-        head.fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
+        head.fields.remove(names::X_REQUEST_ID);
+        head.fields.append_with(way::of_answer(head.version), &[exchange.id.as_bytes()]);
         (self.shape)(exchange);
         Ok(exchange.instead.is_none())
     }

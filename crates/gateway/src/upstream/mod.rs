@@ -23,3 +23,4 @@ pub mod resolve;
 pub mod retry;
 pub mod service;
 pub mod tunnel;
+mod way;

@@ -6,10 +6,11 @@
 
 use std::net::SocketAddr;
 
-use http1::{Framing, Name, Version, names};
+use http1::{Framing, Name, names};
 
 use super::connection::Ends;
 use super::service::{EndpointSettings, HostHeader, Service};
+use super::way;
 use crate::exchange::{Client, Exchange};
 use crate::http::trust::canonical;
 use crate::values::push_ip;
@@ -34,7 +35,6 @@ pub fn prepare(exchange: &mut Exchange, service: &Service, forwarding: Forwardin
     add_way(exchange, forwarding, peer, host);
     exchange.scratch = text;
     let fields = &mut exchange.request.fields;
-    fields.set(names::X_REQUEST_ID, exchange.id.as_bytes());
     fields.set(names::TRACEPARENT, &exchange.trace.to_parent());
     match (&exchange.plan.host, &service.host) {
         (Some(host), _) => fields.set(names::HOST, host),
@@ -53,17 +53,13 @@ pub fn tell_certificate(exchange: &mut Exchange) {
     }
 }
 
-/// Says which way the request has come.
+/// Says which way the request has come, and by what name it is found.
 fn add_way(exchange: &mut Exchange, forwarding: Forwarding, peer: &[u8], host: &[u8]) {
-    let proto: &[u8] = if exchange.client.https { b"https" } else { b"http" };
-    let via: &[u8] = match exchange.request.version {
-        Version::Http10 => b"1.0 tidegate",
-        Version::Http11 => b"1.1 tidegate",
-        // A version without a minor number has the minor number 0 (RFC 9110 section 2.5).
-        Version::Http2 => b"2.0 tidegate",
-    };
+    let (version, https) = (exchange.request.version, exchange.client.https);
     let fields = &mut exchange.request.fields;
-    fields.push(names::VIA, via);
+    let tells_proto = forwarding.x_forwarded && !fields.contains(names::X_FORWARDED_PROTO);
+    fields.remove(names::X_REQUEST_ID);
+    fields.append_with(way::of_request(version, tells_proto.then_some(https)), &[exchange.id.as_bytes()]);
     if forwarding.x_forwarded {
         if fields.contains(names::X_FORWARDED_FOR) {
             let mut hops = fields.get_all(names::X_FORWARDED_FOR).collect::<Vec<_>>().join(&b", "[..]);
@@ -73,14 +69,12 @@ fn add_way(exchange: &mut Exchange, forwarding: Forwarding, peer: &[u8], host: &
         } else {
             fields.push(names::X_FORWARDED_FOR, peer);
         }
-        if !fields.contains(names::X_FORWARDED_PROTO) {
-            fields.push(names::X_FORWARDED_PROTO, proto);
-        }
         if !fields.contains(names::X_FORWARDED_HOST) && !host.is_empty() {
             fields.push(names::X_FORWARDED_HOST, host);
         }
     }
     if forwarding.rfc7239 {
+        let proto: &[u8] = if https { b"https" } else { b"http" };
         // An IPv6 address stands in brackets and quotes (RFC 7239 section 6).
         let (open, close): (&[u8], &[u8]) = if peer.contains(&b':') { (b"\"[", b"]\"") } else { (b"", b"") };
         let parts: [&[u8]; 8] = [b"for=", open, peer, close, b";host=\"", host, b"\";proto=", proto];
