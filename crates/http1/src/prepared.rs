@@ -9,7 +9,7 @@ use crate::fields::{Field, Fields, Line};
 
 /// Lines, and the bytes of lines, that need no memory of their own.
 const LINES: usize = 2;
-const BYTES: usize = 64;
+const BYTES: usize = 48;
 
 /// Lines that are added to many heads. They have nothing but their names and values, cleaned as [`Fields::push`] does it.
 #[derive(Default, Clone)]

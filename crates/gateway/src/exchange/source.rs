@@ -149,9 +149,9 @@ mod tests {
         exchange.identity = Some(Rc::new(Identity {
             consumer: Some("mobile".into()),
             subject: Some("u1".into()),
-            groups: vec!["gold".into(), "eu".into()],
-            scopes: vec!["read".into(), "write".into()],
-            roles: vec!["admin".into()],
+            groups: ["gold".into(), "eu".into()].into(),
+            scopes: ["read".into(), "write".into()].into(),
+            roles: ["admin".into()].into(),
             claims,
             ..Identity::new("jwt")
         }));

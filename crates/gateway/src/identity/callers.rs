@@ -16,6 +16,7 @@ use super::signatures::{self, Signed};
 use super::totp::Totp;
 use super::word::Word;
 use crate::config::{self, Config, Diagnostics, Span, Spanned, codes};
+use crate::exchange::caller::{self, Texts};
 use crate::exchange::{ClientCert, Exchange, Identity};
 use crate::values::{HeaderName, Moment, Secret, Source, Template};
 
@@ -47,9 +48,9 @@ struct Key {
 /// A consumer, compiled.
 struct Consumer {
     name: Arc<str>,
-    groups: Vec<Box<str>>,
-    scopes: Vec<Box<str>>,
-    roles: Vec<Box<str>>,
+    groups: Texts,
+    scopes: Texts,
+    roles: Texts,
     claims: Vec<(String, String)>,
 }
 
@@ -357,11 +358,7 @@ impl Consumer {
             (&mut identity.scopes, &self.scopes),
             (&mut identity.roles, &self.roles),
         ] {
-            from.iter().for_each(|text| {
-                if !to.contains(text) {
-                    to.push(text.clone());
-                }
-            });
+            caller::add(to, from.iter().map(|text| &**text));
         }
     }
 }

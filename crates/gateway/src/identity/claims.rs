@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use super::Refusal;
 use super::jose::Token;
-use crate::exchange::{Identity, caller};
+use crate::exchange::Identity;
+use crate::exchange::caller::{self, Texts};
 
 /// The largest moment that a claim may name: the end of the year 9999.
 const LAST: f64 = 253_402_300_799.0;
@@ -185,9 +186,9 @@ pub fn says(value: &Value, text: &str) -> bool {
 }
 
 /// A text of words, or a list of texts; none for something else.
-fn words(value: Option<&Value>, between: char) -> Option<Vec<Box<str>>> {
+fn words(value: Option<&Value>, between: char) -> Option<Texts> {
     match value {
-        None | Some(Value::Null) => Some(Vec::new()),
+        None | Some(Value::Null) => Some(Texts::default()),
         Some(Value::String(text)) => {
             Some(text.split(between).filter(|word| !word.is_empty()).map(Into::into).collect())
         }

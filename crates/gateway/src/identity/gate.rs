@@ -285,7 +285,7 @@ impl Gate {
         for (place, check) in self.checks.iter().enumerate().skip(from) {
             match check.recall(exchange) {
                 Recalled::Absent => continue,
-                Recalled::Held(identity) => return self.pass(exchange, Some(&identity)),
+                Recalled::Held(identity) => return self.pass(exchange, Some(identity)),
                 Recalled::Unknown => {}
             }
             if let Some(refusal) = self.slow(&**check, exchange) {
@@ -297,10 +297,10 @@ impl Gate {
             }
             match check.check(exchange) {
                 Finding::Absent => {}
-                Finding::Held(identity) => return self.pass(exchange, Some(&identity)),
+                Finding::Held(identity) => return self.pass(exchange, Some(identity)),
                 Finding::HeldWith(identity, done) => {
                     done(exchange);
-                    return self.pass(exchange, Some(&identity));
+                    return self.pass(exchange, Some(identity));
                 }
                 Finding::Failed(refusal) => self.note(place, refusal, exchange, &mut failed),
                 // Nobody waits for the sake of an explanation, where there may be nothing that could end the wait.
@@ -323,10 +323,10 @@ impl Gate {
         loop {
             match finding.await {
                 Finding::Absent => break,
-                Finding::Held(identity) => return self.pass(exchange, Some(&identity)),
+                Finding::Held(identity) => return self.pass(exchange, Some(identity)),
                 Finding::HeldWith(identity, done) => {
                     done(exchange);
-                    return self.pass(exchange, Some(&identity));
+                    return self.pass(exchange, Some(identity));
                 }
                 Finding::Failed(refusal) => {
                     self.note(place, refusal, exchange, &mut failed);
@@ -368,7 +368,7 @@ impl Gate {
         _ = failed.get_or_insert((place, refusal));
     }
 
-    fn pass<'a>(&'a self, exchange: &mut Exchange, identity: Option<&Rc<Identity>>) -> Verdict<'a> {
+    fn pass<'a>(&'a self, exchange: &mut Exchange, identity: Option<Rc<Identity>>) -> Verdict<'a> {
         if !self.settings.forward_credentials {
             self.checks.iter().for_each(|check| check.take(exchange));
         }
@@ -381,11 +381,11 @@ impl Gate {
         }
         let identity = match exchange.identity.take() {
             Some(first) if identity.consumer.is_none() && first.consumer.is_some() => {
-                let mut both = Identity { consumer: first.consumer.clone(), ..(**identity).clone() };
+                let mut both = Identity { consumer: first.consumer.clone(), ..(*identity).clone() };
                 self.callers.tell(&mut both);
                 Rc::new(both)
             }
-            _ => identity.clone(),
+            _ => identity,
         };
         exchange.request.fields.append(&identity.told);
         exchange.identity = Some(identity);

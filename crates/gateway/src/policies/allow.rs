@@ -278,9 +278,9 @@ mod tests {
         Identity {
             consumer: Some("mobile".into()),
             subject: Some("u1".into()),
-            groups: vec!["gold".into()],
-            scopes: vec!["read".into(), "list".into()],
-            roles: vec!["clerk".into()],
+            groups: ["gold".into()].into(),
+            scopes: ["read".into(), "list".into()].into(),
+            roles: ["clerk".into()].into(),
             claims,
             ..Identity::new("jwt")
         }

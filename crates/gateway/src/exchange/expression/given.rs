@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 use super::check::Use;
 use super::{MOST_ITEMS, MOST_TEXT};
 use crate::exchange::Exchange;
+use crate::exchange::caller::Texts;
 use crate::exchange::source::decoded;
 
 /// How deep a claim may be nested.
@@ -91,8 +92,8 @@ fn plain<'e>(name: &str, exchange: &'e Exchange) -> Result<Plain<'e>, Untold> {
     let who = exchange.identity.as_deref();
     let seconds = exchange.record.started_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let number = |number: u64| Ok(Plain::Value(Value::Int(i64::try_from(number).unwrap_or(i64::MAX))));
-    let list = |texts: Option<&Vec<Box<str>>>| {
-        let texts = texts.map_or(&[][..], Vec::as_slice);
+    let list = |texts: Option<&Texts>| {
+        let texts = texts.map_or(&[][..], |texts| texts);
         if texts.len() > MOST_ITEMS {
             return Err(Cow::Borrowed("the expression reads a list that is too long"));
         }

@@ -39,8 +39,8 @@ fn exchange() -> Exchange {
     exchange.identity = Some(Rc::new(Identity {
         consumer: Some("mobile".into()),
         subject: Some("u1".into()),
-        groups: vec!["gold".into(), "eu-west".into()],
-        scopes: vec!["read".into()],
+        groups: ["gold".into(), "eu-west".into()].into(),
+        scopes: ["read".into()].into(),
         claims,
         ..Identity::new("jwt")
     }));

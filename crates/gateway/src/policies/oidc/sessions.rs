@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use http1::{Method, names};
 
 use super::{Logins, Oidc};
-use crate::exchange::{Exchange, Identity, Verdict};
+use crate::exchange::{Exchange, Identity, Verdict, caller};
 use crate::identity::jose::{Token, Unproven};
 use crate::identity::memory::{Now, now};
 use crate::identity::oidc::{Session, Tokens, Trouble, seconds};
@@ -32,11 +32,7 @@ impl Logins {
     /// Who a session is about.
     fn identity(&self, session: &Session) -> Option<Rc<Identity>> {
         let mut identity = self.rules.identity_of(Oidc::NAME, session.claims()?).ok()?;
-        for scope in session.scope.split(' ').filter(|scope| !scope.is_empty()) {
-            if !identity.scopes.iter().any(|known| **known == *scope) {
-                identity.scopes.push(scope.into());
-            }
-        }
+        caller::add(&mut identity.scopes, session.scope.split(' ').filter(|scope| !scope.is_empty()));
         self.callers.find_by_claims(&mut identity);
         self.callers.tell(&mut identity);
         Some(Rc::new(identity))
