@@ -32,11 +32,21 @@ const INSIGHTS = [
 /** What needs attention is told in Chinese, and as the gateway said it where the dictionary lacks it. The page speaks Chinese. */
 export async function insightsInChinese(page, base) {
   await page.route('**/api/v1/insights', (route) => route.fulfill({ json: { insights: INSIGHTS } }));
+  await page.route('**/api/v1/status', async (route) => {
+    const status = await (await route.fetch()).json();
+    const [service] = Object.values(status.services);
+    Object.assign(service, { circuit: 'half_open' });
+    Object.assign(service.endpoints[0], { target: 'far:80', ailment: 'down: refused: far away' });
+    await route.fulfill({ json: status });
+  });
   await page.goto(`${base}/#/now`);
   const lines = page.locator('ul.attention li');
   await lines.filter({ hasText: 'users sings' }).waitFor({ timeout: PATIENCE });
   const [limit, unknown] = await lines.filter({ hasText: /120\/min|sings/ }).allTextContents();
   expect(/^! \/a\/\{id\} 即将用尽速率限制 `120\/min`：每秒 1\.9 个请求，上限每秒 2 个（95%）（自 [\d:]+ 起）。 请调大上限.*'route:\/a\/\{id\}'/.test(limit.trim()), `insights speak Chinese: ${limit.trim()}`);
   expect(/^! users sings。 listen/.test(unknown.trim()), 'and English where the dictionary lacks them');
+  const ill = (await lines.filter({ hasText: /far:80|熔断器/ }).allTextContents()).join(' ');
+  expect(/熔断器状态：半开/.test(ill) && /far:80: 不可用: refused: far away/.test(ill), `health speaks Chinese: ${ill}`);
+  await page.unroute('**/api/v1/status');
   await page.unroute('**/api/v1/insights');
 }
