@@ -1,11 +1,12 @@
 //! The topology once a second, as server-sent events, for as long as somebody looks.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::response::sse::{Event, Sse};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 
@@ -13,13 +14,11 @@ use super::Shared;
 use super::api::{Window, seconds, unclear};
 use super::topology::told_topology;
 
-/// Time between two events.
-const STEP: Duration = Duration::from_secs(1);
 /// Routes, services and targets of an event, the busiest of each: more than is on a screen at a time, and with what is told
 /// of each less than 30 kB in a second.
 const MOST: usize = 40;
 
-/// The topology of the window, anew each second.
+/// The topology of the window, anew each second: as soon as it was kept, when most of what is read is still in the caches.
 pub(super) async fn live(State(control): Shared, asked: Result<Query<Window>, QueryRejection>) -> Response {
     let asked = match asked {
         Ok(Query(asked)) => asked,
@@ -29,18 +28,18 @@ pub(super) async fn live(State(control): Shared, asked: Result<Query<Window>, Qu
         Ok(window) => window,
         Err(what) => return unclear(&what),
     };
+    let mut kept = control.telemetry.kept();
+    kept.mark_changed();
     // Weak, so that somebody who looks does not keep the gateway from ending.
-    let control = std::sync::Arc::downgrade(&control);
-    let stream = stream::unfold(false, move |waited| {
+    let control = Arc::downgrade(&control);
+    let stream = stream::unfold(kept, move |mut kept| {
         let control = control.clone();
         async move {
-            if waited {
-                tokio::time::sleep(STEP).await;
-            }
-            let control = control.upgrade()?;
-            let told = told_topology(&control, window, MOST, false);
-            Some((Ok::<_, Infallible>(Event::default().data(told)), true))
+            kept.changed().await.ok()?;
+            let told = told_topology(&*control.upgrade()?, window, MOST, false);
+            Some((Ok::<_, Infallible>(format!("data: {told}\n\n")), kept))
         }
     });
-    Sse::new(stream).into_response()
+    let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];
+    (head, Body::from_stream(stream)).into_response()
 }

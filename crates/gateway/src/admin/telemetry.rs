@@ -11,6 +11,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::watch;
+
 use super::control::Control;
 use super::insights::Watch;
 use super::rollups::Rollups;
@@ -39,6 +41,8 @@ pub struct Telemetry {
     store: Mutex<Store>,
     sources: Mutex<Sources>,
     insights: Mutex<Arc<Vec<Insight>>>,
+    /// Told of each second that was kept.
+    kept: watch::Sender<()>,
     started: Instant,
     started_second: u64,
     rollups: Option<Rollups>,
@@ -87,6 +91,7 @@ impl Telemetry {
             store: Mutex::new(Store::new(now)),
             sources: Mutex::default(),
             insights: Mutex::default(),
+            kept: watch::Sender::default(),
             started: Instant::now(),
             started_second: now,
             rollups,
@@ -109,6 +114,11 @@ impl Telemetry {
     /// What is remembered, for as long as the guard lives: then the thread waits, and nobody else.
     pub fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes as soon as a second was kept, and at the end.
+    pub(super) fn kept(&self) -> watch::Receiver<()> {
+        self.kept.subscribe()
     }
 
     /// What is not as usual.
@@ -174,6 +184,7 @@ fn run(control: &Weak<Control>) {
         std::thread::sleep(rest);
         let Some(control) = control.upgrade() else { return };
         control.telemetry.sources().tick(&control);
+        control.telemetry.kept.send_replace(());
         rest = control.telemetry.rest();
     }
 }

@@ -30,6 +30,7 @@ mod admin {
     mod commands;
     mod console;
     mod explain;
+    mod live;
     mod notices;
     mod policies;
     mod samples;
