@@ -12,11 +12,13 @@ use futures_util::stream;
 
 use super::Shared;
 use super::api::{Window, seconds, unclear};
-use super::topology::told_topology;
+use super::topology::Asked;
 
 /// Routes, services and targets of an event, the busiest of each: more than is on a screen at a time, and with what is told
 /// of each less than 30 kB in a second.
 const MOST: usize = 40;
+/// Room for an event.
+const LONG: usize = 32 * 1024;
 
 /// The topology of the window, anew each second: as soon as it was kept, when most of what is read is still in the caches.
 pub(super) async fn live(State(control): Shared, asked: Result<Query<Window>, QueryRejection>) -> Response {
@@ -36,8 +38,11 @@ pub(super) async fn live(State(control): Shared, asked: Result<Query<Window>, Qu
         let control = control.clone();
         async move {
             kept.changed().await.ok()?;
-            let told = told_topology(&*control.upgrade()?, window, MOST, false);
-            Some((Ok::<_, Infallible>(format!("data: {told}\n\n")), kept))
+            let mut event = Vec::with_capacity(LONG);
+            event.extend_from_slice(b"data: ");
+            Asked { seconds: window, most: MOST, full: false }.tell(&*control.upgrade()?, &mut event);
+            event.extend_from_slice(b"\n\n");
+            Some((Ok::<_, Infallible>(event), kept))
         }
     });
     let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")];

@@ -355,6 +355,6 @@ pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
 }
 
 /// A text that is JSON already.
-pub(super) fn json_text(status: StatusCode, text: String) -> Response {
+pub(super) fn json_text(status: StatusCode, text: impl IntoResponse) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
 }

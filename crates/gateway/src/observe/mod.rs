@@ -7,7 +7,7 @@
 pub mod access_log;
 pub(crate) mod clock;
 pub mod connections;
-mod escape;
+pub(crate) mod escape;
 mod figure;
 pub mod fill;
 pub mod handshakes;

@@ -112,9 +112,17 @@ pub struct Store {
     series: HashMap<Key, [Ring; 3], RandomState>,
     keep: [u64; 3],
     budget: usize,
+    bytes: usize,
     most: usize,
     started: u64,
     now: u64,
+}
+
+/// What is remembered of one thing.
+#[derive(Clone, Copy)]
+pub struct Series<'s> {
+    store: &'s Store,
+    rings: Option<&'s [Ring; 3]>,
 }
 
 impl Store {
@@ -125,7 +133,7 @@ impl Store {
 
     fn bounded(started: u64, budget: usize, most: usize) -> Store {
         let keep = TIERS.map(|tier| tier.keep);
-        Store { series: HashMap::default(), keep, budget, most, started, now: started }
+        Store { series: HashMap::default(), keep, budget, bytes: 0, most, started, now: started }
     }
 
     /// Adds what was counted of a thing in the second that begins now.
@@ -145,11 +153,11 @@ impl Store {
         self.now = now;
         self.forget();
         for place in 0..TIERS.len() {
-            while self.bytes() > self.budget && self.shorten(place) {
+            while self.bytes > self.budget && self.shorten(place) {
                 self.forget();
             }
         }
-        if self.bytes() < self.budget / 2 {
+        if self.bytes < self.budget / 2 {
             for (keep, tier) in self.keep.iter_mut().zip(TIERS) {
                 *keep = (*keep).saturating_add(*keep / 3).saturating_add(tier.step).min(tier.keep);
             }
@@ -161,9 +169,9 @@ impl Store {
         self.now
     }
 
-    /// Memory in bytes.
+    /// Memory in bytes, when the last second was settled.
     pub fn bytes(&self) -> usize {
-        self.series.values().flatten().map(Ring::bytes).fold(0, usize::saturating_add)
+        self.bytes
     }
 
     /// Things that something was counted of.
@@ -188,34 +196,14 @@ impl Store {
         keys.into_iter()
     }
 
-    /// What was counted of a thing in the last so many seconds. Whole steps of the next ring stand for the many short ones
-    /// in the middle, which are the same counts: a minute is a dozen steps and not sixty.
-    pub fn window(&self, key: &Key, seconds: u64) -> Counts {
-        let place = self.place(seconds);
-        let mut sum = Counts::default();
-        let Some(ring) = self.ring(key, place) else { return sum };
-        let (from, short) = (self.from(place, seconds), step(place));
-        let next = place.saturating_add(1);
-        let coarse =
-            self.ring(key, next).filter(|_| self.keep.get(next).is_some_and(|keep| *keep >= seconds));
-        let long = step(next);
-        let (begin, end) = (floor(from.saturating_add(long - 1), long), floor(self.now, long));
-        match coarse {
-            Some(coarse) if begin < end => {
-                ring.add_to(&mut sum, from..begin, short);
-                coarse.add_to(&mut sum, begin..end, long);
-                ring.add_to(&mut sum, end..u64::MAX, short);
-            }
-            _ => ring.add_to(&mut sum, from..u64::MAX, short),
-        }
-        sum
+    /// What is remembered of a thing, for whoever asks more than once about it.
+    pub fn of(&self, key: &Key) -> Series<'_> {
+        Series { store: self, rings: self.series.get(key) }
     }
 
-    /// How often that was: [`Store::window`] for whoever wants to know nothing else, at a fraction of its cost.
-    pub fn calls(&self, key: &Key, seconds: u64) -> u64 {
-        let place = self.place(seconds);
-        let from = self.from(place, seconds);
-        self.ring(key, place).map_or(0, |ring| ring.calls_since(from, step(place)))
+    /// What was counted of a thing in the last so many seconds.
+    pub fn window(&self, key: &Key, seconds: u64) -> Counts {
+        self.of(key).window(seconds)
     }
 
     /// Seconds that [`Store::window`] really looks at: fewer where the process is younger, a step more where steps are
@@ -231,14 +219,10 @@ impl Store {
         let step = step(place);
         let from = self.from(place, seconds).max(floor(self.started, step));
         let mut known: BTreeMap<u64, Counts> =
-            self.ring(key, place).into_iter().flat_map(|ring| ring.since(from)).collect();
+            self.of(key).ring(place).into_iter().flat_map(|ring| ring.since(from)).collect();
         let count = self.now.saturating_sub(from).div_ceil(step);
         let times = (0..count).map(|nth| from.saturating_add(nth.saturating_mul(step)));
         Curve { step, steps: times.map(|at| (at, known.remove(&at).unwrap_or_default())).collect() }
-    }
-
-    fn ring(&self, key: &Key, place: usize) -> Option<&Ring> {
-        self.series.get(key)?.get(place)
     }
 
     /// The finest ring that reaches so far back, or the last.
@@ -257,6 +241,7 @@ impl Store {
             }
         }
         self.series.retain(|_, rings| rings.iter().any(|ring| !ring.is_empty()));
+        self.bytes = self.series.values().flatten().map(Ring::bytes).fold(0, usize::saturating_add);
     }
 
     /// Keeps less of a ring; false when it is at its least.
@@ -264,6 +249,47 @@ impl Store {
         let (Some(keep), Some(tier)) = (self.keep.get_mut(place), TIERS.get(place)) else { return false };
         let next = (*keep - *keep / 4).max(tier.least);
         std::mem::replace(keep, next) > next
+    }
+}
+
+impl<'s> Series<'s> {
+    /// What was counted in the last so many seconds. Whole steps of the next ring stand for the many short ones in the
+    /// middle, which are the same counts: a minute is a dozen steps and not sixty.
+    pub fn window(&self, seconds: u64) -> Counts {
+        let Store { keep, now, .. } = self.store;
+        let place = self.store.place(seconds);
+        let mut sum = Counts::default();
+        let Some(ring) = self.ring(place) else { return sum };
+        let (from, short) = (self.store.from(place, seconds), step(place));
+        let next = place.saturating_add(1);
+        let coarse = self.ring(next).filter(|_| keep.get(next).is_some_and(|keep| *keep >= seconds));
+        let long = step(next);
+        let (begin, end) = (floor(from.saturating_add(long - 1), long), floor(*now, long));
+        match coarse {
+            Some(coarse) if begin < end => {
+                ring.add_to(&mut sum, from..begin, short);
+                coarse.add_to(&mut sum, begin..end, long);
+                ring.add_to(&mut sum, end..u64::MAX, short);
+            }
+            _ => ring.add_to(&mut sum, from..u64::MAX, short),
+        }
+        sum
+    }
+
+    /// How often that was: [`Series::window`] for whoever wants to know nothing else, at a fraction of its cost.
+    pub fn calls(&self, seconds: u64) -> u64 {
+        let place = self.store.place(seconds);
+        let from = self.store.from(place, seconds);
+        self.ring(place).map_or(0, |ring| ring.calls_since(from, step(place)))
+    }
+
+    /// See [`Store::covered`].
+    pub fn covered(&self, seconds: u64) -> u64 {
+        self.store.covered(seconds)
+    }
+
+    fn ring(&self, place: usize) -> Option<&'s Ring> {
+        self.rings?.get(place)
     }
 }
 

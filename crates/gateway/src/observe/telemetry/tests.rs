@@ -32,7 +32,7 @@ fn a_window_is_the_sum_of_its_seconds_in_each_ring() {
     fill(&mut store, &key, 100..4_000);
     for (seconds, most) in [(60, 60), (300, 300), (600, 610), (3_600, 3_610), (7_200, 4_000)] {
         let found = store.window(&key, seconds).calls;
-        assert_eq!(store.calls(&key, seconds), found, "{seconds}");
+        assert_eq!(store.of(&key).calls(seconds), found, "{seconds}");
         assert_eq!(found, store.covered(seconds), "{seconds}");
         assert!((seconds.min(4_000)..=most).contains(&found), "{seconds}: {found}");
     }
@@ -54,7 +54,7 @@ fn a_window_of_whole_and_short_steps_is_the_sum_of_its_curve() {
             let mut sum = Counts::default();
             store.curve(&key, seconds).steps.iter().for_each(|(_, counts)| sum.add(counts));
             assert_eq!(store.window(&key, seconds), sum, "{seconds} s after {second} s");
-            assert_eq!(store.calls(&key, seconds), sum.calls, "{seconds} s after {second} s");
+            assert_eq!(store.of(&key).calls(seconds), sum.calls, "{seconds} s after {second} s");
         }
     }
 }
