@@ -82,7 +82,7 @@ pub(super) fn run(options: &Options) -> Result<(), Failure> {
             .map(|_| {
                 let without = measure(&gateway, None, time, &seen)?;
                 let log = folder.join("browser.log");
-                let browser = look(&link, &log)?;
+                let browser = look(&link, &log, options.reader)?;
                 let with = measure(&gateway, Some((&browser, &log)), time, &seen)?;
                 Ok((without, with))
             })
@@ -140,10 +140,11 @@ fn link_in(log: &Path) -> Result<String, Failure> {
     Err(format!("{}: no link to the console", log.display()))
 }
 
-/// Opens the console in a browser, and waits until it shows something.
-fn look(link: &str, log: &Path) -> Result<Running, Failure> {
+/// Opens the console in a browser, or only its stream, and waits until something comes.
+fn look(link: &str, log: &Path, reader: bool) -> Result<Running, Failure> {
     let node = programs::find("node").ok_or("Node.js is not installed")?;
-    let script = workspace::root().join("console/tests/look.mjs");
+    let script = if reader { "console/tests/read.mjs" } else { "console/tests/look.mjs" };
+    let script = workspace::root().join(script);
     let mut browser = Running::start("the browser", None, &[node.into(), script.into(), link.into()], log)?;
     let begin = Instant::now();
     while begin.elapsed() < Duration::from_secs(90) {
@@ -245,7 +246,7 @@ fn tell(measured: &[(Needed, Needed)], seen: &Seen) -> Result<(), Failure> {
     let p99: Figure = |needed| needed.p99;
     println!("| p99 of requests | {:.2} ms | {:.2} ms | {:.2} ms |", without(p99), with(p99), besides(p99));
     println!("| stream | | {:.1} kB/s | |", stream / 1000.0);
-    println!("| browser | | {} | |", percent(browser));
+    println!("| who looks | | {} | |", percent(browser));
     println!(
         "{} requests, {failed} failed, {} neighbours",
         seen.sent.load(Ordering::Relaxed),

@@ -63,6 +63,9 @@ pub(crate) struct Options {
     /// Instead: what it costs the gateway that somebody looks at its topology (needs Chromium and Node.js)
     #[arg(long)]
     console: bool,
+    /// With `--console`: only the stream is read, so that no browser shares the cores with the gateway
+    #[arg(long, requires = "console")]
+    reader: bool,
     /// Requests each second, of all clients together, while a target or Redis is lost, an origin fails, a limit is changed,
     /// somebody looks or processes take over
     #[arg(long, default_value_t = 2_000)]
