@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http1::Prepared;
 use serde_json::{Map, Value};
 
-/// Texts of which each stands there once.
+/// Texts in their order: two words, where a vector has three, in what each request looks at.
 pub type Texts = Box<[Box<str>]>;
 
 /// Adds those that are not there.
